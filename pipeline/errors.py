@@ -1,0 +1,51 @@
+"""What can go wrong, and whose fault it is.
+
+    VoxmillError
+    +-- UserError        a mistake that the user can mend: one line, exit code 2, never a traceback
+    +-- StorageFault     storage or network failed after retries: the unit stays pending
+    +-- RecordingError   one recording is at fault: it becomes a row with an error
+
+Everything else is a bug and stays a traceback.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+Stage = Literal["read", "decode", "features", "model", "text"]
+
+
+class VoxmillError(Exception):
+    """Root of every exception that this package raises on purpose."""
+
+
+class UserError(VoxmillError):
+    """The user can mend this; the message says what must hold, what was given, and the remedy."""
+
+
+class StorageFault(VoxmillError):
+    """Storage, network or machine failed for longer than the retries; never blamed on a recording."""
+
+
+class RecordingError(VoxmillError):
+    """One recording cannot be processed; it ends as a row with this error.
+
+    Args:
+        stage: where it failed.
+        type: a stable lower-case reason code such as `decode`, `empty`, `truncated`, `changed`, `missing`.
+        message: one sentence that names the cause.
+    """
+
+    def __init__(self, stage: Stage, type: str, message: str) -> None:
+        super().__init__(message)
+        self.error = ErrorRow(stage, type, message)
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorRow:
+    """The `error` column of a recording that failed."""
+
+    stage: Stage
+    type: str
+    message: str

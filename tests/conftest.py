@@ -1,0 +1,32 @@
+"""Fixtures that every folder of tests shares."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def unavailable(reason: str) -> None:
+    """Skip, or fail where every tool must be there."""
+    if os.environ.get("CI"):
+        pytest.fail(f"in CI nothing may be skipped: {reason}")
+    pytest.skip(reason)
+
+
+@pytest.fixture(scope="session")
+def speech() -> Path:
+    """Folder of human recordings."""
+    folder = Path(os.environ.get("VOXMILL_SPEECH", ROOT / "../shared/speech")).resolve()
+    if not (folder / "digits.csv").is_file():
+        unavailable(f"no human recordings at {folder}; set VOXMILL_SPEECH to run this test")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def checkpoint() -> Path:
+    """Folder of the small digits checkpoint."""
+    return ROOT / "pipeline/demo/digits-ctc"
