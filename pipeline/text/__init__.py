@@ -1,4 +1,4 @@
-"""Strings and logits: the vocabulary of a checkpoint, and from CTC outputs words with times and confidence."""
+"""Strings and logits: the vocabulary of a checkpoint, and from CTC outputs words with times."""
 
 from pipeline.text.ctc import SECONDS_PER_FRAME, best_path, ctc_decode, words_of
 from pipeline.text.tokenizer import Tokenizer

@@ -20,7 +20,7 @@ SPECIAL = {
     "pad_token": "<pad>",
     "word_delimiter_token": "|",
 }
-"""Special tokens where the configuration is silent, in the order in which missing ones get the next free ids."""
+"""Special tokens where the configuration is silent, in the order in which absent ones get the next ids."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,8 +124,8 @@ def _tokens(folder: Path, ids: Mapping[str, Any]) -> tuple[str, ...]:
     for expected, token in enumerate(ordered):
         if ids[token] != expected:
             raise UserError(
-                f"{folder}: the {len(ordered)} tokens of vocab.json must have the ids 0 to {len(ordered) - 1}, "
-                f"each once; {token!r} has {ids[token]} where {expected} should follow. "
+                f"{folder}: the {len(ordered)} tokens of vocab.json must have the ids "
+                f"0 to {len(ordered) - 1}, each once; {token!r} has {ids[token]} where {expected} should follow. "
                 "Take vocab.json from the checkpoint that the weights belong to."
             )
     return tuple(ordered)

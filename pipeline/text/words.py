@@ -16,7 +16,7 @@ class Word:
     start: Seconds
     """Start of the first frame that emits one of its tokens, counted from the start of the recording."""
     end: Seconds
-    """End of the last frame that emits one of its tokens; later than `start`, never after the next word's start."""
+    """End of the last frame that emits one of its tokens; after `start`, not after the next word's start."""
     confidence: float
     """Geometric mean, 0 to 1, of the best token's probability over all frames that emit the word's tokens."""
 
