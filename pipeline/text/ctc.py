@@ -32,7 +32,8 @@ def best_path(logits: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """
     logits = logits.float()
     peak, ids = logits.max(dim=-1)
-    return ids.to(torch.int32), peak - logits.logsumexp(dim=-1)
+    # against the peak itself, for peak - logsumexp loses the digits that two large numbers share
+    return ids.to(torch.int32), -(logits - peak.unsqueeze(-1)).exp().sum(dim=-1).log()
 
 
 def ctc_decode(logits: torch.Tensor | NDArray[np.floating], tokenizer: Tokenizer) -> list[Word]:

@@ -106,9 +106,8 @@ def _vocab(folder: Path, language: str | None) -> dict[str, Any]:
 def _added(folder: Path, settings: Mapping[str, Any], vocab: Mapping[str, Any]) -> dict[str, Any]:
     """Tokens that were added beside the vocabulary, token -> id; the vocabulary's own entries win."""
     listed = settings.get("added_tokens_decoder") or {}
-    added = {_token(entry): int(id) for id, entry in listed.items()} | (
-        _read(folder / "added_tokens.json") or {}
-    )
+    added: dict[str | None, Any] = {_token(entry): int(id) for id, entry in listed.items()}
+    added |= _read(folder / "added_tokens.json") or {}
     taken = set(vocab.values())
     return {str(token): id for token, id in added.items() if token not in vocab and id not in taken}
 
@@ -125,8 +124,8 @@ def _tokens(folder: Path, ids: Mapping[str, Any]) -> tuple[str, ...]:
         if ids[token] != expected:
             raise UserError(
                 f"{folder}: the {len(ordered)} tokens of vocab.json must have the ids "
-                f"0 to {len(ordered) - 1}, each once; {token!r} has {ids[token]} where {expected} should follow. "
-                "Take vocab.json from the checkpoint that the weights belong to."
+                f"0 to {len(ordered) - 1}, each once; {token!r} has {ids[token]} where {expected} should "
+                "follow. Take vocab.json from the checkpoint that the weights belong to."
             )
     return tuple(ordered)
 

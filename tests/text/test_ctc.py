@@ -113,7 +113,7 @@ def test_best_path_is_the_softmax_of_the_best_token() -> None:
     expected = logits.double().log_softmax(-1).max(-1)
     assert (ids.dtype, log_probs.dtype) == (torch.int32, torch.float32)
     assert torch.equal(ids.long(), logits.double().argmax(-1))
-    assert torch.allclose(log_probs.double(), expected.values, atol=1e-5)
+    assert torch.allclose(log_probs.double(), expected.values, atol=1e-6)
 
 
 def test_ctc_decode_takes_logits_to_words() -> None:
