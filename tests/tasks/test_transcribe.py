@@ -1,0 +1,133 @@
+"""Rows of the transcription task: text, times inside the recording, seams of spans, silence and faults."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipeline.tasks import TASKS, Heard
+from pipeline.tasks import transcribe as task
+from pipeline.text import Tokenizer, words_of
+
+VOCAB = ("<pad>", "<unk>", "|", "a", "b", "c")
+TOKENS = Tokenizer(tokens=VOCAB, blank_id=0, unknown_id=1, word_delimiter="|")
+
+
+def heard(path: str, *, log_prob: float = -0.1, **facts: Any) -> Heard:
+    ids = np.array([0 if c == "_" else VOCAB.index(c) for c in path], np.int32)
+    return Heard(ids, np.full(len(ids), log_prob, np.float32), **facts)
+
+
+def row(rows: task.Rows, i: int = 0) -> dict[str, Any]:
+    return {name: column[i].as_py() for name, column in rows.columns.items()}
+
+
+def test_the_columns_are_those_declared() -> None:
+    rows = task.rows([heard("a|b"), None, heard("")], TOKENS)
+    assert TASKS["transcribe"] is task
+    assert [(name, column.type) for name, column in rows.columns.items()] == [
+        ("text", pa.string()),
+        ("confidence", pa.float32()),
+        ("words", pa.list_(task.WORD)),
+    ]
+    assert {len(column) for column in rows.columns.values()} == {3}
+    assert all(column.nullable for column in task.COLUMNS)
+
+
+def test_a_recording_becomes_text_with_times() -> None:
+    found = row(task.rows([heard("_a|_bb", duration=0.12)], TOKENS))
+    assert found["text"] == "a b"
+    assert found["confidence"] == pytest.approx(np.exp(-0.1))
+    assert [(w["word"], w["start"], w["end"]) for w in found["words"]] == [
+        ("a", 0.02, 0.04),
+        ("b", 0.08, 0.12),
+    ]
+
+
+def test_silence_has_empty_text_and_no_error() -> None:
+    rows = task.rows([heard("____"), heard("")], TOKENS)
+    assert row(rows, 0) == row(rows, 1) == {"text": "", "confidence": None, "words": []}
+    assert rows.errors == {}
+
+
+def test_a_recording_that_failed_has_nulls() -> None:
+    rows = task.rows([None, heard("a")], TOKENS)
+    assert row(rows, 0) == {"text": None, "confidence": None, "words": None}
+    assert row(rows, 1)["text"] == "a"
+    assert rows.errors == {}  # whoever put None there holds its error
+
+
+def test_no_recordings_are_no_rows() -> None:
+    assert [len(column) for column in task.rows([], TOKENS).columns.values()] == [0, 0, 0]
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_output_that_is_no_number_is_an_error_of_that_recording_only(value: float) -> None:
+    bad = heard("aab")
+    bad.log_probs[1] = value
+    rows = task.rows([heard("a"), bad], TOKENS)
+    assert row(rows, 0)["text"] == "a"
+    assert row(rows, 1) == {"text": None, "confidence": None, "words": None}
+    assert (rows.errors[1].stage, rows.errors[1].type) == ("model", "not_finite")
+
+
+@pytest.mark.parametrize("poison", [np.nan, np.inf])
+def test_poisoned_logits_arrive_as_an_error(poison: float) -> None:
+    logits = torch.zeros(3, len(VOCAB))
+    logits[1, 3] = poison
+    ids, log_probs = task.reduce(logits)
+    assert list(task.rows([Heard(ids.numpy(), log_probs.numpy())], TOKENS).errors) == [0]
+
+
+def test_reduce_keeps_the_best_token_of_each_frame() -> None:
+    logits = torch.tensor([[0.0, 0, 0, 9, 0, 0], [9.0, 0, 0, 0, 0, 0]])
+    ids, log_probs = task.reduce(logits)
+    assert (ids.dtype, log_probs.dtype) == (torch.int32, torch.float32)
+    assert ids.tolist() == [3, 0]
+    assert torch.allclose(log_probs, logits.log_softmax(-1).amax(-1))
+
+
+def test_word_times_stay_inside_the_recording() -> None:
+    found = row(task.rows([heard("a|b", offset=10.0, duration=10.045)], TOKENS))
+    assert [(w["start"], w["end"]) for w in found["words"]] == [(10.0, 10.02), (10.04, 10.045)]
+    beyond = row(task.rows([heard("a|b", duration=0.03)], TOKENS))
+    assert [(w["start"], w["end"]) for w in beyond["words"]] == [(0.0, 0.02), (0.03, 0.03)]
+    assert 0 < beyond["confidence"] <= 1
+
+
+def test_a_word_at_the_seam_belongs_to_the_span_that_holds_its_middle() -> None:
+    path = "_" * 49 + "ab" + "_" * 10  # 0.98 to 1.02, middle exactly at the seam
+    before = heard(path, start=0.0, end=1.0)
+    after = heard(path, start=1.0, end=None)
+    assert row(task.rows([before], TOKENS))["text"] == ""
+    assert row(task.rows([after], TOKENS))["text"] == "ab"
+
+
+def test_the_last_span_keeps_what_lies_past_its_planned_end() -> None:
+    assert row(task.rows([heard("___a", start=0.0, end=None, duration=0.08)], TOKENS))["text"] == "a"
+
+
+@given(
+    path=st.text("_|abc", min_size=300, max_size=400),
+    context=st.integers(100, 150),
+    first=st.integers(0, 3000),
+)
+def test_spans_share_the_words_out_without_loss_or_doubles(path: str, context: int, first: int) -> None:
+    whole = heard(path.replace("aaa", "a|b") + "_" * 60, offset=float(first))
+    seams = [first + 2.0, first + 4.0, first + 6.0]
+    parts = []
+    for start, end in zip([float(first), *seams], [*seams, None], strict=True):
+        lo = max(0, round((start - first) * 50) - context)
+        hi = len(whole.ids) if end is None else round((end - first) * 50) + context
+        offset = first + lo / 50
+        parts.append(Heard(whole.ids[lo:hi], whole.log_probs[lo:hi], offset=offset, start=start, end=end))
+    together = [word for part in parts for word in task.words_in(part, TOKENS)]
+    expected = words_of(whole.ids, whole.log_probs, TOKENS, offset=float(first))
+    if max((word.end - word.start for word in expected), default=0) <= 2.0:  # no word longer than the context
+        assert together == expected
