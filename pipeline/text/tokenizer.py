@@ -106,10 +106,10 @@ def _vocab(folder: Path, language: str | None) -> dict[str, Any]:
 def _added(folder: Path, settings: Mapping[str, Any], vocab: Mapping[str, Any]) -> dict[str, Any]:
     """Tokens that were added beside the vocabulary, token -> id; the vocabulary's own entries win."""
     listed = settings.get("added_tokens_decoder") or {}
-    added: dict[str | None, Any] = {_token(entry): int(id) for id, entry in listed.items()}
+    added: dict[str, Any] = {str(_token(entry)): int(id) for id, entry in listed.items()}
     added |= _read(folder / "added_tokens.json") or {}
     taken = set(vocab.values())
-    return {str(token): id for token, id in added.items() if token not in vocab and id not in taken}
+    return {token: id for token, id in added.items() if token not in vocab and id not in taken}
 
 
 def _tokens(folder: Path, ids: Mapping[str, Any]) -> tuple[str, ...]:
