@@ -46,7 +46,7 @@ class Heard:
     """(T,) its natural log probability."""
     offset: Seconds = 0.0
     """Time of the start of the first frame, counted from the start of the recording."""
-    duration: Seconds | None = None
+    audio_end: Seconds | None = None
     """Where the audio ends, counted from the start of the recording: no word time is later; None: unknown."""
     start: Seconds = 0.0
     """First moment that is this row's: words whose middle lies before belong to the span before."""
@@ -94,14 +94,14 @@ def words_in(heard: Heard, tokenizer: Tokenizer) -> list[Word]:
     words = words_of(heard.ids, heard.log_probs, tokenizer, offset=heard.offset)
     end = float("inf") if heard.end is None else heard.end
     kept = [word for word in words if heard.start <= word.middle < end]
-    return kept if heard.duration is None else [_inside(word, heard.duration) for word in kept]
+    return kept if heard.audio_end is None else [_inside(word, heard.audio_end) for word in kept]
 
 
-def _inside(word: Word, duration: Seconds) -> Word:
+def _inside(word: Word, audio_end: Seconds) -> Word:
     """The last frame may reach past the last sample; the word then ends with the audio."""
-    if word.end <= duration:
+    if word.end <= audio_end:
         return word
-    return Word(word.word, min(word.start, duration), duration, word.confidence)
+    return Word(word.word, min(word.start, audio_end), audio_end, word.confidence)
 
 
 def _struct(word: Word) -> dict[str, str | float]:

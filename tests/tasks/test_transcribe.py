@@ -41,7 +41,7 @@ def test_the_columns_are_those_declared() -> None:
 
 
 def test_a_recording_becomes_text_with_times() -> None:
-    found = row(task.rows([heard("_a|_bb", duration=0.12)], TOKENS))
+    found = row(task.rows([heard("_a|_bb", audio_end=0.12)], TOKENS))
     assert found["text"] == "a b"
     assert found["confidence"] == pytest.approx(np.exp(-0.1))
     assert [(w["word"], w["start"], w["end"]) for w in found["words"]] == [
@@ -94,9 +94,9 @@ def test_reduce_keeps_the_best_token_of_each_frame() -> None:
 
 
 def test_word_times_stay_inside_the_recording() -> None:
-    found = row(task.rows([heard("a|b", offset=10.0, duration=10.045)], TOKENS))
+    found = row(task.rows([heard("a|b", offset=10.0, audio_end=10.045)], TOKENS))
     assert [(w["start"], w["end"]) for w in found["words"]] == [(10.0, 10.02), (10.04, 10.045)]
-    beyond = row(task.rows([heard("a|b", duration=0.03)], TOKENS))
+    beyond = row(task.rows([heard("a|b", audio_end=0.03)], TOKENS))
     assert [(w["start"], w["end"]) for w in beyond["words"]] == [(0.0, 0.02), (0.03, 0.03)]
     assert 0 < beyond["confidence"] <= 1
 
@@ -110,7 +110,7 @@ def test_a_word_at_the_seam_belongs_to_the_span_that_holds_its_middle() -> None:
 
 
 def test_the_last_span_keeps_what_lies_past_its_planned_end() -> None:
-    assert row(task.rows([heard("___a", start=0.0, end=None, duration=0.08)], TOKENS))["text"] == "a"
+    assert row(task.rows([heard("___a", start=0.0, end=None, audio_end=0.08)], TOKENS))["text"] == "a"
 
 
 @given(
