@@ -1,0 +1,78 @@
+"""One read of one object: whole or a range, its length checked, transient errors retried."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+
+from pipeline.storage import listing
+from pipeline.storage.paths import filesystem, is_local, is_s3, local_path, redact
+from pipeline.storage.retry import attempt
+
+
+def read_bytes(uri: str) -> bytes:
+    """Read a whole object.
+
+    Raises:
+        FileNotFoundError, PermissionError, IsADirectoryError: as they come.
+        StorageFault: it could not be read for longer than the retries.
+    """
+    if is_local(uri):
+        path = local_path(uri)
+        return attempt(uri, "reading", lambda: _read_file(path))
+    fs, path = filesystem(uri)
+    options = {"max_concurrency": 1} if is_s3(fs) else {}
+    return bytes(attempt(uri, "reading", lambda: fs.cat_file(path, **options)))
+
+
+def read_range(uri: str, start: int, length: int) -> bytes:
+    """Read exactly `length` bytes from byte `start` on.
+
+    Raises:
+        EOFError: the object ends before `start + length`.
+        FileNotFoundError, PermissionError: as they come.
+        StorageFault: it could not be read for longer than the retries.
+    """
+    if length <= 0:
+        return b""
+    return attempt(uri, "reading", lambda: _whole(uri, start, length))
+
+
+def _whole(uri: str, start: int, length: int) -> bytes:
+    data = _read_part(uri, start, length)
+    if len(data) == length:
+        return data
+    size = listing.stat(uri).size
+    if size < start + length:
+        raise EOFError(f"{redact(uri)} ends at byte {size}, {start + length - size} bytes too early")
+    raise ConnectionError(f"{len(data)} of {length} bytes came")
+
+
+def _read_part(uri: str, start: int, length: int) -> bytes:
+    if is_local(uri):
+        return _read_file(local_path(uri), start, length)
+    fs, path = filesystem(uri)
+    try:
+        return bytes(fs.cat_file(path, start=start, end=start + length))
+    except OSError as error:
+        if "InvalidRange" in str(error) or "not satisfiable" in str(error):
+            return b""
+        raise
+
+
+def _read_file(path: str, start: int = 0, length: int | None = None) -> bytes:
+    with open(path, "rb", buffering=0) as file:
+        want = os.fstat(file.fileno()).st_size - start if length is None else length
+        return _pread(lambda at, size: os.pread(file.fileno(), size, start + at), want)
+
+
+def _pread(read: Callable[[int, int], bytes], want: int) -> bytes:
+    """Read until `want` bytes or the end; one call reads at most 2 GiB."""
+    data = read(0, want) if want > 0 else b""
+    if len(data) == want or not data:
+        return data
+    parts, have = [data], len(data)
+    while have < want and (data := read(have, want - have)):
+        parts.append(data)
+        have += len(data)
+    return b"".join(parts)

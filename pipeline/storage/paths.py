@@ -1,0 +1,139 @@
+"""URIs: which file system they name, how names are joined, and what may be shown of them."""
+
+from __future__ import annotations
+
+import functools
+import os
+import re
+from typing import Any
+
+import fsspec
+from fsspec import AbstractFileSystem
+
+from pipeline.errors import UserError
+
+LOCAL = ("file", "local")
+S3 = ("s3", "s3a")
+CONNECTIONS = 64
+"""Simultaneous requests to one object store; botocore's own default of 10 would queue the rest."""
+
+_SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.\-]*)://")
+_SECRETS = ("AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_ACCESS_KEY_ID")
+_USER_INFO = re.compile(r"(?<=://)[^/@\s]+@")
+_SIGNED = re.compile(
+    r"(?i)\b(x-amz-(?:signature|credential|security-token)|awsaccesskeyid|signature|sig|token|secret|password|key)"
+    r"=[^&\s'\"]+"
+)
+
+
+def filesystem(uri: str) -> tuple[AbstractFileSystem, str]:
+    """Open the file system that `uri` names and give the path inside it.
+
+    Local paths may be relative or start with `~`; they come back absolute and without a trailing slash. The
+    rest of a URI is taken literally: `%20` is three characters, `#` and `?` are part of the name.
+
+    Raises:
+        UserError: an unknown scheme, a missing package, a `file://` URI that is not absolute.
+    """
+    match = _SCHEME.match(uri)
+    scheme = match.group(1).lower() if match else "file"
+    if scheme in LOCAL:
+        return _open("file", os.getpid(), ()), _local_path(uri[match.end() :] if match else uri, uri)
+    fs = _open("s3" if scheme in S3 else scheme, os.getpid(), _surroundings())
+    return fs, str(fs._strip_protocol(uri))
+
+
+def is_local(uri: str) -> bool:
+    """Say whether `uri` names a local path, which is read and written without fsspec."""
+    match = _SCHEME.match(uri)
+    return match is None or match.group(1).lower() in LOCAL
+
+
+def local_path(uri: str) -> str:
+    """Give the absolute local path of a URI for which `is_local` holds."""
+    return filesystem(uri)[1]
+
+
+def is_s3(fs: AbstractFileSystem) -> bool:
+    """Say whether `fs` speaks S3, whose listings and conditions this package uses directly."""
+    return "s3" in _protocols(fs)
+
+
+def uri_of(fs: AbstractFileSystem, path: str) -> str:
+    """Give the full URI of a path inside `fs`, never percent-encoded: `file:///a b#c.wav`, `s3://bucket/key`."""
+    return path if _SCHEME.match(path) else f"{_protocols(fs)[0]}://{path}"
+
+
+def canonical(uri: str) -> str:
+    """Give the one spelling of a URI: absolute, with its scheme, without a trailing slash."""
+    fs, path = filesystem(uri)
+    return uri_of(fs, path)
+
+
+def join(base: str, *parts: str) -> str:
+    """Append names to a folder's URI.
+
+    Raises:
+        UserError: a part is empty, absolute, a URI, or climbs with `..`.
+    """
+    for part in parts:
+        if not part or part.startswith("/") or _SCHEME.match(part) or ".." in part.split("/"):
+            raise UserError(
+                f"{redact(base)}: a name below it must be relative and without '..', not {part!r}"
+            )
+    return "/".join([base.rstrip("/"), *parts])
+
+
+def parent(uri: str) -> str:
+    """Give the folder that holds `uri`; a bucket or the root is its own parent."""
+    full = canonical(uri)
+    scheme, path = full.split("://", 1)
+    head, slash, _ = path.rpartition("/")
+    if not slash:
+        return full
+    return f"{scheme}://{head or '/'}"
+
+
+def redact(text: str) -> str:
+    """Mask credentials: user info in URIs, signatures in queries, the AWS keys of this process."""
+    for name in _SECRETS:
+        value = os.environ.get(name, "")
+        if len(value) >= 8:
+            text = text.replace(value, "***")
+    return _SIGNED.sub(r"\1=***", _USER_INFO.sub("***@", text))
+
+
+def _local_path(path: str, uri: str) -> str:
+    if "\0" in path:
+        raise UserError(f"a path cannot hold a NUL character, as {uri!r} does")
+    if _SCHEME.match(uri) and not path.startswith("/"):
+        raise UserError(f"{redact(uri)}: a file URI is absolute: file:///folder/name")
+    return os.path.abspath(os.path.expanduser(path) if path == uri else path)
+
+
+def _protocols(fs: AbstractFileSystem) -> tuple[str, ...]:
+    return (fs.protocol,) if isinstance(fs.protocol, str) else tuple(fs.protocol)
+
+
+def _surroundings() -> tuple[tuple[str, str], ...]:
+    """Give the variables a client is made from, so that changed credentials make a new client."""
+    return tuple(item for item in os.environ.items() if item[0].startswith(("AWS_", "FSSPEC_")))
+
+
+@functools.lru_cache(maxsize=16)
+def _open(scheme: str, _pid: int, _environment: tuple[tuple[str, str], ...]) -> AbstractFileSystem:
+    """Make one file system for all threads of a process; fsspec's own cache makes one a thread."""
+    options: dict[str, Any] = {"skip_instance_cache": True}
+    if scheme != "file":
+        options["use_listings_cache"] = False
+    if scheme == "s3":
+        options["config_kwargs"] = {
+            "max_pool_connections": CONNECTIONS,
+            "connect_timeout": 10,
+            "read_timeout": 60,
+            "retries": {"mode": "standard", "max_attempts": 3},
+        }
+    try:
+        return fsspec.filesystem(scheme, **options)
+    except (ImportError, ValueError) as error:
+        raise UserError(f"{scheme}://: cannot be opened: {redact(str(error))}") from error

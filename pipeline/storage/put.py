@@ -1,0 +1,173 @@
+"""Writing: put-if-absent for local disks and stores, overwrite, delete, and the probe before any work."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import uuid
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from fsspec import AbstractFileSystem
+
+from pipeline.errors import StorageFault, UserError
+from pipeline.storage.paths import filesystem, is_local, is_s3, join, local_path, redact
+from pipeline.storage.retry import answer_of, attempt, denied, unreachable
+
+_SINGLE_PUT = 5 * 2**30
+"""Above this s3fs would write in parts, whose completion ignores the condition on some stores."""
+_NO_LINKS = {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EXDEV}
+
+
+@dataclass(frozen=True, slots=True)
+class ProbeResult:
+    """What a folder for output can do."""
+
+    uri: str
+    conditional: bool
+    """True where the second of two conditional puts of one name is refused, as it must be for one winner."""
+
+
+def put_if_absent(uri: str, data: bytes) -> bool:
+    """Write an object whole, unless its name is taken.
+
+    Returns:
+        True when this call made it; False when the name was taken, maybe by an earlier try of this very call.
+
+    Raises:
+        UserError: access is denied, the bucket is missing, the disk has no hard links or is read-only.
+        StorageFault: it could not be written for longer than the retries.
+    """
+    if is_local(uri):
+        path = local_path(uri)
+        return _written(uri, lambda: _link(path, data))
+    fs, path = filesystem(uri)
+    return _written(uri, lambda: _create(fs, path, data))
+
+
+def put(uri: str, data: bytes) -> None:
+    """Write an object whole, in place of what has its name; a reader sees the old bytes or the new ones.
+
+    Raises:
+        UserError, StorageFault: as `put_if_absent`.
+    """
+    if is_local(uri):
+        path = local_path(uri)
+        _written(uri, lambda: _replace(path, data))
+        return
+    fs, path = filesystem(uri)
+    options = {"chunksize": _SINGLE_PUT} if is_s3(fs) else {}
+    _written(uri, lambda: fs.pipe_file(path, data, **options))
+
+
+def delete(uri: str) -> None:
+    """Remove an object; it may be gone already.
+
+    Raises:
+        UserError, StorageFault: as `put_if_absent`.
+    """
+    fs, path = filesystem(uri)
+    with contextlib.suppress(FileNotFoundError):
+        _written(uri, lambda: fs.rm_file(path))
+
+
+def probe_write(folder_uri: str) -> ProbeResult:
+    """Check before any work that a folder takes conditional puts; makes a local folder that does not exist.
+
+    Raises:
+        UserError: it cannot be written, for a reason and with the remedy in one line.
+    """
+    name = join(folder_uri, f"_probe-{uuid.uuid4().hex}")
+    try:
+        put_if_absent(name, b"probe")
+        conditional = not put_if_absent(name, b"probe again")
+        delete(name)
+    except StorageFault as fault:
+        raise unreachable(fault) from fault
+    return ProbeResult(folder_uri, conditional)
+
+
+def _written(uri: str, write: Callable[[], bool | None]) -> bool:
+    try:
+        return bool(attempt(uri, "writing", write))
+    except PermissionError as error:
+        raise denied(uri, "writing", "s3:PutObject and s3:DeleteObject") from error
+    except (NotADirectoryError, FileExistsError, IsADirectoryError) as error:
+        raise UserError(
+            f"{redact(uri)}: a file is where a folder should be, or the reverse ({error.strerror})"
+        ) from error
+
+
+def _create(fs: AbstractFileSystem, path: str, data: bytes) -> bool:
+    options = {"chunksize": _SINGLE_PUT} if is_s3(fs) else {}
+    try:
+        fs.pipe_file(path, data, mode="create", **options)
+    except FileExistsError:
+        return False
+    except OSError as error:
+        code, status = answer_of(error)
+        if code == "PreconditionFailed" or status == 412:
+            return False
+        raise
+    return True
+
+
+def _link(path: str, data: bytes) -> bool:
+    with _temporary(path, data) as draft:
+        try:
+            os.link(draft, path)
+        except FileExistsError:
+            return False
+        except OSError as error:
+            _explain(path, error)
+            raise
+        _sync_folder(path)
+    return True
+
+
+def _replace(path: str, data: bytes) -> None:
+    with _temporary(path, data) as draft:
+        os.replace(draft, path)
+        _sync_folder(path)
+
+
+@contextlib.contextmanager
+def _temporary(path: str, data: bytes) -> Iterator[str]:
+    """Write a hidden file beside `path`, down to the disk; remove it afterwards if it is still there."""
+    folder, name = os.path.split(path)
+    draft = os.path.join(folder, f".{name[:100]}.{uuid.uuid4().hex}.tmp")
+    try:
+        os.makedirs(folder, exist_ok=True)
+        with open(draft, "xb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        yield draft
+    except OSError as error:
+        _explain(path, error)
+        raise
+    finally:
+        with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+            os.unlink(draft)
+
+
+def _explain(path: str, error: OSError) -> None:
+    """Raise what only the user can mend; return for everything else."""
+    if error.errno == errno.EROFS:
+        raise UserError(f"{path}: the disk is read-only. Choose another output folder.") from error
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        raise StorageFault(f"{path}: no space left on the disk") from error
+    if error.errno in _NO_LINKS and error.filename2:
+        remedy = "Choose an output on a disk that has them (ext4, xfs, NFS) or on an object store"
+        raise UserError(
+            f"{path}: the file system has no hard links, which a commit needs. {remedy}."
+        ) from error
+
+
+def _sync_folder(path: str) -> None:
+    handle = os.open(os.path.dirname(path), os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -1,0 +1,171 @@
+"""Which errors of storage are worth another try, and what the user reads about the others."""
+
+from __future__ import annotations
+
+import errno
+import random
+import sys
+import time
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from pipeline.errors import StorageFault, UserError
+from pipeline.storage.paths import redact
+
+T = TypeVar("T")
+
+DELAYS = (0.2, 0.8, 3.0, 8.0)
+"""Seconds between tries, before jitter; one try more than there are delays."""
+
+_TRANSIENT_CODES = (
+    "InternalError", "OperationAborted", "RequestTimeout", "ServiceUnavailable", "SlowDown", "Throttling",
+)  # fmt: skip
+_TRANSIENT_STATUS = (408, 409, 425, 429)
+_TRANSIENT_ERRNO = {
+    errno.EAGAIN, errno.EBUSY, errno.ECONNABORTED, errno.ECONNREFUSED, errno.ECONNRESET, errno.EHOSTUNREACH,
+    errno.EIO, errno.ENETDOWN, errno.ENETUNREACH, errno.EPIPE, errno.EREMOTEIO, errno.ESTALE, errno.ETIMEDOUT,
+}  # fmt: skip
+_FOREIGN_ROOTS = (
+    ("botocore.exceptions", "BotoCoreError"),
+    ("botocore.exceptions", "ClientError"),
+    ("botocore.parsers", "ResponseParserError"),
+    ("aiohttp", "ClientError"),
+    ("urllib3.exceptions", "HTTPError"),
+    ("http.client", "HTTPException"),
+    ("gcsfs.retry", "HttpError"),
+)
+_NO_CREDENTIALS = (
+    "ConfigNotFound", "ConfigParse", "CredentialRetrieval", "NoCredentials", "PartialCredentials",
+    "ProfileNotFound", "SSOTokenLoad", "TokenRetrieval", "UnauthorizedSSOToken",
+)  # fmt: skip
+_REFUSED_CREDENTIALS = (
+    "AuthorizationHeaderMalformed", "ExpiredToken", "InvalidAccessKeyId", "InvalidToken",
+    "RequestTimeTooSkewed", "SignatureDoesNotMatch", "TokenRefreshRequired",
+)  # fmt: skip
+_PASSED = (
+    FileNotFoundError,
+    FileExistsError,
+    PermissionError,
+    IsADirectoryError,
+    NotADirectoryError,
+    EOFError,
+)
+
+
+def attempt(uri: str, doing: str, call: Callable[[], T], *, tries: int | None = None) -> T:
+    """Call `call`, again after transient errors, and turn what remains into errors with a meaning.
+
+    Args:
+        uri: what the call is about, for the message.
+        doing: what it does, for the message: `listing`, `reading`, `writing`.
+        call: must be safe to repeat.
+        tries: how often at most; by default once more than there are `DELAYS`.
+
+    Raises:
+        FileNotFoundError, FileExistsError, PermissionError, IsADirectoryError, NotADirectoryError, EOFError:
+            as they come; they say something about one object.
+        UserError: missing bucket, missing or refused credentials, an endpoint that is no URL.
+        StorageFault: transient errors that lasted, and everything else that storage answers.
+    """
+    delays = DELAYS if tries is None else DELAYS[: tries - 1]
+    for delay in (*delays, None):
+        try:
+            return call()
+        except _storage_errors() as error:
+            raise_user_error(uri, doing, error)
+            if isinstance(error, _PASSED) or not _from_storage(error):
+                raise
+            if delay is None or not is_transient(error):
+                raise StorageFault(
+                    f"{redact(uri)}: {_name(error)} while {doing}: {redact(str(error))}"
+                ) from error
+            time.sleep(delay * random.uniform(0.5, 1.5))
+    raise AssertionError("the last try returns or raises")
+
+
+def is_transient(error: BaseException) -> bool:
+    """Say whether the same call may succeed a little later."""
+    code, status = answer_of(error)
+    if status:
+        return status >= 500 or status in _TRANSIENT_STATUS or code.startswith(_TRANSIENT_CODES)
+    if isinstance(error, (TimeoutError, ConnectionError)):
+        return True
+    if isinstance(error, OSError) and error.errno is not None:
+        return error.errno in _TRANSIENT_ERRNO
+    return _is_foreign(error)
+
+
+def answer_of(error: BaseException) -> tuple[str, int]:
+    """Give code and HTTP status of a store's answer, from the error or its causes; ("", 0) without one."""
+    seen: BaseException | None = error
+    while seen is not None:
+        response: Any = getattr(seen, "response", None)
+        if isinstance(response, dict):
+            status = response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+            code = str(response.get("Error", {}).get("Code", ""))
+            return code, int(status or (code if code.isdigit() else 0))
+        seen = seen.__cause__
+    return "", 0
+
+
+def raise_user_error(uri: str, doing: str, error: BaseException) -> None:
+    """Raise what `error` tells about bucket, credentials or endpoint; return if it tells none of it."""
+    code, status = answer_of(error)
+    shown = redact(uri)
+    if code == "NoSuchBucket":
+        raise UserError(
+            f"{shown}: no such bucket. Check the name, AWS_PROFILE and AWS_ENDPOINT_URL."
+        ) from error
+    if code.startswith(_REFUSED_CREDENTIALS):
+        remedy = "Check AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN or AWS_PROFILE"
+        raise UserError(
+            f"{shown}: credentials refused ({code}, {status}) while {doing}. {remedy}."
+        ) from error
+    if _is_foreign(error) and _name(error).startswith(_NO_CREDENTIALS):
+        remedy = (
+            "Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE; FSSPEC_S3_ANON=true if public"
+        )
+        raise UserError(f"{shown}: no usable credentials ({_name(error)}). {remedy}.") from error
+    if isinstance(error, ValueError) and "endpoint" in str(error).lower():
+        raise UserError(
+            f"{shown}: {redact(str(error))}. AWS_ENDPOINT_URL must be a URL: http://host:port."
+        ) from error
+    if _name(error) in ("ParamValidationError", "NoRegionError"):
+        raise UserError(f"{shown}: {' '.join(redact(str(error)).split())}") from error
+
+
+def denied(uri: str, doing: str, permission: str) -> UserError:
+    """Make the message for a refused access, naming the permission that is needed."""
+    if "://" in uri and not uri.startswith("file://"):
+        remedy = f"Check AWS_PROFILE or the bucket policy: {permission} is needed"
+        return UserError(f"{redact(uri)}: access denied (403) while {doing}. {remedy}.")
+    return UserError(
+        f"{redact(uri)}: permission denied while {doing}. Check owner and mode of the file and its folders."
+    )
+
+
+def unreachable(fault: StorageFault) -> UserError:
+    """Make of a fault met before any work the user's error, with the variables to look at."""
+    return UserError(f"{fault}. Is the endpoint right and up? Check AWS_ENDPOINT_URL and the network.")
+
+
+def _name(error: BaseException) -> str:
+    return type(error).__name__
+
+
+def _foreign_roots() -> tuple[type[BaseException], ...]:
+    """Give the error roots of the client libraries that are loaded; others cannot have raised."""
+    loaded = ((sys.modules.get(module), name) for module, name in _FOREIGN_ROOTS)
+    return tuple(getattr(module, name) for module, name in loaded if module is not None)
+
+
+def _storage_errors() -> tuple[type[BaseException], ...]:
+    return (OSError, EOFError, ValueError, *_foreign_roots())
+
+
+def _is_foreign(error: BaseException) -> bool:
+    return isinstance(error, _foreign_roots())
+
+
+def _from_storage(error: BaseException) -> bool:
+    return isinstance(error, OSError) or _is_foreign(error)

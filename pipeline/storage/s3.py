@@ -1,0 +1,105 @@
+"""Listing S3 by key ranges: flat pages of 1,000 keys, several ranges at once."""
+
+from __future__ import annotations
+
+import functools
+import itertools
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from fsspec import AbstractFileSystem
+
+from pipeline.storage.parallel import in_order
+from pipeline.storage.retry import attempt
+
+RANGES = 8
+"""Key ranges listed at once; more does not help, for parsing the answers keeps one core busy."""
+SPLIT_POINTS = 1024
+_FAN_OUT = 32
+
+
+def walk(fs: AbstractFileSystem, path: str) -> Iterator[dict[str, Any]]:
+    """List every object below a prefix in the order of keys, as dicts with `name`, `size` and `ETag`.
+
+    Folders met on the first levels become split points between key ranges, so the cost is one request for
+    1,000 objects whatever the shape of the tree. Folder markers, and what a leading dot in a part of the path
+    below the prefix hides, are left out.
+    """
+    bucket, prefix = _prefix(path)
+    points = _split_points(fs, bucket, prefix)
+    jobs = (
+        lambda after=after, until=until: _range(fs, bucket, prefix, after, until)
+        for after, until in itertools.pairwise(["", *points, None])
+    )
+    for key in in_order(jobs, workers=RANGES):
+        if not key["Key"].endswith("/") and not _hidden(key["Key"][len(prefix) :]):
+            yield {"name": f"{bucket}/{key['Key']}", "size": key["Size"], "ETag": key.get("ETag", "")}
+
+
+def names(fs: AbstractFileSystem, path: str) -> list[str]:
+    """List the names directly below a prefix, sorted; folders end with "/". In parallel when there are many."""
+    bucket, prefix = _prefix(path)
+    page = _page(fs, bucket, prefix, Delimiter="/")
+    keys = _keys(page)
+    if page.get("IsTruncated"):
+        ranges = itertools.pairwise(["", *(prefix + digit for digit in "0123456789abcdef"), None])
+        with ThreadPoolExecutor(_FAN_OUT, thread_name_prefix="names") as pool:
+            parts = pool.map(lambda edges: list(_range(fs, bucket, prefix, *edges, Delimiter="/")), ranges)
+            keys = [key for part in parts for key in part]
+    return sorted(key["Key"][len(prefix) :] for key in keys if key["Key"] != prefix)
+
+
+def _split_points(fs: AbstractFileSystem, bucket: str, prefix: str) -> list[str]:
+    """Find folders, breadth first, until there are enough ranges to keep all listers busy."""
+    points: list[str] = []
+    level = [prefix]
+    with ThreadPoolExecutor(RANGES, thread_name_prefix="split") as pool:
+        for _ in range(3):
+            pages = pool.map(lambda at: _page(fs, bucket, at, Delimiter="/"), level)
+            level = [item["Prefix"] for page in pages for item in page.get("CommonPrefixes", [])]
+            points += level
+            if not 0 < len(level) < _FAN_OUT:
+                break
+    points.sort()
+    step = -(-len(points) // SPLIT_POINTS) or 1
+    return points[::step]
+
+
+def _range(
+    fs: AbstractFileSystem, bucket: str, prefix: str, after: str | None, until: str | None, **options: Any
+) -> Iterator[dict[str, Any]]:
+    """Yield the keys of (after, until]; with a delimiter also the folders."""
+    if after:
+        options["StartAfter"] = after
+    while True:
+        page = _page(fs, bucket, prefix, **options)
+        for key in _keys(page):
+            if until is not None and key["Key"] > until:
+                return
+            yield key
+        if not page.get("IsTruncated"):
+            return
+        options["ContinuationToken"] = page["NextContinuationToken"]
+
+
+def _keys(page: dict[str, Any]) -> list[dict[str, Any]]:
+    """Give files and folders of a page in order; a folder is a key with a trailing slash."""
+    files: list[dict[str, Any]] = page.get("Contents", [])
+    folders = [{"Key": item["Prefix"]} for item in page.get("CommonPrefixes", [])]
+    return sorted(files + folders, key=lambda item: item["Key"]) if folders else files
+
+
+def _page(fs: AbstractFileSystem, bucket: str, prefix: str, **options: Any) -> dict[str, Any]:
+    call = functools.partial(fs.call_s3, "list_objects_v2", Bucket=bucket, Prefix=prefix, **options)
+    page: dict[str, Any] = attempt(f"s3://{bucket}/{prefix}", "listing", call)
+    return page
+
+
+def _prefix(path: str) -> tuple[str, str]:
+    bucket, _, key = path.partition("/")
+    return bucket, key.rstrip("/") + "/" if key else ""
+
+
+def _hidden(below: str) -> bool:
+    return below.startswith(".") or "/." in below
