@@ -1,3 +1,32 @@
-"""Voxmill turns archives of audio into tables."""
+"""Voxmill turns archives of audio into tables.
+
+The public names load on first use, so that `import pipeline.models` brings neither Ray nor storage.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pipeline.api import transcribe
+    from pipeline.errors import UserError
+    from pipeline.summary import RunSummary
+    from pipeline.table import read_table
 
 __version__ = "0.1.0"
+
+_HOMES = {
+    "transcribe": "pipeline.api",
+    "read_table": "pipeline.table",
+    "RunSummary": "pipeline.summary",
+    "UserError": "pipeline.errors",
+}
+
+__all__ = ["RunSummary", "UserError", "__version__", "read_table", "transcribe"]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOMES:
+        return getattr(importlib.import_module(_HOMES[name]), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,0 +1,32 @@
+# make demo    set everything up and transcribe the embedded corpus
+# make test    set everything up and run the tests
+.PHONY: demo test lint bench chaos clean
+
+PYTHON ?= python3
+BIN := .venv/bin
+READY := .venv/ready
+
+demo: $(READY)
+	@$(BIN)/python -m pipeline.demo
+
+test: $(READY)
+	$(BIN)/python -m pytest
+
+lint: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+bench: $(READY)
+	$(BIN)/python tests/benchmarks/run.py
+
+$(READY): pyproject.toml infra/constraints.txt
+	@echo "setting up .venv: about 1 GB of packages, a few minutes the first time"
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --progress-bar off -c infra/constraints.txt torch
+	@echo "  torch is there, now the others"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --progress-bar off -c infra/constraints.txt -e '.[dev]'
+	@touch $(READY)
+
+clean:
+	rm -rf .venv demo-output build dist *.egg-info

@@ -1,0 +1,13 @@
+#!/usr/bin/env python3
+"""Transcribe a corpus: python jobs/transcribe_corpus.py SOURCE OUTPUT --model DIR_OR_HUB_ID."""
+
+import sys
+from pathlib import Path
+
+# A working directory that a cluster unpacked is not installed; the package lies beside this folder.
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from pipeline.cli import transcribe  # noqa: E402
+
+if __name__ == "__main__":
+    sys.exit(transcribe(prog="python jobs/transcribe_corpus.py"))

@@ -1,0 +1,203 @@
+"""What one run is asked to do: every field is an option of the command line, a keyword in Python and a line of YAML."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import types
+import typing
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+
+from pipeline.errors import UserError
+from pipeline.quantities import parse_bytes, parse_count, parse_seconds, parse_share
+
+Device = Literal["auto", "cuda", "cpu"]
+Dtype = Literal["auto", "float32", "bfloat16", "float16"]
+
+
+def option(group: str, help: str, *, default: Any, parse: Any = None, metavar: str | None = None) -> Any:
+    """Field of the configuration together with its place and words in `--help`."""
+    return field(default=default, metadata={"group": group, "help": help, "parse": parse, "metavar": metavar})
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunConfig:
+    """One run, as the user asked for it; sizes are bytes, times are seconds."""
+
+    corpus: str | None = option(
+        "what to read", "name that starts every id, so that ids survive a move of the source; default: the source's URI",
+        default=None, metavar="NAME",
+    )  # fmt: skip
+    columns: str = option(
+        "what to read", "fields of the metadata that become typed columns, as speaker:string,year:int32",
+        default="", metavar="SPEC",
+    )  # fmt: skip
+    model: str = option(
+        "what to run", "checkpoint: a Hugging Face folder or hub id (needed)", default="", metavar="DIR_OR_HUB_ID"
+    )
+    window: float = option(
+        "what to run", "longest stretch of audio that the model sees at once; longer recordings are cut and stitched",
+        default=14.0, parse=parse_seconds, metavar="TIME",
+    )  # fmt: skip
+    context: float = option(
+        "what to run", "audio on each side of a cut that the model sees and whose output is dropped",
+        default=2.0, parse=parse_seconds, metavar="TIME",
+    )  # fmt: skip
+    dtype: Dtype = option(
+        "what to run", "precision of the model; auto is bfloat16 on a GPU and float32 on a CPU", default="auto"
+    )
+    name: str = option(
+        "where to write", "folder below OUTPUT for this task's rows; another name puts other labels beside",
+        default="transcribe", metavar="NAME",
+    )  # fmt: skip
+    dry_run: bool = option(
+        "where to write", "list and plan only: say what a run would do, write nothing", default=False
+    )
+    device: Device = option(
+        "resources", "where the model runs; auto is the GPUs of the cluster, or the CPU of a local Ray without GPUs",
+        default="auto",
+    )  # fmt: skip
+    gpus: float | None = option(
+        "resources", "GPUs to use; asks an autoscaler for them and waits; default: all that the cluster has",
+        default=None, parse=parse_count, metavar="N",
+    )  # fmt: skip
+    gpus_per_actor: float = option(
+        "resources", "share of a GPU that each model actor gets", default=1.0, parse=parse_count, metavar="N"
+    )
+    model_actors: int | None = option(
+        "resources", "model actors; default: from the cluster's size", default=None, metavar="N"
+    )
+    feature_actors: int | None = option(
+        "resources", "CPU actors that decode and compute features; default: from the cluster's size",
+        default=None, metavar="N",
+    )  # fmt: skip
+    read_tasks: int | None = option(
+        "resources", "units read from storage at once; default: from the cluster's size", default=None, metavar="N"
+    )
+    address: str | None = option(
+        "resources", "Ray cluster to join; default: RAY_ADDRESS, else a local Ray that ends with the run",
+        default=None, metavar="ADDRESS",
+    )  # fmt: skip
+    num_cpus: int | None = option(
+        "resources", "logical CPUs of a local Ray; default: those of the machine", default=None, metavar="N"
+    )
+    max_errors: float = option(
+        "limits", "share of recordings that may end as an error row before the exit code says 3",
+        default=0.05, parse=parse_share, metavar="SHARE",
+    )  # fmt: skip
+    exit_zero_on_errors: bool = option(
+        "limits", "exit with 0 instead of 3, for schedulers that would repeat the job", default=False
+    )
+    stall_timeout: float = option(
+        "limits", "end with code 4 when no stage has moved for this long",
+        default=1800.0, parse=parse_seconds, metavar="TIME",
+    )  # fmt: skip
+    log_every: float = option(
+        "display", "time between log lines where the output is no terminal",
+        default=30.0, parse=parse_seconds, metavar="TIME",
+    )  # fmt: skip
+    debug: bool = option("display", "show tracebacks and the libraries' own messages", default=False)
+    unit_seconds: float | None = option(
+        "advanced", "audio in one unit; default: from 1 minute to 2 hours, growing with the corpus",
+        default=None, parse=parse_seconds, metavar="TIME",
+    )  # fmt: skip
+    unit_bytes: int = option(
+        "advanced", "encoded bytes in one unit", default=256_000_000, parse=parse_bytes, metavar="SIZE"
+    )
+    frame_budget: int | None = option(
+        "advanced", "frames of 20 ms in one batch of the model; default: from the device", default=None, metavar="N"
+    )
+
+    def __post_init__(self) -> None:
+        problems = [*_contradictions(self)]
+        if problems:
+            raise UserError("; ".join(problems))
+
+
+def _contradictions(config: RunConfig) -> list[str]:
+    positive = ("window", "gpus_per_actor", "model_actors", "feature_actors", "read_tasks", "unit_seconds", "unit_bytes",
+                "frame_budget", "gpus", "num_cpus", "stall_timeout", "log_every")  # fmt: skip
+    found = [
+        f"{flag(name)} must be above 0, got {getattr(config, name)}"
+        for name in positive
+        if getattr(config, name) is not None and getattr(config, name) <= 0
+    ]
+    if not 0 <= config.context * 2 < config.window:
+        found.append(f"--context must be below half of --window, got {config.context:g} s and {config.window:g} s")
+    if not 0 <= config.max_errors <= 1:
+        found.append(f"--max-errors must be between 0 and 1, got {config.max_errors:g}")
+    if not config.name or config.name.startswith(("_", ".")) or "/" in config.name:
+        found.append(f"--name must be a plain folder name that starts with neither _ nor a dot, got {config.name!r}")
+    for name in ("device", "dtype"):
+        choices = choices_of(name)
+        if getattr(config, name) not in choices:
+            found.append(f"{flag(name)} must be one of {', '.join(choices)}, got {getattr(config, name)!r}")
+    return found
+
+
+def flag(name: str) -> str:
+    """Spelling of a field on the command line."""
+    return "--" + name.replace("_", "-")
+
+
+def field_type(name: str) -> type:
+    """Plain type of a field: `int | None` gives `int`."""
+    hint = typing.get_type_hints(RunConfig)[name]
+    if typing.get_origin(hint) is types.UnionType:
+        hint = next(part for part in typing.get_args(hint) if part is not type(None))
+    return str if typing.get_origin(hint) is Literal else hint
+
+
+def choices_of(name: str) -> tuple[str, ...]:
+    """The allowed words of a field that has a closed set, else nothing."""
+    hint = typing.get_type_hints(RunConfig)[name]
+    return typing.get_args(hint) if typing.get_origin(hint) is Literal else ()
+
+
+def convert(name: str, value: Any) -> Any:
+    """Value of a field from a string with a unit, or as it is.
+
+    Raises:
+        UserError: the field does not exist, or the value is not of its kind.
+    """
+    fields = {each.name: each for each in dataclasses.fields(RunConfig)}
+    if name not in fields:
+        near = difflib.get_close_matches(name, fields, n=1)
+        hint = f"; did you mean {near[0]}?" if near else f"; the options are {', '.join(fields)}"
+        raise UserError(f"there is no option {name!r}{hint}")
+    if value is None or isinstance(value, bool):
+        return value
+    parse = fields[name].metadata["parse"] or field_type(name)
+    try:
+        return parse(value) if isinstance(value, str) or parse is not str else str(value)
+    except (ValueError, TypeError) as error:
+        raise UserError(f"{flag(name)}: {error}") from None
+
+
+def make(options: Mapping[str, Any]) -> RunConfig:
+    """Configuration from keywords, as `pipeline.transcribe` and the command line give them.
+
+    Raises:
+        UserError: an unknown option or a value that cannot be meant, with the nearest option's name.
+    """
+    return RunConfig(**{name: convert(name, value) for name, value in options.items()})
+
+
+def from_yaml(path: str) -> dict[str, Any]:
+    """Options in a YAML file, by field name (`unit_bytes: 256MB`), `-` and `_` alike.
+
+    Raises:
+        UserError: the file is missing, is not YAML, or does not hold a mapping.
+    """
+    try:
+        loaded = yaml.safe_load(Path(path).expanduser().read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise UserError(f"{path}: cannot be read as YAML ({str(error).splitlines()[0]})") from None
+    if not isinstance(loaded, dict):
+        raise UserError(f"{path}: must hold one option a line, as `window: 14s`")
+    return {str(name).replace("-", "_"): value for name, value in loaded.items()}

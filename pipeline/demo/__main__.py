@@ -1,0 +1,95 @@
+"""The demonstration: the main job on the embedded corpus, then references and transcripts side by side."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from pipeline import __version__, cli, config, demo, scoring
+from pipeline.errors import UserError
+from pipeline.noise import kept_off, removed
+from pipeline.quantities import show_seconds
+from pipeline.summary import COMPLETE, FAILURE, RunSummary
+
+OUTPUT = "demo-output"
+
+
+def main(argv: Sequence[str] = ()) -> int:
+    """Transcribe the embedded corpus into `demo-output` and show what came out."""
+    parser = cli.Parser(prog="voxmill demo", description=main.__doc__, allow_abbrev=False)
+    parser.add_argument("--output", default=OUTPUT, help=f"folder of the table, emptied first (default: {OUTPUT})")
+    parser.add_argument("--num-cpus", default=None, help="logical CPUs of the local Ray")
+    given = parser.parse_args(argv)
+    with kept_off(show=False) as (console, log):
+        code = cli.guarded(lambda: _show(given.output, given.num_cpus, console), console, debug=False)
+        if code == FAILURE:
+            console.print(f"log     {log} has what the libraries said", soft_wrap=True)
+        else:
+            removed(log)
+    return code
+
+
+def _show(output: str, num_cpus: str | None, console: Console) -> int:
+    from pipeline.run import run
+    from pipeline.table import read_table
+
+    _empty(Path(output))
+    console.print(f"Voxmill {__version__}  ·  the embedded corpus of spoken digits\n")
+    model = str(demo.checkpoint_folder())
+    options = config.make({"model": model, "corpus": "demo", "num_cpus": num_cpus})
+    summary = run([str(demo.corpus_folder())], output, options, console=console)
+    rows = read_table(output).to_pandas().sort_values("id")
+    console.print()
+    _side_by_side(rows, console)
+    _closing(rows, summary, output, console)
+    return COMPLETE if summary.exit_code == COMPLETE else summary.exit_code
+
+
+def _empty(folder: Path) -> None:
+    """Start from nothing, but never delete a folder that is no table."""
+    if folder.exists():
+        if any(folder.iterdir()) and not (folder / "_plan").is_dir():
+            raise UserError(f"{folder}: is not empty and not a table of the demo; name another with --output")
+        shutil.rmtree(folder)
+
+
+def _side_by_side(rows: Any, console: Console) -> None:
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    for name in ("id", "reference", "transcript", "confidence"):
+        table.add_column(name, no_wrap=name == "id", overflow="fold", style=None)
+    for row in rows.itertuples():
+        if row.error is not None:
+            message = f"{row.error['stage']}: {row.error['message']}"
+            table.add_row(row.key, "", Text(message, style="yellow"), "")
+            continue
+        same = scoring.normalise(row.reference or "") == scoring.normalise(row.text)
+        confidence = f"{row.confidence:.2f}" if row.confidence is not None else ""
+        table.add_row(row.key, row.reference or "", row.text, confidence + ("" if same else "   <- differs"))
+    console.print(table)
+
+
+def _closing(rows: Any, summary: RunSummary, output: str, console: Console) -> None:
+    heard = rows[rows.error.isna() & rows.reference.notna()]
+    errors = scoring.word_errors(list(heard.reference), list(heard.text))
+    rate = f"{errors.rate:.1%}" if errors.rate is not None else "not defined"
+    failed = int(rows.error.notna().sum())
+    lines = (
+        f"\nword error rate {rate} ({errors.errors} of {errors.words})  ·  {len(rows) - failed} transcribed, {failed} error"
+        f"{'s' * (failed != 1)}  ·  {show_seconds(summary.audio_seconds)} of audio in {summary.work_seconds:.1f} s "
+        f"(start-up {summary.startup_seconds or 0:.1f} s)",
+        f"table   {output}/    python -c \"import pipeline; print(pipeline.read_table('{output}').to_pandas())\"",
+        f"run it on your own audio:    python jobs/transcribe_corpus.py ~/recordings out/ --model {demo.checkpoint_folder()}",
+    )
+    for line in lines:
+        console.print(line, markup=False, soft_wrap=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,83 @@
+"""What a run shows while it goes on: one block that redraws on a terminal, lines that grep well elsewhere."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from pipeline.corpus import Seconds
+from pipeline.quantities import show_seconds
+from pipeline.tally import Tally
+
+
+@contextmanager
+def showing(tally: Tally, *, console: Console, run: str, every: Seconds) -> Iterator[None]:
+    """Show the tally until the block is left."""
+    if console.is_terminal:
+        with Live(get_renderable=lambda: block(tally), console=console, refresh_per_second=4, transient=False):
+            yield
+        return
+    stop = threading.Event()
+    thread = threading.Thread(target=_print_lines, args=(tally, console, run, every, stop), daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join(timeout=5)
+        console.print(line(tally, run=run), soft_wrap=True, markup=False, highlight=False)
+
+
+def line(tally: Tally, *, run: str, now: datetime | None = None) -> str:
+    """One line of `key=value` about the run so far, UTC."""
+    stamp = (now or datetime.now(UTC)).strftime("%Y-%m-%dT%H:%M:%SZ")
+    pairs = {
+        "run": run,
+        "recordings": f"{tally.done}/{tally.recordings}",
+        "audio_h": f"{tally.done_seconds / 3600:.2f}/{tally.audio_seconds / 3600:.2f}",
+        "x_realtime": f"{tally.speed:.0f}",
+        "errors": sum(tally.errors.values()),
+        **{f"err_{reason.split('.')[-1]}": count for reason, count in sorted(tally.errors.items())},
+        "faults": len(tally.faults),
+        "waiting_on": tally.slowest or "start",
+        "eta_s": "?" if tally.eta is None else f"{tally.eta:.0f}",
+    }
+    return f"{stamp} " + " ".join(f"{key}={value}" for key, value in pairs.items())
+
+
+def block(tally: Tally) -> Group:
+    """The block that redraws: progress, then stages, then errors."""
+    total = max(tally.audio_seconds, 1e-9)
+    eta = "" if tally.eta is None else f"  ·  {show_seconds(tally.eta)} left"
+    errors = sum(tally.errors.values())
+    head = Table.grid(padding=(0, 1))
+    bar = ProgressBar(total=total, completed=min(tally.done_seconds, total), width=36, pulse=tally.first_commit is None)
+    words = (
+        f"{tally.done}/{tally.recordings} recordings  ·  {show_seconds(tally.done_seconds)} of "
+        f"{show_seconds(tally.audio_seconds)} audio  ·  {tally.speed:,.0f}x real time{eta}"
+    )
+    head.add_row(Text("transcribing"), bar, Text(words))
+    lines = [head]
+    if tally.first_commit is None:
+        lines.append(Text(f"  starting workers, loading the model ({tally.elapsed:.0f} s)", style="dim"))
+    else:
+        shares = "  ·  ".join(f"{stage} {share:.0%}" for stage, share in tally.busy.items())
+        lines.append(Text(f"  busy: {shares}  (waiting on {tally.slowest})", style="dim"))
+    if errors or tally.faults:
+        reasons = ", ".join(f"{reason} {count}" for reason, count in tally.errors.most_common(5))
+        faults = f"  ·  {len(tally.faults)} units failed and stay pending" if tally.faults else ""
+        lines.append(Text(f"  {errors} error{'s' * (errors != 1)}: {reasons}{faults}", style="yellow"))
+    return Group(*lines)
+
+
+def _print_lines(tally: Tally, console: Console, run: str, every: Seconds, stop: threading.Event) -> None:
+    while not stop.wait(every):
+        console.print(line(tally, run=run), soft_wrap=True, markup=False, highlight=False)

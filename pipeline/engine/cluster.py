@@ -1,0 +1,168 @@
+"""Joining a Ray cluster or starting a local one, and what it has to offer."""
+
+from __future__ import annotations
+
+import logging
+import os
+import platform
+import secrets
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from pipeline.engine.resources import Cluster
+from pipeline.errors import UserError
+
+LOCAL_OBJECT_STORE = 2 << 30
+"""Bytes of shared memory for a local Ray: a few units on their way, whatever the machine's memory."""
+
+WAIT_FOR_GPUS = 3600.0
+"""Seconds that a run waits for an autoscaler before it gives up."""
+
+
+@contextmanager
+def joined(address: str | None, *, num_cpus: int | None = None) -> Iterator[None]:
+    """Have a Ray cluster: the named one, RAY_ADDRESS, or a local one that ends with the block.
+
+    Raises:
+        UserError: the cluster does not answer.
+    """
+    _quiet()
+    import ray
+
+    if ray.is_initialized():
+        yield
+        return
+    where = address or os.environ.get("RAY_ADDRESS") or "local"
+    try:
+        ray.init(**_local(num_cpus) if where == "local" else {"address": where}, **_silent())
+    except (ConnectionError, TimeoutError, ValueError, RuntimeError) as error:
+        first = str(error).splitlines()[0]
+        raise UserError(f"{where}: no Ray cluster answers there ({first}); check --address or RAY_ADDRESS") from error
+    try:
+        yield
+    finally:
+        ray.shutdown()
+
+
+def _local(num_cpus: int | None) -> dict[str, Any]:
+    # A local Ray would leave ~/.ray/auth_token behind, and later clusters of this user would then ask for it.
+    if "RAY_AUTH_MODE" not in os.environ:
+        os.environ["RAY_AUTH_MODE"] = "token"
+        os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
+    _make_importable()
+    store = int(os.environ.get("VOXMILL_OBJECT_STORE_BYTES", LOCAL_OBJECT_STORE))
+    return {"address": "local", "num_cpus": num_cpus, "include_dashboard": False, "object_store_memory": store}
+
+
+def _silent() -> dict[str, Any]:
+    return {"log_to_driver": False, "logging_level": logging.ERROR}
+
+
+def _quiet() -> None:
+    os.environ.setdefault("RAY_DATA_DISABLE_PROGRESS_BARS", "1")
+    # Ray's wish to see its own bars, its notice about accelerators and its usage statistics are no news to a user.
+    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+
+
+def _make_importable() -> None:
+    """Let workers of a local Ray import this package where it was not installed."""
+    root = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+    paths = os.environ.get("PYTHONPATH", "").split(os.pathsep)
+    if root not in paths:
+        os.environ["PYTHONPATH"] = os.pathsep.join([root, *filter(None, paths)])
+
+
+def measure() -> Cluster:
+    """CPUs, GPUs and memory of the joined cluster."""
+    import ray
+
+    resources = ray.cluster_resources()
+    return Cluster(
+        cpus=float(resources.get("CPU", 0)),
+        gpus=float(resources.get("GPU", 0)),
+        memory=int(resources.get("memory", 0)) or 1 << 30,
+    )
+
+
+def num_nodes() -> int:
+    """Machines that are alive."""
+    import ray
+
+    return sum(bool(node["Alive"]) for node in ray.nodes())
+
+
+def is_local(address: str | None) -> bool:
+    """Whether a run with this address would start its own local Ray."""
+    return (address or os.environ.get("RAY_ADDRESS") or "local") == "local"
+
+
+def wait_for_gpus(gpus: float, *, say: Callable[[str], None], timeout: float = WAIT_FOR_GPUS, pause: float = 5.0) -> None:
+    """Ask the autoscaler for GPUs and wait until the cluster has them.
+
+    Raises:
+        UserError: they did not come.
+    """
+    import ray
+    from ray.autoscaler.sdk import request_resources
+
+    have = ray.cluster_resources().get("GPU", 0.0)
+    if have >= gpus:
+        return
+    request_resources(bundles=[{"GPU": 1, "CPU": 1}] * round(gpus))
+    deadline = time.monotonic() + timeout
+    while have < gpus:
+        say(f"waiting for GPUs: the cluster has {have:g} of {gpus:g}")
+        if time.monotonic() > deadline:
+            raise UserError(f"the cluster has {have:g} GPUs after {timeout:.0f} s of waiting, --gpus asks for {gpus:g}")
+        time.sleep(pause)
+        have = ray.cluster_resources().get("GPU", 0.0)
+
+
+def check_versions() -> None:
+    """Compare Python, Ray and torch of every node with the driver's.
+
+    Raises:
+        UserError: a node differs, with its address and both versions.
+    """
+    import ray
+    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+    remote = ray.remote(num_cpus=0)(versions_here)
+    asked = {
+        node["NodeManagerAddress"]: remote.options(
+            scheduling_strategy=NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)
+        ).remote()
+        for node in ray.nodes()
+        if node["Alive"]
+    }
+    differences = compare_versions(versions_here(), {where: ray.get(answer, timeout=120) for where, answer in asked.items()})
+    if differences:
+        raise UserError("; ".join(differences) + ". Give driver and workers one image.")
+
+
+def compare_versions(driver: dict[str, str], workers: dict[str, dict[str, str]]) -> list[str]:
+    """One sentence for each difference that changes results or breaks messages between processes."""
+    return [
+        f"node {where} has {name} {theirs.get(name)}, the driver {ours}"
+        for where, theirs in workers.items()
+        for name, ours in driver.items()
+        if theirs.get(name) != ours
+    ]
+
+
+def versions_here() -> dict[str, str]:
+    """Versions of this process that must agree everywhere."""
+    import ray
+    import torch
+
+    import pipeline
+
+    return {
+        "python": ".".join(platform.python_version_tuple()[:2]),
+        "ray": ray.__version__,
+        "torch": torch.__version__.split("+")[0],
+        "voxmill": pipeline.__version__,
+    }

@@ -1,0 +1,91 @@
+"""The chain on Ray Data: read, features, model, commit; one row a unit, receipts to the driver."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import ray
+from ray.data import ActorPoolStrategy, DataContext, Dataset, TaskPoolStrategy
+
+from pipeline.corpus import Seconds
+from pipeline.engine import rows
+from pipeline.engine.datasource import UnitSource
+from pipeline.engine.resources import Pools
+from pipeline.engine.shipping import Shipped
+from pipeline.engine.stages import Commit, Features, Inference, Read
+from pipeline.job import Job
+from pipeline.plan import UnitRef
+from pipeline.receipts import Receipt
+
+TRIES_AFTER_A_CRASH = 3
+"""How often Ray repeats a task whose worker died; without a bound, a file that kills its decoder loops for ever."""
+
+ACTOR_RESTARTS = 1000
+"""An actor may come back this often; the bound on its tasks is what ends a loop."""
+
+
+def receipts(job: Job, units: Sequence[UnitRef], shipped: Shipped, pools: Pools, *, stall: Seconds) -> Iterator[Receipt]:
+    """One receipt for each unit that came to an end, as soon as it did; a unit whose worker kept dying has none.
+
+    Args:
+        job: what is done to each unit.
+        units: the pending ones.
+        shipped: the checkpoint, for workers.
+        pools: how many workers of which size.
+        stall: seconds without progress in any stage after which Ray ends the run.
+    """
+    _prepare_context(stall)
+    for batch in _chain(job, units, shipped, pools).iter_batches(
+        batch_size=None, batch_format="pyarrow", prefetch_batches=0
+    ):
+        for index in range(batch.num_rows):
+            yield rows.to_receipt(batch.slice(index, 1))
+
+
+def _chain(job: Job, units: Sequence[UnitRef], shipped: Shipped, pools: Pools) -> Dataset:
+    source = UnitSource(units, Read(job), tasks=max(64, 8 * pools.read_tasks))
+    dataset = ray.data.read_datasource(
+        source,
+        override_num_blocks=source.num_tasks,
+        num_cpus=pools.read_cpus,
+        compute=TaskPoolStrategy(size=pools.read_tasks),
+        ray_remote_args={"max_retries": TRIES_AFTER_A_CRASH},
+    )
+    dataset = _pool(dataset, Features, (job, pools.feature_cpus), pools.feature_actors, pools.feature_cpus, 0.0)
+    dataset = _pool(
+        dataset, Inference, (job, shipped, pools.model_cpus), pools.model_actors, pools.model_cpus, pools.model_gpus
+    )
+    return _pool(dataset, Commit, (job, shipped), pools.commit_tasks, pools.commit_cpus, 0.0)
+
+
+def _pool(dataset: Dataset, stage: type, arguments: tuple[Any, ...], size: int, cpus: float, gpus: float) -> Dataset:
+    # A named parameter for restarts does not exist; the keyword arguments that carry them warn that they will go.
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return dataset.map_batches(
+            stage,
+            batch_size=None if not gpus else 1,
+            batch_format="pyarrow",
+            zero_copy_batch=True,
+            compute=ActorPoolStrategy(size=size, max_tasks_in_flight_per_actor=2),
+            fn_constructor_args=arguments,
+            num_cpus=cpus,
+            num_gpus=gpus or None,
+            max_restarts=ACTOR_RESTARTS,
+            max_task_retries=TRIES_AFTER_A_CRASH,
+        )
+
+
+def _prepare_context(stall: Seconds) -> None:
+    context = DataContext.get_current()
+    context.enable_progress_bars = False
+    # Rows must not be merged into larger blocks: a block is a unit, the atom of retry and commit.
+    context.target_max_block_size = 1
+    context.target_min_block_size = 1
+    # A unit whose worker kept dying is dropped by Ray and stays pending; the others go on.
+    context.max_errored_blocks = -1
+    context.execution_no_progress_timeout_s = stall
+    context.actor_init_retry_on_errors = True
+    context.actor_init_max_retries = 2

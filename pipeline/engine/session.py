@@ -1,0 +1,109 @@
+"""A run's time on a Ray cluster: what it has, how it is shared out, and the receipts that come back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from pipeline.config import RunConfig
+from pipeline.corpus import Seconds
+from pipeline.engine import cluster, dataset, resources, shipping
+from pipeline.engine.resources import Cluster, Pools
+from pipeline.errors import StorageFault, UserError
+from pipeline.job import Job
+from pipeline.plan import UnitRef
+from pipeline.receipts import Receipt
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """A joined cluster and its division among the stages."""
+
+    cluster: Cluster
+    pools: Pools
+    device: Literal["cuda", "cpu"]
+    local: bool
+    nodes: int
+    stall: Seconds
+
+    @property
+    def workers(self) -> dict[str, int]:
+        """Stage -> number of workers."""
+        pools = self.pools
+        return {
+            "read": pools.read_tasks,
+            "features": pools.feature_actors,
+            "model": pools.model_actors,
+            "commit": pools.commit_tasks,
+        }
+
+    def describe(self) -> str:
+        """One line for the start of a run."""
+        where = "local Ray" if self.local else f"Ray cluster of {self.nodes} node{'s' * (self.nodes != 1)}"
+        gpus = f"{self.cluster.gpus:g} GPUs" if self.cluster.gpus else "no GPU"
+        return f"{where}, {self.cluster.cpus:g} CPUs, {gpus}"
+
+    def receipts(self, job: Job, units: Sequence[UnitRef], checkpoint: Path) -> Iterator[Receipt]:
+        """Receipts of the units, as they end.
+
+        Raises:
+            StorageFault: the cluster failed or made no progress; what is not committed stays pending.
+        """
+        from ray.exceptions import RayError
+
+        shipped = shipping.ship(checkpoint, job.model_hash, nodes=self.nodes)
+        try:
+            yield from dataset.receipts(job, units, shipped, self.pools, stall=self.stall)
+        except (RayError, TimeoutError, RuntimeError) as error:
+            raise StorageFault(f"the cluster stopped the run: {_first_line(error)}") from error
+
+
+@contextmanager
+def opened(config: RunConfig, *, model_bytes: int, say: Callable[[str], None]) -> Generator[Session]:
+    """Join or start the cluster, wait for its GPUs, check its versions and share it out.
+
+    Raises:
+        UserError: no cluster, no GPU where one is meant, different versions, or too small for the stages.
+    """
+    local = cluster.is_local(config.address)
+    with cluster.joined(config.address, num_cpus=config.num_cpus):
+        if config.gpus:
+            cluster.wait_for_gpus(config.gpus, say=say)
+        found = cluster.measure()
+        device = choose_device(config, gpus=found.gpus, local=local)
+        nodes = cluster.num_nodes()
+        if nodes > 1:
+            cluster.check_versions()
+        share = config.gpus_per_actor if device == "cuda" else None
+        usable = Cluster(cpus=found.cpus, gpus=min(found.gpus, config.gpus or found.gpus), memory=found.memory)
+        pools = resources.choose(
+            usable, gpus_per_actor=share, model_bytes=model_bytes, model_actors=config.model_actors,
+            feature_actors=config.feature_actors, read_tasks=config.read_tasks,
+        )  # fmt: skip
+        yield Session(found, pools, device, local, nodes, config.stall_timeout)
+
+
+def choose_device(config: RunConfig, *, gpus: float, local: bool) -> Literal["cuda", "cpu"]:
+    """Where the model runs.
+
+    Raises:
+        UserError: a GPU is asked for and there is none, or a cluster without GPUs was given without `--device cpu`:
+            nobody wants a large archive on CPUs by mistake.
+    """
+    if config.device == "cpu":
+        return "cpu"
+    if gpus > 0:
+        return "cuda"
+    if config.device == "cuda":
+        raise UserError("--device cuda: this Ray has no GPU; use --device cpu, or --gpus N to ask an autoscaler for GPUs")
+    if local:
+        return "cpu"
+    raise UserError("this cluster has no GPU; say --device cpu if CPUs are meant, or --gpus N to ask its autoscaler")
+
+
+def _first_line(error: BaseException) -> str:
+    lines = [line for line in str(error).splitlines() if line.strip()]
+    return lines[0] if lines else type(error).__name__

@@ -1,0 +1,56 @@
+"""The checkpoint on every worker: resolved and hashed once on the driver, checked by its hash where it is used."""
+
+from __future__ import annotations
+
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import ray
+
+from pipeline.errors import StorageFault
+from pipeline.models import checkpoint
+
+
+@dataclass(frozen=True, slots=True)
+class Shipped:
+    """A checkpoint that any node can open without asking a hub or sharing a disk with the driver."""
+
+    path: str
+    fingerprint: str
+    files: Any
+    """Reference to {name: bytes} in the object store; None where driver and workers share one machine."""
+
+    def local(self) -> Path:
+        """Folder with exactly the driver's files on this node.
+
+        Raises:
+            StorageFault: neither the path nor the shipped copy has the driver's hash.
+        """
+        given = Path(self.path)
+        if given.is_dir() and checkpoint.fingerprint(given) == self.fingerprint:
+            return given
+        if self.files is None:
+            raise StorageFault(f"{self.path}: is not on this node, or differs from the driver's copy")
+        return _unpack(self.fingerprint, self.files)
+
+
+def ship(path: Path, fingerprint: str, *, nodes: int) -> Shipped:
+    """Put the checkpoint's files where the workers can get them, if there is more than this machine."""
+    if nodes == 1:
+        return Shipped(str(path), fingerprint, None)
+    names = [file for file in sorted(path.iterdir()) if file.is_file() and file.suffix in checkpoint.SUFFIXES]
+    return Shipped(str(path), fingerprint, ray.put({file.name: file.read_bytes() for file in names}))
+
+
+def _unpack(fingerprint: str, files: Any) -> Path:
+    folder = Path(tempfile.gettempdir()) / f"voxmill-{fingerprint[:16]}"
+    if not (folder.is_dir() and checkpoint.fingerprint(folder) == fingerprint):
+        folder.mkdir(mode=0o700, exist_ok=True)
+        for name, content in ray.get(files).items():
+            # Actors of one node unpack at the same time: each file appears whole or not at all.
+            with tempfile.NamedTemporaryFile(dir=folder, delete=False) as part:
+                part.write(content)
+            Path(part.name).replace(folder / name)
+    return folder

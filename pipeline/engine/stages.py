@@ -1,0 +1,132 @@
+"""The functions of `pipeline.flow` as Ray Data stages: a row in, a row out, never an exception."""
+
+from __future__ import annotations
+
+import time
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import pyarrow as pa
+
+from pipeline import flow
+from pipeline.engine import rows
+from pipeline.engine.rows import Row
+from pipeline.engine.shipping import Shipped
+from pipeline.errors import VoxmillError
+from pipeline.job import Job
+from pipeline.plan import UnitRef, load_unit
+from pipeline.receipts import Receipt, Timings
+from pipeline.timing import StageClock
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """First stage: a unit's number in the plan becomes its encoded bytes."""
+
+    job: Job
+
+    def __call__(self, ref: UnitRef) -> Row:
+        """Read one unit."""
+        return _carry("read", ref.name, lambda clock: self._read(ref, clock))
+
+    def _read(self, ref: UnitRef, clock: StageClock) -> Row:
+        limit_threads(1)
+        unit = load_unit(self.job.output, ref)
+        return rows.from_encoded(ref.name, flow.read(unit), clock.timings())
+
+
+class Features:
+    """Second stage: bytes become packed frames. One actor, one interpreter with its decoders warm."""
+
+    def __init__(self, job: Job, cpus: float) -> None:
+        limit_threads(cpus)
+        self._job = job
+
+    def __call__(self, row: Row) -> Row:
+        """Decode and featurise one unit."""
+        return _pass("features", row, self._featurise)
+
+    def _featurise(self, unit: str, meta: dict[str, Any], payload: memoryview, clock: StageClock) -> Row:
+        featurised = flow.featurise(rows.to_encoded(meta, payload), self._job.settings)
+        return rows.from_featurised(unit, featurised, rows.timings_of(meta).joined(clock.timings()))
+
+
+class Inference:
+    """Third stage: frames become what the task keeps of the logits. Holds the model."""
+
+    def __init__(self, job: Job, shipped: Shipped, cpus: float) -> None:
+        limit_threads(cpus)
+        self._job = job
+        self._model = job.load_model(shipped.local())
+        self._idle_since = time.monotonic()
+
+    def __call__(self, row: Row) -> Row:
+        """Run the model over one unit."""
+        waited = time.monotonic() - self._idle_since
+        try:
+            return _pass("model", row, lambda *given: self._infer(*given, waited))
+        finally:
+            self._idle_since = time.monotonic()
+
+    def _infer(self, unit: str, meta: dict[str, Any], payload: memoryview, clock: StageClock, waited: float) -> Row:
+        outputs = flow.infer(rows.to_featurised(meta, payload), self._model, self._job.settings)
+        before = rows.timings_of(meta).joined(Timings(seconds={"wait": waited}))
+        return rows.from_outputs(unit, outputs, before.joined(clock.timings()))
+
+
+class Commit:
+    """Last stage: outputs become rows, rows become the unit's file, and the driver gets a receipt."""
+
+    def __init__(self, job: Job, shipped: Shipped) -> None:
+        limit_threads(1)
+        self._job = job
+        self._tokenizer = job.load_tokenizer(shipped.local())
+
+    def __call__(self, row: Row) -> Row:
+        """Commit one unit."""
+        unit, meta, payload = rows.open_row(row)
+        if "fault" in meta:
+            return rows.from_receipt(Receipt(unit, "fault", fault=meta["fault"], fault_trace=meta["trace"]))
+        done = _carry("commit", unit, lambda clock: self._commit(unit, meta, payload, clock))
+        failed = rows.open_row(done)[1]
+        if "fault" in failed:
+            return rows.from_receipt(Receipt(unit, "fault", fault=failed["fault"], fault_trace=failed["trace"]))
+        return done
+
+    def _commit(self, unit: str, meta: dict[str, Any], payload: memoryview, clock: StageClock) -> Row:
+        outputs = rows.to_outputs(meta, payload)
+        before = rows.timings_of(meta)
+        receipt = self._job.commit(unit, outputs, self._tokenizer, lambda: before.joined(clock.timings()))
+        return rows.from_receipt(receipt)
+
+
+def limit_threads(cpus: float) -> None:
+    """Give every thread pool of this process the CPUs that its stage asked for, at least one.
+
+    OMP_NUM_THREADS, which Ray sets from the same number, is only read when a library loads.
+    """
+    import torch
+
+    threads = max(1, int(cpus))
+    if torch.get_num_threads() != threads:
+        torch.set_num_threads(threads)
+    pa.set_cpu_count(threads)
+
+
+def _pass(stage: str, row: Row, work: Callable[[str, dict[str, Any], memoryview, StageClock], Row]) -> Row:
+    unit, meta, payload = rows.open_row(row)
+    if "fault" in meta:
+        return row
+    return _carry(stage, unit, lambda clock: work(unit, meta, payload, clock))
+
+
+def _carry(stage: str, unit: str, work: Callable[[StageClock], Row]) -> Row:
+    """The one place where any failure of a stage becomes a fault: Ray would drop the unit without a word."""
+    try:
+        return work(StageClock(stage))
+    except VoxmillError as error:
+        return rows.from_fault(unit, f"{stage}: {error}", traceback.format_exc())
+    except Exception as error:  # noqa: BLE001
+        return rows.from_fault(unit, f"{stage}: {type(error).__name__}: {error}", traceback.format_exc())

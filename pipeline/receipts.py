@@ -1,0 +1,52 @@
+"""What became of one unit: the small record that a run counts, shows and writes down."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from pipeline.corpus import Seconds
+
+Outcome = Literal["committed", "taken", "fault"]
+
+
+@dataclass(frozen=True, slots=True)
+class Timings:
+    """Where the time of one unit went, and what the workers that did it were like."""
+
+    seconds: dict[str, Seconds] = field(default_factory=dict)
+    """Stage -> wall seconds at work; `wait` is how long the model actor stood idle before this unit."""
+    peak_bytes: dict[str, int] = field(default_factory=dict)
+    """Stage -> largest resident size that its worker has had so far."""
+    workers: dict[str, str] = field(default_factory=dict)
+    """Stage -> node and process."""
+
+    def joined(self, other: Timings) -> Timings:
+        """Both records in one."""
+        return Timings(
+            self.seconds | other.seconds, self.peak_bytes | other.peak_bytes, self.workers | other.workers
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """The end of one attempt at a unit."""
+
+    unit: str
+    outcome: Outcome
+    """`taken`: somebody else had committed the unit; `fault`: it stays pending."""
+    rows: int = 0
+    audio_seconds: Seconds = 0.0
+    errors: dict[str, int] = field(default_factory=dict)
+    """`stage.type` -> rows."""
+    examples: dict[str, str] = field(default_factory=dict)
+    """`stage.type` -> id and message of one such row."""
+    warnings: int = 0
+    frames: int = 0
+    """Frames of the recordings, 50/s."""
+    waste: float = 0.0
+    """Share of the frames fed to the model that were not kept: context, padding."""
+    fault: str = ""
+    """What left the unit pending, one line."""
+    fault_trace: str = ""
+    timings: Timings = field(default_factory=Timings)

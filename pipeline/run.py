@@ -1,0 +1,214 @@
+"""One run from sources to table: plan, declare, work, write down. The same for the command line and for Python."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import secrets
+import time
+from collections.abc import Callable, Generator, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from rich.console import Console
+
+from pipeline import alone, flow, plan, storage, table
+from pipeline.config import RunConfig
+from pipeline.display import showing
+from pipeline.errors import StorageFault, UserError
+from pipeline.job import Job
+from pipeline.models import checkpoint
+from pipeline.plan import PlanReport, UnitRef
+from pipeline.receipts import Receipt
+from pipeline.stopping import Stopped, stoppable
+from pipeline.summary import COMPLETE, ERRORS, PARTIAL, RunSummary
+from pipeline.table import TaskRecord
+from pipeline.tally import Tally
+from pipeline.tasks import TASKS
+from pipeline.timing import peak_bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """The checkpoint of a run: found and hashed once, on the driver."""
+
+    path: Path
+    name: str
+    hash: str
+
+
+def run(sources: Sequence[str], output: str, config: RunConfig, *, console: Console | None = None) -> RunSummary:
+    """Plan what is new, do what is pending, and say what happened.
+
+    Args:
+        sources: files, folders, tar shards, manifests or patterns.
+        output: folder of the table.
+        config: the options.
+        console: where progress is shown; default standard error.
+
+    Raises:
+        UserError: a mistake of the user; nothing was committed by this run.
+        StorageFault: storage failed while planning; nothing was planned.
+    """
+    console = console or Console(stderr=True)
+    started = datetime.now(UTC)
+    name = f"{started:%Y%m%dT%H%M%S}-{secrets.token_hex(2)}"
+    say = _printer(console)
+    model = _checkpoint(config)
+    output = storage.absolute(output)
+    if not config.dry_run:
+        for warning in storage.probe_write(output).warnings:
+            say(warning)
+    report, plan_seconds = _plan(sources, output, config, console)
+    if config.dry_run:
+        say(plan.format_report(report))
+        return _dry_summary(name, started, sources, output, config, model, report)
+    record = _record(config, model)
+    table.declare(output, config.name, record)
+    units = plan.units(output)
+    pending = table.pending(output, config.name, units)
+    tally, stopped, pools, versions = _work(name, pending, output, config, model, console)
+    left = table.pending(output, config.name, units)
+    if not left:
+        table.mark_success(output, [config.name])
+    summary = RunSummary(
+        run=name, output=output, task=config.name, sources=tuple(map(storage.redact, sources)),
+        model={"name": model.name, "hash": model.hash}, config=dataclasses.asdict(config),
+        started=started.isoformat(), finished=datetime.now(UTC).isoformat(), versions=versions, pools=pools,
+        exit_code=_exit_code(tally, report, left=bool(left), config=config), stopped=stopped,
+        planned_recordings=sum(unit.count for unit in units), planned_units=len(units), new_recordings=report.planned,
+        pending_units=len(left), units=tally.units, taken=tally.taken, rows=tally.done,
+        audio_seconds=tally.done_seconds, errors=dict(tally.errors), examples=tally.examples, warnings=tally.warnings,
+        faults=tally.faults, problems=tuple(f"{each.uri}: {each.message}" for each in report.problems),
+        plan_seconds=plan_seconds, startup_seconds=tally.first_commit, work_seconds=tally.elapsed,
+        stage_seconds=dict(tally.stage_seconds), slowest=tally.slowest, busy=tally.busy, waste=tally.waste,
+        peak_bytes=tally.peak_bytes | {"driver": peak_bytes()},
+    )  # fmt: skip
+    table.write_run(output, name, summary.to_json())
+    return summary
+
+
+def _printer(console: Console) -> Callable[[str], None]:
+    return lambda text: console.print(text, markup=False, highlight=False, soft_wrap=True)
+
+
+def _checkpoint(config: RunConfig) -> Checkpoint:
+    if not config.model:
+        raise UserError("--model is needed: a checkpoint folder or hub id of Wav2Vec2-BERT with a CTC head")
+    path = checkpoint.resolve(config.model)
+    checkpoint.check(path)
+    name = config.model if not Path(config.model).expanduser().is_dir() else path.resolve().name
+    return Checkpoint(path.resolve(), name, checkpoint.fingerprint(path))
+
+
+def _plan(sources: Sequence[str], output: str, config: RunConfig, console: Console) -> tuple[PlanReport, float]:
+    begin = time.monotonic()
+    with console.status("listing") as status:
+        report = plan.extend(
+            sources, output, corpus=config.corpus, unit_seconds=config.unit_seconds, unit_bytes=config.unit_bytes,
+            on_progress=lambda count: status.update(f"listing: {count:,} recordings so far"), dry_run=config.dry_run,
+        )  # fmt: skip
+    return report, time.monotonic() - begin
+
+
+def _record(config: RunConfig, model: Checkpoint) -> TaskRecord:
+    """What makes these labels what they are; sizes of units, pools and batches are not among it."""
+    return TaskRecord(
+        task="transcribe",
+        output_version=TASKS["transcribe"].OUTPUT_VERSION,
+        model_name=model.name,
+        model_hash=model.hash,
+        parameters={
+            "window": f"{config.window:g}s",
+            "context": f"{config.context:g}s",
+            "dtype": config.dtype,
+            "columns": config.columns,
+        },
+    )
+
+
+def _work(
+    name: str, pending: Sequence[UnitRef], output: str, config: RunConfig, model: Checkpoint, console: Console
+) -> tuple[Tally, str, str, dict[str, str]]:
+    """Do the pending units; returns the counts, why it stopped early, the pools, and the versions."""
+    recordings = sum(unit.count for unit in pending)
+    seconds = sum(unit.seconds for unit in pending)
+    if not pending:
+        return Tally(recordings=0, audio_seconds=0.0, workers={}), "", "", flow.versions()
+    stopped = ""
+    with _workers(name, pending, output, config, model, _printer(console)) as (receipts, workers, pools):
+        tally = Tally(recordings=recordings, audio_seconds=seconds, workers=workers)
+        try:
+            with stoppable(), showing(tally, console=console, run=name, every=config.log_every):
+                for receipt in receipts:
+                    tally.record(receipt)
+        except Stopped as stop:
+            stopped = str(stop)
+        except StorageFault as fault:
+            stopped = f"by a fault: {fault}"
+        tally.stop()
+    return tally, stopped, pools, flow.versions()
+
+
+@contextlib.contextmanager
+def _workers(
+    name: str,
+    pending: Sequence[UnitRef],
+    output: str,
+    config: RunConfig,
+    model: Checkpoint,
+    say: Callable[[str], None],
+) -> Generator[tuple[Iterator[Receipt], dict[str, int], str]]:
+    """Receipts of the pending units, from this process or from a cluster, with stage -> number of workers."""
+    if alone.fits(pending, config):
+        device = alone.device(config)
+        job = _job(name, output, config, model, device)
+        say(f"one recording, so without a cluster  ·  {device}  ·  model {model.name}")
+        yield alone.receipts(job, pending, model.path), alone.WORKERS, "this process"
+        return
+    from pipeline.engine import session
+
+    with session.opened(config, model_bytes=checkpoint.weight_bytes(model.path), say=say) as opened:
+        job = _job(name, output, config, model, opened.device)
+        say(f"{opened.describe()}  ·  model {model.name} {model.hash[:8]}")
+        yield opened.receipts(job, pending, model.path), opened.workers, opened.pools.describe()
+
+
+def _job(name: str, output: str, config: RunConfig, model: Checkpoint, device: str) -> Job:
+    dtype = config.dtype
+    if dtype == "auto":
+        dtype = "bfloat16" if device == "cuda" else "float32"
+    settings = flow.Settings.of(
+        window=config.window, context=config.context, frame_budget=config.frame_budget, half=dtype != "float32"
+    )
+    return Job(
+        run=name, output=output, name=config.name, model_name=model.name, model_hash=model.hash,
+        columns=config.columns, device="cuda" if device == "cuda" else "cpu", dtype=dtype, settings=settings,
+    )  # fmt: skip
+
+
+def _exit_code(tally: Tally, report: PlanReport, *, left: bool, config: RunConfig) -> int:
+    if left:
+        return PARTIAL
+    errors = sum(tally.errors.values()) + report.num_problems
+    total = tally.done + report.num_problems
+    if total and errors / total > config.max_errors and not config.exit_zero_on_errors:
+        return ERRORS
+    return COMPLETE
+
+
+def _dry_summary(
+    name: str,
+    started: datetime,
+    sources: Sequence[str],
+    output: str,
+    config: RunConfig,
+    model: Checkpoint,
+    report: PlanReport,
+) -> RunSummary:
+    return RunSummary(
+        run=name, exit_code=COMPLETE, output=output, task=config.name, sources=tuple(map(storage.redact, sources)),
+        model={"name": model.name, "hash": model.hash}, config=dataclasses.asdict(config),
+        started=started.isoformat(), finished=datetime.now(UTC).isoformat(), new_recordings=report.planned,
+    )  # fmt: skip

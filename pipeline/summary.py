@@ -1,0 +1,151 @@
+"""The end of a run: what went in, what came out, where the time went, what to do next."""
+
+from __future__ import annotations
+
+import dataclasses
+import shlex
+from dataclasses import dataclass, field
+from typing import Any
+
+from pipeline.corpus import Seconds
+from pipeline.quantities import show_seconds
+
+COMPLETE, FAILURE, USAGE, ERRORS, PARTIAL = 0, 1, 2, 3, 4
+
+MEANINGS = {
+    COMPLETE: "complete",
+    FAILURE: "failure",
+    USAGE: "wrong usage",
+    ERRORS: "complete, with more error rows than --max-errors allows",
+    PARTIAL: "partial: the same command goes on where this run ended",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunSummary:
+    """One run, as `_runs/<run>.json` keeps it."""
+
+    run: str
+    """Name of the run: UTC start and a few random digits."""
+    exit_code: int
+    output: str
+    task: str
+    model: dict[str, str]
+    """`name` and `hash` of the checkpoint."""
+    started: str
+    """UTC, ISO 8601."""
+    finished: str
+    config: dict[str, Any]
+    sources: tuple[str, ...]
+    versions: dict[str, str] = field(default_factory=dict)
+    pools: str = ""
+    planned_recordings: int = 0
+    """In the whole table, after this run's planning."""
+    planned_units: int = 0
+    new_recordings: int = 0
+    """Planned by this run."""
+    pending_units: int = 0
+    """Left to do after this run."""
+    units: int = 0
+    """Ended by this run; `taken` of these were committed by somebody else meanwhile."""
+    taken: int = 0
+    rows: int = 0
+    audio_seconds: Seconds = 0.0
+    errors: dict[str, int] = field(default_factory=dict)
+    examples: dict[str, str] = field(default_factory=dict)
+    warnings: int = 0
+    faults: dict[str, str] = field(default_factory=dict)
+    """Unit -> what left it pending."""
+    problems: tuple[str, ...] = ()
+    """What planning could not read."""
+    plan_seconds: Seconds = 0.0
+    startup_seconds: Seconds | None = None
+    """From the start of the work to the first committed unit."""
+    work_seconds: Seconds = 0.0
+    """From the start of the work to its end, start-up included."""
+    stage_seconds: dict[str, Seconds] = field(default_factory=dict)
+    """Work of all workers of a stage together; `wait` is the model's idle time between units."""
+    slowest: str | None = None
+    busy: dict[str, float] = field(default_factory=dict)
+    waste: float = 0.0
+    peak_bytes: dict[str, int] = field(default_factory=dict)
+    stopped: str = ""
+    """Why the run ended before its work did."""
+
+    @property
+    def speed(self) -> float:
+        """Audio seconds per second of work, start-up apart."""
+        working = self.work_seconds - (self.startup_seconds or 0.0)
+        return self.audio_seconds / working if working > 0.5 else self.audio_seconds / max(self.work_seconds, 1e-9)
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values."""
+        return dataclasses.asdict(self) | {"meaning": MEANINGS[self.exit_code], "x_realtime": round(self.speed, 1)}
+
+
+def format_summary(summary: RunSummary) -> str:
+    """The summary that a person reads and forwards."""
+    lines = [*_outcome(summary), *_errors(summary), *_where_time_went(summary), *_next(summary)]
+    return "\n".join(lines)
+
+
+def _outcome(summary: RunSummary) -> list[str]:
+    errors = sum(summary.errors.values())
+    start = "" if summary.startup_seconds is None else f" (start-up {summary.startup_seconds:.1f} s)"
+    done = (
+        f"{summary.rows - errors:,} transcribed, {errors:,} error{'s' * (errors != 1)}  ·  "
+        f"{show_seconds(summary.audio_seconds)} audio  ·  {summary.work_seconds:.1f} s{start}  ·  {summary.speed:,.0f}x real time"
+    )
+    planned = (
+        f"plan    {summary.planned_recordings:,} recordings in {summary.planned_units:,} units, "
+        f"{summary.new_recordings:,} new in this run"
+    )
+    if not summary.units and not summary.pending_units:
+        done = "nothing to do: every planned recording is already in the table"
+    left = f", {summary.pending_units:,} units pending" if summary.pending_units else ""
+    stopped = [f"stopped {summary.stopped}"] if summary.stopped else []
+    return [done, *stopped, planned + left]
+
+
+def _errors(summary: RunSummary) -> list[str]:
+    rows = [
+        f"errors  {reason}: {count:,}, such as {summary.examples.get(reason, '')}"
+        for reason, count in sorted(summary.errors.items(), key=lambda item: -item[1])
+    ]
+    if summary.warnings:
+        rows.append(f"warned  {summary.warnings:,} rows have an entry in the column `warnings`")
+    rows += [f"unread  {problem}" for problem in summary.problems[:5]]
+    if len(summary.problems) > 5:
+        rows.append(f"unread  and {len(summary.problems) - 5:,} more, see _runs/{summary.run}.json")
+    if summary.faults:
+        unit, fault = next(iter(summary.faults.items()))
+        rows.append(f"faults  {len(summary.faults):,} units failed and stay pending, such as {unit[:8]}…: {fault}")
+    return rows
+
+
+def _where_time_went(summary: RunSummary) -> list[str]:
+    if not summary.stage_seconds:
+        return []
+    stages = "  ".join(
+        f"{stage} {seconds:.1f} s" for stage, seconds in summary.stage_seconds.items() if stage != "wait"
+    )
+    wait = summary.stage_seconds.get("wait", 0.0)
+    slowest = f"  ·  slowest: {summary.slowest}" if summary.slowest else ""
+    memory = "  ".join(f"{stage} {size / 1e6:,.0f} MB" for stage, size in summary.peak_bytes.items())
+    return [
+        f"time    {stages}{slowest}  ·  the model waited {wait:.1f} s for input",
+        f"memory  {memory} at the peak",
+    ]
+
+
+def _next(summary: RunSummary) -> list[str]:
+    output = shlex.quote(summary.output)
+    lines = [
+        f"table   {summary.output}    python -c \"import pipeline; print(pipeline.read_table({summary.output!r}).to_pandas())\"",
+    ]
+    if summary.exit_code == PARTIAL:
+        lines.append(f"next    run the same command again; what is committed stays: python -m pipeline.table status {output}")
+    elif summary.errors:
+        lines.append(f"next    python -m pipeline.table errors {output}")
+    lines.append(f"exit    {summary.exit_code}: {MEANINGS[summary.exit_code]}")
+    return lines

@@ -1,0 +1,124 @@
+"""Counting a run while it goes on: recordings, hours, errors, speed, and which stage holds the others up."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter, deque
+from collections.abc import Callable, Mapping
+
+from pipeline.corpus import Seconds
+from pipeline.receipts import Receipt
+
+RECENT: Seconds = 60.0
+"""Speed and ETA are taken over the last minute."""
+
+
+class Tally:
+    """Totals over receipts; not thread-safe, the display only reads it."""
+
+    def __init__(
+        self,
+        *,
+        recordings: int,
+        audio_seconds: Seconds,
+        workers: Mapping[str, int],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Start counting.
+
+        Args:
+            recordings: how many are pending.
+            audio_seconds: their planned audio.
+            workers: stage -> how many workers it has.
+            clock: monotonic seconds.
+        """
+        self.recordings = recordings
+        self.audio_seconds = audio_seconds
+        self._clock = clock
+        self._workers = workers
+        self.started = clock()
+        self.first_commit: Seconds | None = None
+        self.done = 0
+        self.done_seconds: Seconds = 0.0
+        self.units = 0
+        self.taken = 0
+        self.frames = 0
+        self.wasted = 0.0
+        self.warnings = 0
+        self.errors: Counter[str] = Counter()
+        self.examples: dict[str, str] = {}
+        self.faults: dict[str, str] = {}
+        self.traces: dict[str, str] = {}
+        self.stage_seconds: Counter[str] = Counter()
+        self.peak_bytes: dict[str, int] = {}
+        self._recent: deque[tuple[float, Seconds]] = deque()
+
+    def record(self, receipt: Receipt) -> None:
+        """Count one receipt."""
+        if receipt.outcome == "fault":
+            self.faults[receipt.unit] = receipt.fault
+            self.traces[receipt.unit] = receipt.fault_trace
+            return
+        now = self._clock()
+        if self.first_commit is None:
+            self.first_commit = now - self.started
+        self.units += 1
+        self.taken += receipt.outcome == "taken"
+        self.done += receipt.rows
+        self.done_seconds += receipt.audio_seconds
+        self.frames += receipt.frames
+        self.wasted += receipt.waste * receipt.frames
+        self.warnings += receipt.warnings
+        self.errors.update(receipt.errors)
+        for reason, example in receipt.examples.items():
+            self.examples.setdefault(reason, example)
+        self.stage_seconds.update(receipt.timings.seconds)
+        for stage, size in receipt.timings.peak_bytes.items():
+            self.peak_bytes[stage] = max(size, self.peak_bytes.get(stage, 0))
+        self._recent.append((now, receipt.audio_seconds))
+
+    @property
+    def elapsed(self) -> Seconds:
+        """Since the run started to work."""
+        return self._clock() - self.started
+
+    @property
+    def speed(self) -> float:
+        """Audio seconds per second over the last minute."""
+        now = self._clock()
+        while self._recent and self._recent[0][0] < now - RECENT:
+            self._recent.popleft()
+        span = min(RECENT, now - self.started)
+        return sum(seconds for _, seconds in self._recent) / span if span > 0 else 0.0
+
+    @property
+    def eta(self) -> Seconds | None:
+        """Seconds until the planned audio is done; None before the speed is known."""
+        speed = self.speed
+        return max(0.0, self.audio_seconds - self.done_seconds) / speed if speed > 0 else None
+
+    @property
+    def slowest(self) -> str | None:
+        """The stage whose workers were busiest: the one that the others wait for."""
+        shares = self.busy
+        return max(shares, key=lambda stage: shares[stage]) if shares else None
+
+    @property
+    def busy(self) -> dict[str, float]:
+        """Stage -> share of the time in which its workers were at work, 0 to 1."""
+        elapsed = max(self.elapsed, 1e-9)
+        return {
+            stage: min(1.0, self.stage_seconds[stage] / (elapsed * count))
+            for stage, count in self._workers.items()
+            if self.stage_seconds[stage]
+        }
+
+    @property
+    def waste(self) -> float:
+        """Share of the frames fed to the model that were not kept."""
+        return self.wasted / self.frames if self.frames else 0.0
+
+    @property
+    def error_share(self) -> float:
+        """Error rows of all rows."""
+        return sum(self.errors.values()) / self.done if self.done else 0.0
