@@ -1,0 +1,21 @@
+"""What models return."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from torch import Tensor
+
+
+@dataclass(frozen=True, slots=True)
+class CtcOutput:
+    """Scores of a CTC head, frame by frame.
+
+    From packed features the leading dimension is N, all frames of all documents end to end. From padded ones the
+    leading dimensions are B, T; frames from a recording's length on are 0 in both tensors and mean nothing.
+    """
+
+    logits: Tensor
+    """(..., V) unnormalised scores of the tokens."""
+    hidden_state: Tensor
+    """(..., d) what the encoder's last block gave, and the head saw."""

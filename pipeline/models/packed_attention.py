@@ -1,0 +1,175 @@
+"""Softmax attention inside each document of a packed batch: a plain and a fused form behind one signature.
+
+Letters: N packed frames, H heads, D channels of a head, R distances of a bias, C documents of L frames in a
+run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import cache
+from typing import Any, Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torch.nn.attention.flex_attention import BlockMask, flex_attention
+
+from pipeline.models.layout import Packed, Run
+
+Kernel = Literal["plain", "fused"]
+
+_SCORES = 2**20
+"""Scores that the plain form computes at once, so that their bias (4 MB in fp32) stays in the cache."""
+_ROWS = 64
+"""Fewest queries of one document at once; with fewer the matrix products slow down."""
+_BLOCK = 128
+"""Rows and columns of a block in the fused form's mask: FlexAttention's own default."""
+
+
+@dataclass(frozen=True, slots=True)
+class DistanceBias:
+    """What a query adds to its score with a key, by the distance key - query clipped to -left..right.
+
+    Source: Shaw et al. 2018, arXiv 1803.02155.
+    """
+
+    table: Tensor
+    """(N, H, R) with R = left + 1 + right: a bias by (query, distance), never by (query, key)."""
+    left: int
+    right: int
+
+
+Attend = Callable[[Tensor, Tensor, Tensor, DistanceBias | None], Tensor]
+"""(queries, keys, values, bias) -> mixed values, all (N, H, D); 1 / sqrt(D) scales the scores, not the bias."""
+
+
+def prepare(kernel: Kernel, layout: Packed) -> Attend:
+    """Make the attention of one batch, once for all layers."""
+    return _KERNELS[kernel](layout)
+
+
+class _Plain:
+    """SDPA over a run of equal documents, or over a block of queries, with the bias of that block gathered."""
+
+    def __init__(self, layout: Packed) -> None:
+        self._layout = layout
+        self._strips: dict[tuple[int, int], Tensor] = {}
+
+    def __call__(self, queries: Tensor, keys: Tensor, values: Tensor, bias: DistanceBias | None) -> Tensor:
+        num_heads = queries.shape[1]
+        mixed = torch.empty_like(values)
+        for run in _pieces(self._layout, num_heads):
+            # (N, H, D) -> (C, H, L, D)
+            q, k, v, out = (_documents(tensor, run) for tensor in (queries, keys, values, mixed))
+            table = None if bias is None else _documents(bias.table, run)
+            for first, last in _row_blocks(run, num_heads):
+                scores = None
+                if bias is not None and table is not None:
+                    columns = self._columns(bias, run.length, first, last)
+                    # (C, H, rows, R) -> (C, H, rows, L)
+                    scores = table[:, :, first:last].gather(-1, columns.expand(*q.shape[:2], -1, -1))
+                out[:, :, first:last] = F.scaled_dot_product_attention(
+                    q[:, :, first:last], k, v, attn_mask=scores
+                )
+        return mixed
+
+    def _columns(self, bias: DistanceBias, length: int, first: int, last: int) -> Tensor:
+        """Column of the table for queries first..last and every key, (rows, L) int64.
+
+        It depends on key - query alone, so that all documents and blocks are slices of one strip.
+        """
+        longest = max(self._layout.lengths)
+        strip = self._strips.get((bias.left, bias.right))
+        if strip is None or strip.shape[0] < last - first:
+            keys = torch.arange(2 * longest, device=bias.table.device) - longest
+            rows = torch.arange(last - first, device=bias.table.device)
+            strip = (keys - rows[:, None]).clamp(-bias.left, bias.right) + bias.left
+            self._strips[bias.left, bias.right] = strip
+        return strip[: last - first, longest - first : longest - first + length]
+
+
+def _pieces(layout: Packed, num_heads: int) -> Iterator[Run]:
+    """Runs, cut so that one piece has few enough scores, but never less than one document."""
+    for start, count, length in layout.runs():
+        at_once = max(1, _SCORES // (num_heads * length * length))
+        for first in range(0, count, at_once):
+            yield Run(start + first * length, min(at_once, count - first), length)
+
+
+def _row_blocks(run: Run, num_heads: int) -> Iterator[tuple[int, int]]:
+    rows = max(_ROWS, _SCORES // (num_heads * run.count * run.length))
+    for first in range(0, run.length, rows):
+        yield first, min(first + rows, run.length)
+
+
+def _documents(tensor: Tensor, run: Run) -> Tensor:
+    """The documents of a run as a batch, without a copy: (N, H, X) -> (C, H, L, X)."""
+    frames = tensor[run.start : run.start + run.count * run.length]
+    return frames.view(run.count, run.length, *tensor.shape[1:]).transpose(1, 2)
+
+
+class _Fused:
+    """FlexAttention over all documents at once: a document mask, and the bias looked up in its table."""
+
+    def __init__(self, layout: Packed) -> None:
+        self._mask = _document_mask(layout)
+
+    def __call__(self, queries: Tensor, keys: Tensor, values: Tensor, bias: DistanceBias | None) -> Tensor:
+        # (N, H, D) -> (1, H, N, D)
+        q, k, v = (tensor.transpose(0, 1)[None] for tensor in (queries, keys, values))
+        score_mod = None if bias is None else _add_bias(bias)
+        mixed: Tensor = _compiled_flex()(q, k, v, score_mod=score_mod, block_mask=self._mask)
+        return mixed[0].transpose(0, 1)
+
+
+@cache
+def _compiled_flex() -> Callable[..., Any]:
+    # Sizes become symbols when they first change: three compilations, then none whatever the lengths. With
+    # dynamic=True from the start the clipping distances would be symbols too, which the CPU form cannot compile.
+    return torch.compile(flex_attention)
+
+
+def _add_bias(bias: DistanceBias) -> Callable[[Tensor, Tensor, Tensor, Tensor, Tensor], Tensor]:
+    table, left, right = bias.table, bias.left, bias.right
+
+    def score_mod(score: Tensor, batch: Tensor, head: Tensor, query: Tensor, key: Tensor) -> Tensor:
+        # Inside a document packed rows differ as frames do.
+        return score + table[query, head, (key - query).clamp(-left, right) + left]
+
+    return score_mod
+
+
+def _document_mask(layout: Packed) -> BlockMask:
+    """Which blocks of queries and keys share a document: from the lengths alone, never an (N, N) tensor."""
+    documents = layout.documents
+    num_blocks = -(-layout.num_frames // _BLOCK)
+    first_row = torch.arange(num_blocks, device=layout.device) * _BLOCK
+    last_row = (first_row + _BLOCK).clamp(max=layout.num_frames) - 1
+    first_document, last_document = documents[first_row], documents[last_row]
+    # Documents lie in order, so two blocks share one exactly if their ranges of documents overlap.
+    shares = (first_document[:, None] <= last_document) & (first_document <= last_document[:, None])
+    # Where both blocks lie inside one document, no score of theirs needs the mask.
+    inside = shares & (first_document == last_document) & (first_document == last_document)[:, None]
+
+    def same_document(batch: Tensor, head: Tensor, query: Tensor, key: Tensor) -> Tensor:
+        return documents[query] == documents[key]
+
+    return BlockMask.from_kv_blocks(
+        *_block_lists(shares & ~inside),
+        *_block_lists(inside),
+        BLOCK_SIZE=_BLOCK,
+        mask_mod=same_document,
+        seq_lengths=(layout.num_frames, layout.num_frames),
+    )
+
+
+def _block_lists(wanted: Tensor) -> tuple[Tensor, Tensor]:
+    """Wanted key blocks of each query block: counts (1, 1, blocks), numbers (1, 1, blocks, blocks), int32."""
+    counts = wanted.sum(-1, dtype=torch.int32)
+    numbers = wanted.int().argsort(dim=-1, descending=True, stable=True).int()
+    return counts[None, None], numbers[None, None]
+
+
+_KERNELS: dict[Kernel, Callable[[Packed], Attend]] = {"plain": _Plain, "fused": _Fused}

@@ -1,0 +1,64 @@
+"""One Conformer block: half a feed-forward, attention, convolution, half a feed-forward, each a residual.
+
+Letters: N packed frames, d channels, F channels inside a feed-forward.
+Source: Gulati et al. 2020, arXiv 2005.08100, section 2.4.
+"""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+from pipeline.models.layout import Packed
+from pipeline.models.packed_attention import Attend
+from pipeline.models.wav2vec2_bert.attention import SelfAttention
+from pipeline.models.wav2vec2_bert.config import ACTIVATIONS, Activation, Config
+from pipeline.models.wav2vec2_bert.convolution import Convolution
+from pipeline.models.wav2vec2_bert.positions import RelativeKey
+
+
+class FeedForward(nn.Module):
+    """Layer norm, a wide hidden layer, and back."""
+
+    def __init__(
+        self, hidden_size: int, intermediate_size: int, *, activation: Activation, eps: float
+    ) -> None:
+        super().__init__()
+        self.norm = nn.LayerNorm(hidden_size, eps)
+        self.widen = nn.Linear(hidden_size, intermediate_size)
+        self.activation = activation
+        self.narrow = nn.Linear(intermediate_size, hidden_size)
+
+    def forward(self, frames: Tensor) -> Tensor:
+        """(N, d) -> (N, F) -> (N, d)."""
+        out: Tensor = self.narrow(self.activation(self.widen(self.norm(frames))))
+        return out
+
+
+class Block(nn.Module):
+    """The four modules and their residual sums, then a last layer norm."""
+
+    def __init__(self, config: Config) -> None:
+        super().__init__()
+        size, eps = config.hidden_size, config.layer_norm_eps
+        activation = ACTIVATIONS[config.hidden_act]
+        positions = RelativeKey(
+            size // config.num_attention_heads,
+            left=config.left_max_position_embeddings,
+            right=config.right_max_position_embeddings,
+        )
+        self.feed_forward_1 = FeedForward(size, config.intermediate_size, activation=activation, eps=eps)
+        self.attention = SelfAttention(size, config.num_attention_heads, positions=positions, eps=eps)
+        self.convolution = Convolution(
+            size, config.conv_depthwise_kernel_size, activation=activation, eps=eps
+        )
+        self.feed_forward_2 = FeedForward(size, config.intermediate_size, activation=activation, eps=eps)
+        self.norm = nn.LayerNorm(size, eps)
+
+    def forward(self, frames: Tensor, layout: Packed, attend: Attend) -> Tensor:
+        """(N, d) -> (N, d)."""
+        frames = frames + 0.5 * self.feed_forward_1(frames)
+        frames = frames + self.attention(frames, attend)
+        frames = frames + self.convolution(frames, layout)
+        frames = frames + 0.5 * self.feed_forward_2(frames)
+        out: Tensor = self.norm(frames)
+        return out

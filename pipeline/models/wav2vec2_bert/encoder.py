@@ -1,0 +1,54 @@
+"""Features to hidden states: a projection and the stack of Conformer blocks.
+
+Letters: N packed frames, C features of a frame (two stacked frames of 80 mel bins), d channels.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from pipeline.models.layout import Packed
+from pipeline.models.packed_attention import Kernel, prepare
+from pipeline.models.wav2vec2_bert.block import Block
+from pipeline.models.wav2vec2_bert.config import Config
+
+
+class FeatureProjection(nn.Module):
+    """Layer norm over the features of a frame, then a linear layer."""
+
+    def __init__(self, num_features: int, hidden_size: int, *, eps: float) -> None:
+        super().__init__()
+        self.norm = nn.LayerNorm(num_features, eps)
+        self.linear = nn.Linear(num_features, hidden_size)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """(N, C) -> (N, d)."""
+        out: Tensor = self.linear(self.norm(features))
+        return out
+
+
+class Encoder(nn.Module):
+    """Wav2Vec2-BERT without a head.
+
+    Layer norms and softmax compute in fp32 inside their kernels whatever the dtype of the parameters.
+    """
+
+    def __init__(self, config: Config, *, kernel: Kernel) -> None:
+        super().__init__()
+        self.kernel: Kernel = kernel
+        self.projection = FeatureProjection(
+            config.feature_projection_input_dim, config.hidden_size, eps=config.layer_norm_eps
+        )
+        if config.has_mask_embedding:
+            # For training only; held so that a checkpoint is written back whole.
+            self.mask_embedding = nn.Parameter(torch.empty(config.hidden_size))
+        self.blocks = nn.ModuleList(Block(config) for _ in range(config.num_hidden_layers))
+
+    def forward(self, features: Tensor, layout: Packed) -> Tensor:
+        """(N, C) -> (N, d)."""
+        frames: Tensor = self.projection(features)
+        attend = prepare(self.kernel, layout)
+        for block in self.blocks:
+            frames = block(frames, layout, attend)
+        return frames

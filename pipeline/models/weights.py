@@ -1,0 +1,137 @@
+"""Tensors from safetensors files into a model and back, every mismatch named."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from pipeline.errors import UserError
+from pipeline.models.checkpoint import WEIGHTS, weight_files
+
+_NAMED = 3
+"""How many tensors a message names before it only counts."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """How one of the model's parameters lies in a checkpoint."""
+
+    name: str
+    shape: tuple[int, ...]
+    """As many values as the parameter has, in the same order."""
+
+
+def fill(
+    model: nn.Module,
+    folder: Path,
+    *,
+    where: str,
+    stored: Mapping[str, Stored],
+    optional: Collection[str],
+    dtype: torch.dtype,
+    device: torch.device,
+) -> None:
+    """Give a model made on the meta device its parameters, one after the other: memory holds them once.
+
+    Args:
+        model: every parameter of it is replaced.
+        folder: the checkpoint.
+        where: what messages call the checkpoint.
+        stored: how each parameter lies in the files, by its name in the model.
+        optional: stored names that may be missing, and are 0 then, or surplus, and are left out then.
+        dtype: of the parameters; the files may hold another floating type.
+        device: of the parameters.
+
+    Raises:
+        UserError: for missing, surplus, misshapen or quantised tensors and damaged, missing or pickled files.
+    """
+    wanted = {entry.name: (parameter, entry.shape) for parameter, entry in stored.items()}
+    state: dict[str, Tensor] = {}
+    files = weight_files(folder, where=where)
+    _check_names(wanted, _stored_names(files, where=where), optional=optional, where=where)
+    for file in files:
+        for name, tensor in _tensors(file, wanted, where=where):
+            parameter, shape = wanted[name]
+            _check_tensor(name, tensor, shape, where=where)
+            target = model.get_parameter(parameter).shape
+            # A copy, not a view of the mapped file: rewriting the file must not change a running model.
+            state[parameter] = tensor.to(device, dtype, copy=True).reshape(target)
+    for parameter in stored.keys() - state.keys():
+        state[parameter] = torch.zeros(model.get_parameter(parameter).shape, dtype=dtype, device=device)
+    model.load_state_dict(state, assign=True)
+
+
+def write(model: nn.Module, folder: Path, *, stored: Mapping[str, Stored]) -> None:
+    """Write a model's parameters as one `model.safetensors`, whole or not at all."""
+    tensors = {
+        entry.name: model.get_parameter(parameter).detach().reshape(entry.shape).cpu().contiguous()
+        for parameter, entry in stored.items()
+    }
+    draft = folder / f".{WEIGHTS}.draft"
+    save_file(tensors, draft, metadata={"format": "pt"})
+    os.replace(draft, folder / WEIGHTS)
+
+
+def _stored_names(files: Collection[Path], *, where: str) -> set[str]:
+    names: set[str] = set()
+    for file in files:
+        try:
+            with safe_open(file, framework="pt") as opened:
+                names.update(opened.keys())
+        except SafetensorError as error:
+            raise _damaged(file, error, where=where) from error
+    return names
+
+
+def _tensors(file: Path, wanted: Collection[str], *, where: str) -> Iterator[tuple[str, Tensor]]:
+    try:
+        with safe_open(file, framework="pt") as opened:
+            for name in opened.keys():  # noqa: SIM118 - not a dict, it has no other way to iterate
+                if name in wanted:
+                    yield name, opened.get_tensor(name)
+    except SafetensorError as error:
+        raise _damaged(file, error, where=where) from error
+
+
+def _damaged(file: Path, error: SafetensorError, *, where: str) -> UserError:
+    return UserError(f"{where}: {file.name} is not a whole safetensors file ({error}); download it again.")
+
+
+def _check_names(
+    wanted: Collection[str], found: Collection[str], *, optional: Collection[str], where: str
+) -> None:
+    missing = sorted(set(wanted) - set(found) - set(optional))
+    surplus = sorted(set(found) - set(wanted) - set(optional))
+    if not missing and not surplus:
+        return
+    faults = [
+        f"{verb} {_list(names)}" for verb, names in (("lacks", missing), ("has unknown", surplus)) if names
+    ]
+    raise UserError(
+        f"{where}: the safetensors {' and '.join(faults)} ({len(missing)} missing, {len(surplus)} surplus); "
+        "config.json and weights must be of one model."
+    )
+
+
+def _list(names: list[str]) -> str:
+    return ", ".join(names[:_NAMED]) + (", ..." if len(names) > _NAMED else "")
+
+
+def _check_tensor(name: str, tensor: Tensor, shape: tuple[int, ...], *, where: str) -> None:
+    if tuple(tensor.shape) != shape:
+        raise UserError(
+            f"{where}: {name} must have shape {shape} by config.json, and has {tuple(tensor.shape)}; "
+            "config.json and weights must be of one model."
+        )
+    if not tensor.is_floating_point():
+        raise UserError(
+            f"{where}: {name} must hold floating-point numbers, and holds {tensor.dtype}; "
+            "Voxmill reads no quantised weights."
+        )
