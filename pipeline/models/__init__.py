@@ -33,8 +33,8 @@ def load(
         path_or_hub_id: a folder with config.json and safetensors, or a hub id such as owner/name.
         dtype: of parameters and outputs: float32, bfloat16 or float16.
         device: where the model runs.
-        kernel: form of the attention. `plain` runs everywhere; `fused` compiles FlexAttention in each process,
-            which on a CPU needs a C++ compiler and half a minute; `auto` is `fused` on CUDA and else `plain`.
+        kernel: form of the attention. `plain` runs everywhere; `fused` compiles FlexAttention once a process,
+            on a CPU in half a minute and with a C++ compiler; `auto` is `fused` on CUDA and else `plain`.
 
     Returns:
         The model in eval mode, its parameters without gradients; `model.config` is what config.json says.

@@ -71,8 +71,8 @@ def _download(hub_id: str) -> Path:
 def fingerprint(path: str | os.PathLike[str]) -> str:
     """Hash what changes a checkpoint's output: configuration, weights, tokens and feature settings.
 
-    Returns 64 hex digits: sha256 over name, size and content of each such file, in order of names. Other files
-    (a README) and the folder's own name do not count.
+    Returns 64 hex digits: sha256 over name, size and content of each such file, in order of names. Other
+    files, a README say, and the folder's own name do not count.
 
     Raises:
         UserError: where there are no weights to hash.

@@ -11,8 +11,8 @@ from torch import Tensor
 class CtcOutput:
     """Scores of a CTC head, frame by frame.
 
-    From packed features the leading dimension is N, all frames of all documents end to end. From padded ones the
-    leading dimensions are B, T; frames from a recording's length on are 0 in both tensors and mean nothing.
+    From packed features the leading dimension is N, all frames of all documents end to end; from padded ones
+    it is B, T, and frames from a recording's length on are 0 in both tensors and mean nothing.
     """
 
     logits: Tensor

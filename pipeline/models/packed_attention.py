@@ -42,7 +42,7 @@ class DistanceBias:
 
 
 Attend = Callable[[Tensor, Tensor, Tensor, DistanceBias | None], Tensor]
-"""(queries, keys, values, bias) -> mixed values, all (N, H, D); 1 / sqrt(D) scales the scores, not the bias."""
+"""(queries, keys, values, bias) -> mixed values, all (N, H, D); scores are scaled by 1 / sqrt(D)."""
 
 
 def prepare(kernel: Kernel, layout: Packed) -> Attend:
@@ -51,7 +51,7 @@ def prepare(kernel: Kernel, layout: Packed) -> Attend:
 
 
 class _Plain:
-    """SDPA over a run of equal documents, or over a block of queries, with the bias of that block gathered."""
+    """SDPA over a run of equal documents or a block of queries, with the bias of that block gathered."""
 
     def __init__(self, layout: Packed) -> None:
         self._layout = layout
@@ -92,10 +92,10 @@ class _Plain:
 
 def _pieces(layout: Packed, num_heads: int) -> Iterator[Run]:
     """Runs, cut so that one piece has few enough scores, but never less than one document."""
-    for start, count, length in layout.runs():
-        at_once = max(1, _SCORES // (num_heads * length * length))
-        for first in range(0, count, at_once):
-            yield Run(start + first * length, min(at_once, count - first), length)
+    for run in layout.runs():
+        at_once = max(1, _SCORES // (num_heads * run.length**2))
+        for first in range(0, run.count, at_once):
+            yield Run(run.start + first * run.length, min(at_once, run.count - first), run.length)
 
 
 def _row_blocks(run: Run, num_heads: int) -> Iterator[tuple[int, int]]:
@@ -127,7 +127,7 @@ class _Fused:
 @cache
 def _compiled_flex() -> Callable[..., Any]:
     # Sizes become symbols when they first change: three compilations, then none whatever the lengths. With
-    # dynamic=True from the start the clipping distances would be symbols too, which the CPU form cannot compile.
+    # dynamic=True the clipping distances would be symbols too, and the CPU form cannot compile those.
     return torch.compile(flex_attention)
 
 

@@ -23,7 +23,7 @@ log = logging.getLogger(__name__)
 Slice = tuple[int, int]
 """First frame and the frame after the last; slices may overlap and may be empty."""
 Reduce = Callable[[Tensor], tuple[Tensor, ...]]
-"""Logits (frames, V) on the model's device -> tensors of `frames` rows: what is worth carrying to the host."""
+"""Logits (frames, V) on the model's device -> tensors of `frames` rows: what is worth sending to the host."""
 Reduced = tuple[np.ndarray, ...]
 
 CPU_ACTIVATION_BYTES = 16 * 2**20
@@ -56,7 +56,8 @@ class Predictor:
 
     Args:
         model: on the device where it shall run.
-        frame_budget: most frames of one batch; a longer slice is a batch of its own. None: `default_frame_budget`.
+        frame_budget: most frames of one batch, or None for `default_frame_budget`; a longer slice is a
+            batch of its own.
     """
 
     def __init__(self, model: CtcModel, *, frame_budget: int | None = None) -> None:
@@ -69,8 +70,8 @@ class Predictor:
     def run(self, features: np.ndarray, slices: Sequence[Slice], *, reduce: Reduce) -> list[Reduced]:
         """Reduce the model's logits over every slice.
 
-        While a GPU computes one batch, the next is gathered and copied. When it runs out of memory, the budget is
-        halved, for later calls too.
+        While a GPU computes one batch, the next is gathered and copied. When it runs out of memory, the
+        budget is halved, for later calls too.
 
         Args:
             features: (N, C) float32 or float16; may be read-only.
@@ -88,11 +89,11 @@ class Predictor:
         if wrong:
             raise ValueError(f"slices must lie in the {len(features)} frames given, got {wrong[0]}")
         done = self._of_empty_slices(slices, reduce)
-        while len(done) < len(slices):
-            waiting = [index for index in range(len(slices)) if index not in done]
-            longest = max(slices[index][1] - slices[index][0] for index in waiting)
+        while waiting := [index for index in range(len(slices)) if index not in done]:
             if not self._run_batches(features, slices, waiting, reduce, done):
-                self._halve_budget(longest)
+                self._halve_budget(
+                    max(stop - start for i, (start, stop) in enumerate(slices) if i not in done)
+                )
         return [done[index] for index in range(len(slices))]
 
     def _run_batches(
@@ -146,8 +147,8 @@ class Predictor:
             torch.cuda.empty_cache()
         if self.frame_budget <= longest:
             raise StorageFault(
-                f"{self._device}: out of memory on one window of {longest} frames; take a shorter window, or a GPU "
-                "with more memory."
+                f"{self._device}: out of memory on one window of {longest} frames; take a shorter window "
+                "or a GPU with more memory."
             )
         self.frame_budget = max(longest, self.frame_budget // 2)
         log.warning("%s: out of memory; going on with batches of %d frames", self._device, self.frame_budget)

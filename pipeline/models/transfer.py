@@ -73,7 +73,7 @@ class CudaTransfer:
 
     def __init__(self, device: torch.device) -> None:
         self._device = device
-        self._copying = torch.cuda.Stream(device)
+        self._copying = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
 
     def stage(self, parts: Sequence[np.ndarray]) -> Tensor:
         """Gather arrays of (frames, C) in pinned memory and start their copy to the device: (N, C)."""
@@ -99,7 +99,7 @@ class CudaTransfer:
         for output in map(_known_to_numpy, outputs):
             sent.append(torch.empty(output.shape, dtype=output.dtype, pin_memory=True))
             sent[-1].copy_(output, non_blocking=True)
-        arrived = torch.cuda.Event()
+        arrived = torch.cuda.Event()  # type: ignore[no-untyped-call]
         arrived.record(torch.cuda.current_stream(self._device))
         return Sending(tuple(sent), arrived)
 

@@ -1,8 +1,8 @@
 """The Conformer's convolution module, causal, over packed documents.
 
 Letters: N packed frames, d channels, K frames of the kernel, G rows once K - 1 zero rows stand before each
-document. Source: Gulati et al. 2020, arXiv 2005.08100, section 2.2, with layer norm in place of batch norm and
-padding on the left only.
+document.
+Source: Gulati et al. 2020, arXiv 2005.08100, section 2.2; layer norm for batch norm, padded on the left.
 """
 
 from __future__ import annotations

@@ -30,7 +30,7 @@ class CtcModel(nn.Module):
         """Score padded recordings, without computing the padding.
 
         Args:
-            features: (B, T, C), any floating type and device; frames from a recording's length on are not read.
+            features: (B, T, C), any floating type and device; nothing beyond a recording's length is read.
             lengths: (B,) frames of each recording, 0 to T.
 
         Returns:

@@ -14,7 +14,7 @@ from pipeline.models.packed_attention import DistanceBias
 class RelativeKey(nn.Module):
     """A learned vector for each clipped distance, which the query meets as it meets a key (`relative_key`).
 
-    Source: Shaw et al. 2018, arXiv 1803.02155, equation 4; the distance key - query is clipped to -left..right.
+    Source: Shaw et al. 2018, arXiv 1803.02155, equation 4, with key - query clipped to -left..right.
     """
 
     def __init__(self, head_size: int, *, left: int, right: int) -> None:
