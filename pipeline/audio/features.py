@@ -1,0 +1,128 @@
+"""Encoded audio to the encoder's features, in blocks: only log-mel frames grow with the recording."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+from pipeline.audio.crops import Crop, crop_of
+from pipeline.audio.decode import check_heard, warnings_of
+from pipeline.audio.fbank import FrameStream
+from pipeline.audio.normalise import normalise_in_place, stack
+from pipeline.audio.reader import Reader
+from pipeline.audio.sweep import Heard, sweep
+from pipeline.audio.virtual import Audio
+from pipeline.corpus import Seconds
+from pipeline.errors import ErrorRow, RecordingError
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What decoding found out about one crop."""
+
+    start: Seconds
+    """Where it starts in the recording: whole source samples over the source's rate."""
+    duration: Seconds
+    """Whole source samples over the source's rate, without context."""
+    sample_rate: int
+    """Hz of the source."""
+    channels: int
+    """Of the source."""
+    warnings: tuple[str, ...]
+    first_frame: int
+    """The stacked frame of the features that lies at `start`; the ones before it are context."""
+    stop_frame: int
+    """The stacked frame after the crop's last; the ones from it on are context."""
+
+
+class Featurised(NamedTuple):
+    """Features of one crop with its context."""
+
+    features: NDArray[np.float32]
+    """(T, 160), 50 frames a second, normalised over all that is in them."""
+    facts: Facts
+
+
+def features_of(
+    audio: Audio,
+    *,
+    start: Seconds = 0.0,
+    end: Seconds | None = None,
+    context: int = 0,
+    dtype: DTypeLike = np.float32,
+) -> Featurised:
+    """Features of a recording, or of the stretch [start, end) of it.
+
+    Args:
+        audio: encoded; a file is read by seeking, so a span of a long one costs what the span costs.
+        start: seconds, rounded to the nearest source sample; on a whole second the frames lie on the grid of
+            the whole recording.
+        end: seconds; None is the end of the recording.
+        context: whole seconds of audio to be heard on both sides, as far as the recording has them.
+        dtype: what the arithmetic runs in, float32 or float64.
+
+    Raises:
+        RecordingError: stage `decode`, type `decode` (not audio), `empty` (no samples) or `too_long`.
+    """
+    featurised = features_of_crops(audio, [(start, end)], context=context, dtype=dtype)[0]
+    if isinstance(featurised, ErrorRow):
+        raise RecordingError(featurised.stage, featurised.type, featurised.message)
+    return featurised
+
+
+def features_of_crops(
+    audio: Audio,
+    crops: Sequence[tuple[Seconds, Seconds | None]],
+    *,
+    context: int = 0,
+    dtype: DTypeLike = np.float32,
+    block: int | None = None,
+) -> tuple[Featurised | ErrorRow, ...]:
+    """Features of several stretches of one recording, decoded once; each is normalised over itself.
+
+    Args:
+        audio: encoded.
+        crops: (start, end) in seconds, in any order; they may overlap. None is the end of the recording.
+        context: whole seconds on both sides of each.
+        dtype: what the arithmetic runs in, float32 or float64.
+        block: source samples decoded at once; changes no result.
+
+    Returns:
+        As many as `crops`, in their order; an error row for a crop in which nothing is to be heard.
+
+    Raises:
+        RecordingError: where the recording as a whole is at fault.
+    """
+    with Reader(audio) as reader:
+        stretches = [
+            crop_of(start, end, context=context, sample_rate=reader.sample_rate) for start, end in crops
+        ]
+        heard = sweep(reader, stretches, partial(FrameStream, dtype), block=block)
+        return tuple(_featurise(*pair, reader) for pair in zip(stretches, heard, strict=True))
+
+
+def _featurise(crop: Crop, heard: Heard[FrameStream], reader: Reader) -> Featurised | ErrorRow:
+    try:
+        check_heard(heard, crop, reader)
+    except RecordingError as error:
+        return error.error
+    frames = heard.sink.frames()
+    normalise_in_place(frames)
+    features = stack(frames)
+    rate, heard_until = reader.sample_rate, crop.begin + heard.num_samples
+    end = heard_until if crop.end is None else min(crop.end, heard_until)
+    facts = Facts(
+        start=crop.start / rate,
+        duration=(end - crop.start) / rate,
+        sample_rate=rate,
+        channels=reader.channels,
+        warnings=warnings_of(heard, crop, reader),
+        first_frame=min(len(features), crop.first_frame(rate)),
+        stop_frame=crop.stop_frame(rate, num_samples=heard.num_samples, num_frames=len(features)),
+    )
+    return Featurised(features, facts)

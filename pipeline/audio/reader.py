@@ -1,0 +1,146 @@
+"""Encoded bytes to blocks of samples, through libsndfile."""
+
+from __future__ import annotations
+
+from types import TracebackType
+from typing import Self
+
+import numpy as np
+import soundfile
+from numpy.typing import NDArray
+
+from pipeline.audio import constants, truncation
+from pipeline.audio.virtual import Audio, VirtualFile
+from pipeline.corpus import Seconds
+from pipeline.errors import RecordingError
+
+_UNKNOWN = 1 << 62
+"""libsndfile reports 2**63 - 1 frames where a FLAC header leaves the length out."""
+
+
+class _Forward(soundfile.SoundFile):  # type: ignore[misc]
+    """A SoundFile that does not seek to where it stands after each read.
+
+    That seek costs time in compressed formats, and on a truncated FLAC it fails and takes the block with it.
+    """
+
+    def seekable(self) -> bool:
+        return False
+
+
+class Reader:
+    """An open recording: blocks of float32 samples, from wherever `seek` put it.
+
+    Raises:
+        RecordingError: type `empty` (no bytes) or `decode` (no audio that libsndfile knows, or absurd).
+    """
+
+    def __init__(self, audio: Audio) -> None:
+        self._file = VirtualFile(audio)
+        self._sound = self._open()
+        self.sample_rate: int = self._sound.samplerate
+        self.channels: int = self._sound.channels
+        self.position = 0
+        self.ended = False
+        self.damage = ""
+        """What libsndfile says about why it ended early."""
+        self._check_limits()
+        self._buffer = np.empty(
+            (max(1, constants.BLOCK_VALUES // self.channels), self.channels), dtype=np.float32
+        )
+
+    def __enter__(self) -> Self:
+        """Use it in a `with`."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, fault: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close libsndfile's side; the caller's file stays open."""
+        self._sound.close()
+
+    def read(self, num_frames: int) -> NDArray[np.float32]:
+        """The next samples, (n, channels) with n <= `num_frames`; n = 0 only at the end.
+
+        The array is a view that the next call overwrites. Damage in the middle ends the recording there.
+        """
+        block = self._buffer[: max(0, num_frames)]
+        if self.ended or not len(block):
+            return block[:0]
+        try:
+            num_read = self._sound.buffer_read_into(block, dtype="float32")
+        except soundfile.LibsndfileError as error:
+            self.damage = _sentence(error)
+            num_read = max(0, self._sound.tell() - self.position)
+        self._file.check()
+        self.position += num_read
+        self.ended = bool(self.damage) or not num_read
+        return block[:num_read]
+
+    def seek(self, frame: int) -> None:
+        """Go to `frame`; beyond the end, or where damage forbids it, the recording has `ended`."""
+        if frame == self.position and not self.ended:
+            return
+        try:
+            self._sound.seek(frame)
+        except soundfile.LibsndfileError as error:
+            self.damage = self.damage or _sentence(error)
+            self.ended = True
+        else:
+            self.position, self.ended, self.damage = frame, False, ""
+        self._file.check()
+
+    def declared_seconds(self) -> Seconds | None:
+        """Length as libsndfile reads it from header and file size; None where only decoding would tell."""
+        frames: int = self._sound.frames
+        return frames / self.sample_rate if frames < _UNKNOWN else None
+
+    def truncation(self) -> str | None:
+        """Once the recording has ended: a sentence about what was promised and did not decode, or None."""
+        seconds = self.position / self.sample_rate
+        declared = truncation.declared_frames(self._sound.frames, self._sound.extra_info)
+        slack = constants.SLACK_SECONDS * self.sample_rate if self._sound.format == "MP3" else 0
+        reason = f" ({self.damage})" if self.damage else ""
+        if self.position + slack < declared < _UNKNOWN:
+            return (
+                f"truncated: {seconds:.2f} s decode of {declared / self.sample_rate:.2f} s declared{reason}"
+            )
+        if self.damage:
+            return f"truncated: {seconds:.2f} s decode, the declared length is unknown{reason}"
+        if self._sound.format == "OGG" and self._lacks_end_mark():
+            return f"truncated: {seconds:.2f} s decode, the declared length is unknown (no end mark)"
+        return None
+
+    def _lacks_end_mark(self) -> bool:
+        start = max(0, self._file.size() - truncation.OGG_TAIL)
+        lacking = truncation.lacks_end_mark(self._file.peek(start, truncation.OGG_TAIL))
+        self._file.check()
+        return lacking
+
+    def _open(self) -> soundfile.SoundFile:
+        size, header = self._file.size(), self._file.peek(0, 12)
+        self._file.check()
+        if not size:
+            raise RecordingError("decode", "empty", "the file has no bytes")
+        try:
+            return _Forward(self._file)
+        except soundfile.SoundFileError as error:
+            message = f"not an audio file that libsndfile knows (header {header!r}): {_sentence(error)}"
+            raise RecordingError("decode", "decode", message) from error
+        finally:
+            self._file.check()
+
+    def _check_limits(self) -> None:
+        if not constants.MIN_SOURCE_RATE <= self.sample_rate <= constants.MAX_SOURCE_RATE:
+            limits = f"{constants.MIN_SOURCE_RATE} to {constants.MAX_SOURCE_RATE} Hz"
+            raise RecordingError(
+                "decode", "decode", f"the sample rate must be {limits}, the header says {self.sample_rate}"
+            )
+        if not 1 <= self.channels <= constants.MAX_CHANNELS:
+            limits = f"1 to {constants.MAX_CHANNELS} channels"
+            raise RecordingError("decode", "decode", f"needs {limits}, the header says {self.channels}")
+
+
+def _sentence(error: soundfile.SoundFileError) -> str:
+    text = error.error_string if isinstance(error, soundfile.LibsndfileError) else str(error)
+    return str(text).removeprefix("Error : ").rstrip(".")
