@@ -1,0 +1,63 @@
+"""One option, one meaning: on the command line, in Python, in YAML."""
+
+import dataclasses
+
+import pytest
+
+from pipeline import config
+from pipeline.errors import UserError
+
+
+def test_strings_with_units_and_plain_numbers_mean_the_same():
+    written = config.make({"model": "m", "unit_bytes": "256MB", "window": "14s", "max_errors": "5%"})
+    plain = config.make({"model": "m", "unit_bytes": 256_000_000, "window": 14, "max_errors": 0.05})
+    assert written == plain == config.RunConfig(model="m")
+
+
+def test_every_option_names_its_group_and_says_what_it_means():
+    for field in dataclasses.fields(config.RunConfig):
+        assert field.metadata["group"], field.name
+        assert len(field.metadata["help"]) > 15, field.name
+
+
+def test_a_misspelt_option_is_answered_with_the_nearest():
+    with pytest.raises(UserError, match="did you mean window"):
+        config.make({"windwo": "3s"})
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"window": "4s", "context": "2s"}, "--context must be below half of --window"),
+        ({"max_errors": 2.0}, "--max-errors must be between 0 and 1"),
+        ({"name": "_plan"}, "--name must be a plain folder name"),
+        ({"name": "a/b"}, "--name must be a plain folder name"),
+        ({"device": "tpu"}, "--device must be one of auto, cuda, cpu"),
+        ({"model_actors": "0"}, "--model-actors must be above 0"),
+        ({"window": "soon"}, "--window: 'soon' is not a number"),
+        ({"read_tasks": "many"}, "--read-tasks"),
+    ],
+)
+def test_values_that_cannot_be_meant_are_refused(options, message):
+    with pytest.raises(UserError, match=message):
+        config.make({"model": "m", **options})
+
+
+def test_all_mistakes_are_reported_at_once():
+    with pytest.raises(UserError, match="--max-errors.*") as caught:
+        config.make({"max_errors": 2.0, "gpus_per_actor": 0})
+    assert "--gpus-per-actor" in str(caught.value)
+
+
+def test_yaml_has_the_same_options(tmp_path):
+    file = tmp_path / "run.yaml"
+    file.write_text("model: m\nunit-bytes: 64MB\nwindow: 20s\n")
+    assert config.make(config.from_yaml(str(file))) == config.make({"model": "m", "unit_bytes": "64MB", "window": 20})
+
+
+@pytest.mark.parametrize("content", ["- a\n- b\n", "a: [", "\x00"])
+def test_a_file_that_is_no_yaml_of_options_is_named(tmp_path, content):
+    file = tmp_path / "run.yaml"
+    file.write_text(content)
+    with pytest.raises(UserError, match="run.yaml: "):
+        config.from_yaml(str(file))

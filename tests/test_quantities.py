@@ -1,0 +1,44 @@
+"""Sizes, times and shares as people write them."""
+
+import pytest
+
+from pipeline.quantities import parse_bytes, parse_count, parse_seconds, parse_share, show_seconds
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [("30", 30), ("30s", 30), ("5min", 300), ("5m", 300), ("1.5h", 5400), ("200ms", 0.2), (" 2 S ", 2), (7, 7)],
+)
+def test_times_take_units(text, seconds):
+    assert parse_seconds(text) == pytest.approx(seconds)
+
+
+@pytest.mark.parametrize(("text", "size"), [("1000", 1000), ("256MB", 256_000_000), ("1GiB", 2**30), ("1.5kb", 1500)])
+def test_sizes_take_units(text, size):
+    assert parse_bytes(text) == size
+
+
+@pytest.mark.parametrize(("text", "share"), [("5%", 0.05), ("0.05", 0.05), ("100%", 1.0)])
+def test_shares_take_per_cent(text, share):
+    assert parse_share(text) == pytest.approx(share)
+
+
+@pytest.mark.parametrize(
+    ("parse", "text", "message"),
+    [
+        (parse_seconds, "30MB", "no time"),
+        (parse_seconds, "soon", "not a number"),
+        (parse_bytes, "3s", "no size"),
+        (parse_share, "5s", "no share"),
+        (parse_count, "2GB", "plain number"),
+        (parse_seconds, "-3s", "not a number"),
+    ],
+)
+def test_what_cannot_be_meant_is_refused(parse, text, message):
+    with pytest.raises(ValueError, match=message):
+        parse(text)
+
+
+@pytest.mark.parametrize(("seconds", "text"), [(3.21, "3.2 s"), (204, "3.4 min"), (18720, "5.2 h")])
+def test_durations_are_shown_in_a_fitting_unit(seconds, text):
+    assert show_seconds(seconds) == text

@@ -1,0 +1,66 @@
+"""Counting receipts."""
+
+import pytest
+
+from pipeline.receipts import Receipt, Timings
+from pipeline.tally import Tally
+
+
+class Clock:
+    """Time that only the test moves."""
+
+    def __init__(self):
+        self.now = 100.0
+
+    def __call__(self):
+        return self.now
+
+
+@pytest.fixture
+def clock():
+    return Clock()
+
+
+@pytest.fixture
+def tally(clock):
+    return Tally(recordings=10, audio_seconds=1000.0, workers={"read": 1, "model": 2}, clock=clock)
+
+
+def receipt(unit, *, rows=1, seconds=100.0, **more):
+    return Receipt(unit, "committed", rows=rows, audio_seconds=seconds, **more)
+
+
+def test_speed_and_eta_are_those_of_the_last_minute(tally, clock):
+    clock.now = 110.0
+    tally.record(receipt("a"))
+    clock.now = 300.0
+    tally.record(receipt("b", seconds=300.0))
+    assert tally.speed == pytest.approx(300 / 60)
+    assert tally.eta == pytest.approx((1000 - 400) / 5)
+    assert tally.first_commit == pytest.approx(10.0)
+
+
+def test_before_the_first_unit_nothing_is_claimed(tally):
+    assert tally.eta is None
+    assert tally.slowest is None
+    assert tally.first_commit is None
+
+
+def test_a_fault_is_no_row(tally):
+    tally.record(Receipt("a", "fault", fault="model: broke"))
+    assert (tally.done, tally.units, tally.faults) == (0, 0, {"a": "model: broke"})
+
+
+def test_the_slowest_stage_is_the_one_whose_workers_are_busiest(tally, clock):
+    clock.now = 110.0
+    tally.record(receipt("a", timings=Timings(seconds={"read": 6.0, "model": 8.0, "wait": 9.0})))
+    assert tally.slowest == "read"
+    assert tally.busy == pytest.approx({"read": 0.6, "model": 0.4})
+
+
+def test_errors_are_counted_by_reason_with_one_example(tally):
+    tally.record(receipt("a", rows=4, errors={"decode.empty": 1}, examples={"decode.empty": "first"}))
+    tally.record(receipt("b", rows=4, errors={"decode.empty": 1}, examples={"decode.empty": "second"}))
+    assert tally.errors == {"decode.empty": 2}
+    assert tally.examples == {"decode.empty": "first"}
+    assert tally.error_share == pytest.approx(0.25)
