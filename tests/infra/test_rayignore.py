@@ -1,4 +1,4 @@
-"""The working directory that `ray job submit` sends, packed by Ray itself: small, with all that a job needs."""
+"""The working directory that `ray job submit` sends, packed by Ray itself: small, with all a job needs."""
 
 from __future__ import annotations
 
@@ -11,10 +11,19 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 LIMIT = 15_000_000
 JUNK = [
-    ".venv/lib/libtorch.so", ".git/objects/pack/a.pack", "demo-output/transcribe/a.parquet",
-    "out/_plan/000001.parquet", "build/lib/x.so", "dist/voxmill.whl", ".mypy_cache/x.json", ".hypothesis/x", "recordings/a.wav",
-    "voxmill.egg-info/PKG-INFO", "pipeline/__pycache__/x.pyc", "tests/data/x.bin",
-]  # fmt: skip
+    ".venv/lib/libtorch.so",
+    ".git/objects/pack/a.pack",
+    "demo-output/transcribe/a.parquet",
+    "out/_plan/000001.parquet",
+    "build/lib/x.so",
+    "dist/voxmill.whl",
+    ".mypy_cache/x.json",
+    ".hypothesis/x",
+    "recordings/a.wav",
+    "voxmill.egg-info/PKG-INFO",
+    "pipeline/__pycache__/x.pyc",
+    "tests/data/x.bin",
+]
 
 
 @pytest.fixture(scope="module")
