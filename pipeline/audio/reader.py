@@ -17,6 +17,9 @@ from pipeline.errors import RecordingError
 _UNKNOWN = 1 << 62
 """libsndfile reports 2**63 - 1 frames where a FLAC header leaves the length out."""
 
+_BAD_FILE = 7
+"""What libsndfile's MP3 decoder answers to noise: "File does not exist or is not a regular file"."""
+
 
 class _Forward(soundfile.SoundFile):  # type: ignore[misc]
     """A SoundFile that does not seek to where it stands after each read.
@@ -142,5 +145,8 @@ class Reader:
 
 
 def _sentence(error: soundfile.SoundFileError) -> str:
-    text = error.error_string if isinstance(error, soundfile.LibsndfileError) else str(error)
-    return str(text).removeprefix("Error : ").rstrip(".")
+    if not isinstance(error, soundfile.LibsndfileError):
+        return str(error)
+    if error.code == _BAD_FILE:
+        return "no frame of it decodes"
+    return str(error.error_string).removeprefix("Error : ").rstrip(".")
