@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -30,3 +32,14 @@ def speech() -> Path:
 def checkpoint() -> Path:
     """Folder of the small digits checkpoint."""
     return ROOT / "pipeline/demo/digits-ctc"
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Register the S3 fixtures, kept in a file of their own; by path, for tests are no package."""
+    spec = importlib.util.spec_from_file_location("fixtures_s3", ROOT / "tests/fixtures_s3.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    config.pluginmanager.register(module, spec.name)

@@ -13,7 +13,7 @@ Group = tuple[Recording, ...]
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """Something in a source that could not be planned: a truncated tar, a name that is no text, a link in a tar."""
+    """Something in a source that could not be planned: a truncated tar, a name that is no text, a link."""
 
     uri: str
     message: str

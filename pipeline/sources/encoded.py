@@ -16,7 +16,7 @@ class Encoded:
     payload: bytes | memoryview
     """All audio files (or tar members) of the unit, one behind the other."""
     slices: tuple[tuple[int, int] | None, ...]
-    """(start, length) in `payload` of the audio of each recording; recordings of one file name the same slice.
+    """(start, length) in `payload` of the audio of each recording; those of one file name the same slice.
 
     None: the recording is a span of a longer one and read by seeking (`open_audio`), or it failed.
     """

@@ -11,6 +11,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from fsspec import AbstractFileSystem
@@ -90,7 +91,12 @@ def stat(uri: str) -> Entry:
     if is_local(uri):
         return attempt(uri, "looking", lambda: _local_entry(local_path(uri)))
     fs, path = filesystem(uri)
-    info = attempt(uri, "looking", lambda: fs.info(path))
+    try:
+        info = attempt(uri, "looking", lambda: fs.info(path))
+    except PermissionError:
+        # A HEAD has no body to tell a closed object from expired credentials, which concern everything.
+        attempt(uri, "looking", lambda: fs.cat_file(path, start=0, end=1))
+        raise
     if info["type"] == "directory":
         raise IsADirectoryError(uri)
     return _entry(fs, info)
@@ -290,10 +296,15 @@ def _local(path: str, status: os.stat_result) -> Entry:
 
 def _entry(fs: AbstractFileSystem, info: dict[str, Any]) -> Entry:
     size = int(info.get("size") or 0)
-    mark = next((str(info[field]) for field in _VERSION_FIELDS if info.get(field)), "")
+    mark = next((_mark(info[field]) for field in _VERSION_FIELDS if info.get(field)), "")
     # Some stores quote etags in headers but not in listings.
     quoted = '"' + mark.strip('"') + '"'
     return Entry(uri_of(fs, info["name"]), size, f"{size}-{quoted}")
+
+
+def _mark(value: object) -> str:
+    """Give a date as its number, for some stores list dates in one form and tell them in another."""
+    return str(value.timestamp() if isinstance(value, datetime) else value)
 
 
 def _base(path: str) -> str:

@@ -21,7 +21,7 @@ _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.\-]*)://")
 _SECRETS = ("AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_ACCESS_KEY_ID")
 _USER_INFO = re.compile(r"(?<=://)[^/@\s]+@")
 _SIGNED = re.compile(
-    r"(?i)\b(x-amz-(?:signature|credential|security-token)|awsaccesskeyid|signature|sig|token|secret|password|key)"
+    r"(?i)(x-amz-(?:signature|credential|security-token)|awsaccesskeyid|(?<=[?&;])(?:sig|signature|token|secret|key))"
     r"=[^&\s'\"]+"
 )
 
@@ -40,7 +40,10 @@ def filesystem(uri: str) -> tuple[AbstractFileSystem, str]:
     if scheme in LOCAL:
         return _open("file", os.getpid(), ()), _local_path(uri[match.end() :] if match else uri, uri)
     fs = _open("s3" if scheme in S3 else scheme, os.getpid(), _surroundings())
-    return fs, str(fs._strip_protocol(uri))
+    path = str(fs._strip_protocol(uri))
+    if is_s3(fs) and not path.partition("/")[0]:
+        raise UserError(f"{uri}: a bucket must be named: s3://bucket/folder")
+    return fs, path
 
 
 def is_local(uri: str) -> bool:
@@ -131,9 +134,13 @@ def _open(scheme: str, _pid: int, _environment: tuple[tuple[str, str], ...]) -> 
             "max_pool_connections": CONNECTIONS,
             "connect_timeout": 10,
             "read_timeout": 60,
-            "retries": {"mode": "standard", "max_attempts": 3},
+            "retries": {"total_max_attempts": 1},
         }
     try:
-        return fsspec.filesystem(scheme, **options)
+        fs = fsspec.filesystem(scheme, **options)
     except (ImportError, ValueError) as error:
         raise UserError(f"{scheme}://: cannot be opened: {redact(str(error))}") from error
+    if scheme == "s3":
+        # Tries are counted in `retry` alone: three layers of five tries each would wait for half an hour.
+        fs.retries = 1
+    return fs

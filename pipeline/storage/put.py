@@ -13,7 +13,7 @@ from fsspec import AbstractFileSystem
 
 from pipeline.errors import StorageFault, UserError
 from pipeline.storage.paths import filesystem, is_local, is_s3, join, local_path, redact
-from pipeline.storage.retry import answer_of, attempt, denied, unreachable
+from pipeline.storage.retry import answer_of, attempt, denied, hasty, unreachable
 
 _SINGLE_PUT = 5 * 2**30
 """Above this s3fs would write in parts, whose completion ignores the condition on some stores."""
@@ -68,8 +68,7 @@ def delete(uri: str) -> None:
         UserError, StorageFault: as `put_if_absent`.
     """
     fs, path = filesystem(uri)
-    with contextlib.suppress(FileNotFoundError):
-        _written(uri, lambda: fs.rm_file(path))
+    _written(uri, lambda: _remove(fs, path))
 
 
 def probe_write(folder_uri: str) -> ProbeResult:
@@ -80,9 +79,10 @@ def probe_write(folder_uri: str) -> ProbeResult:
     """
     name = join(folder_uri, f"_probe-{uuid.uuid4().hex}")
     try:
-        put_if_absent(name, b"probe")
-        conditional = not put_if_absent(name, b"probe again")
-        delete(name)
+        with hasty():
+            put_if_absent(name, b"probe")
+            conditional = not put_if_absent(name, b"probe again")
+            delete(name)
     except StorageFault as fault:
         raise unreachable(fault) from fault
     return ProbeResult(folder_uri, conditional)
@@ -93,6 +93,8 @@ def _written(uri: str, write: Callable[[], bool | None]) -> bool:
         return bool(attempt(uri, "writing", write))
     except PermissionError as error:
         raise denied(uri, "writing", "s3:PutObject and s3:DeleteObject") from error
+    except FileNotFoundError as error:
+        raise UserError(f"{redact(uri)}: there is no folder or bucket to write to (404)") from error
     except (NotADirectoryError, FileExistsError, IsADirectoryError) as error:
         raise UserError(
             f"{redact(uri)}: a file is where a folder should be, or the reverse ({error.strerror})"
@@ -111,6 +113,11 @@ def _create(fs: AbstractFileSystem, path: str, data: bytes) -> bool:
             return False
         raise
     return True
+
+
+def _remove(fs: AbstractFileSystem, path: str) -> None:
+    with contextlib.suppress(FileNotFoundError):
+        fs.rm_file(path)
 
 
 def _link(path: str, data: bytes) -> bool:

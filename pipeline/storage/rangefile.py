@@ -28,7 +28,7 @@ class RangeFile(io.RawIOBase):
         self._position = 0
         self._block = memoryview(b"")
         self._block_start = 0
-        self._ahead = MEGABYTE
+        self._ahead = MEGABYTE // 2
 
     def readable(self) -> bool:
         """Reading is what it is for."""

@@ -13,7 +13,7 @@ from pipeline.storage import listing
 from pipeline.storage.fetch import read_bytes, read_range
 from pipeline.storage.paths import redact
 from pipeline.storage.rangefile import MEGABYTE, RangeFile
-from pipeline.storage.retry import denied, unreachable
+from pipeline.storage.retry import denied, hasty, unreachable
 
 __all__ = ["RangeFile", "coalesce", "open_stream", "probe_read", "read_bytes", "read_range", "read_ranges"]
 
@@ -78,7 +78,8 @@ def probe_read(uri: str) -> None:
         UserError: it is missing, access is denied, or the endpoint does not answer; with the remedy.
     """
     try:
-        _one_readable([file.uri for file in _first_look(uri)[:3]])
+        with hasty():
+            _one_readable([file.uri for file in _first_look(uri)[:3]])
     except StorageFault as fault:
         raise unreachable(fault) from fault
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import random
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextvars import ContextVar
 from typing import Any, TypeVar
 
 from pipeline.errors import StorageFault, UserError
@@ -14,7 +16,7 @@ from pipeline.storage.paths import redact
 
 T = TypeVar("T")
 
-DELAYS = (0.2, 0.8, 3.0, 8.0)
+DELAYS = (0.2, 0.8, 3.0, 8.0, 20.0)
 """Seconds between tries, before jitter; one try more than there are delays."""
 
 _TRANSIENT_CODES = (
@@ -52,14 +54,26 @@ _PASSED = (
 )
 
 
-def attempt(uri: str, doing: str, call: Callable[[], T], *, tries: int | None = None) -> T:
+_hasty: ContextVar[bool] = ContextVar("_hasty", default=False)
+
+
+@contextlib.contextmanager
+def hasty() -> Iterator[None]:
+    """Try twice only, inside this context: before any work a user waits for what a wrong endpoint gives."""
+    token = _hasty.set(True)
+    try:
+        yield
+    finally:
+        _hasty.reset(token)
+
+
+def attempt(uri: str, doing: str, call: Callable[[], T]) -> T:
     """Call `call`, again after transient errors, and turn what remains into errors with a meaning.
 
     Args:
         uri: what the call is about, for the message.
         doing: what it does, for the message: `listing`, `reading`, `writing`.
         call: must be safe to repeat.
-        tries: how often at most; by default once more than there are `DELAYS`.
 
     Raises:
         FileNotFoundError, FileExistsError, PermissionError, IsADirectoryError, NotADirectoryError, EOFError:
@@ -67,8 +81,7 @@ def attempt(uri: str, doing: str, call: Callable[[], T], *, tries: int | None = 
         UserError: missing bucket, missing or refused credentials, an endpoint that is no URL.
         StorageFault: transient errors that lasted, and everything else that storage answers.
     """
-    delays = DELAYS if tries is None else DELAYS[: tries - 1]
-    for delay in (*delays, None):
+    for delay in (*(DELAYS[:1] if _hasty.get() else DELAYS), None):
         try:
             return call()
         except _storage_errors() as error:

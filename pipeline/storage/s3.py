@@ -15,30 +15,39 @@ from pipeline.storage.retry import attempt
 
 RANGES = 8
 """Key ranges listed at once; more does not help, for parsing the answers keeps one core busy."""
-SPLIT_POINTS = 1024
+EARLY = 3000
+"""Keys that are listed before the rest is split into ranges."""
+SPLIT_POINTS = 256
 _FAN_OUT = 32
 
 
 def walk(fs: AbstractFileSystem, path: str) -> Iterator[dict[str, Any]]:
     """List every object below a prefix in the order of keys, as dicts with `name`, `size` and `ETag`.
 
-    Folders met on the first levels become split points between key ranges, so the cost is one request for
-    1,000 objects whatever the shape of the tree. Folder markers, and what a leading dot in a part of the path
-    below the prefix hides, are left out.
+    The first pages come one after the other. If there is more, folders become the edges of key ranges that
+    are listed at once, flat: one request for 1,000 objects whatever the shape of the tree. Folder markers,
+    and what a leading dot in a part of the path below the prefix hides, are left out.
     """
     bucket, prefix = _prefix(path)
-    points = _split_points(fs, bucket, prefix)
-    jobs = (
-        lambda after=after, until=until: _range(fs, bucket, prefix, after, until)
-        for after, until in itertools.pairwise(["", *points, None])
-    )
-    for key in in_order(jobs, workers=RANGES):
+    for key in _keys_below(fs, bucket, prefix):
         if not key["Key"].endswith("/") and not _hidden(key["Key"][len(prefix) :]):
             yield {"name": f"{bucket}/{key['Key']}", "size": key["Size"], "ETag": key.get("ETag", "")}
 
 
+def _keys_below(fs: AbstractFileSystem, bucket: str, prefix: str) -> Iterator[dict[str, Any]]:
+    first = list(itertools.islice(_range(fs, bucket, prefix, None, None), EARLY))
+    yield from first
+    if len(first) < EARLY:
+        return
+    last = first[-1]["Key"]
+    points = [point for point in _split_points(fs, bucket, prefix) if point > last]
+    edges = itertools.pairwise([last, *points, None])
+    jobs = (functools.partial(_range, fs, bucket, prefix, after, until) for after, until in edges)
+    yield from in_order(jobs, workers=RANGES, batches=64)
+
+
 def names(fs: AbstractFileSystem, path: str) -> list[str]:
-    """List the names directly below a prefix, sorted; folders end with "/". In parallel when there are many."""
+    """List the names directly below a prefix, sorted, in parallel when many; folders end with "/"."""
     bucket, prefix = _prefix(path)
     page = _page(fs, bucket, prefix, Delimiter="/")
     keys = _keys(page)

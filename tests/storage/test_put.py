@@ -1,0 +1,175 @@
+import errno
+import multiprocessing
+import os
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pipeline.errors import StorageFault, UserError
+from pipeline.storage import put, retry
+from pipeline.storage.listing import list_names
+from pipeline.storage.read import read_bytes
+
+
+def _race(folder: str, races: int, racer: int, start: Any, wins: Any) -> None:
+    for number in range(races):
+        start.wait()
+        if put.put_if_absent(f"{folder}/{number}", str(racer).encode() * 1000):
+            wins.put((number, racer))
+
+
+def test_four_processes_race_for_200_local_names(tmp_path: Path) -> None:
+    context = multiprocessing.get_context("fork")
+    start, wins = context.Barrier(4), context.Queue()
+    racers = [context.Process(target=_race, args=(str(tmp_path), 200, i, start, wins)) for i in range(4)]
+    for racer in racers:
+        racer.start()
+    won = dict(wins.get(timeout=60) for _ in range(200))
+    for racer in racers:
+        racer.join()
+    assert wins.empty()
+    assert sorted(won) == list(range(200))
+    for number, winner in won.items():
+        assert (tmp_path / str(number)).read_bytes() == str(winner).encode() * 1000
+    assert list_names(str(tmp_path)) == sorted(str(n) for n in range(200)), "no draft is left behind"
+
+
+def test_races_on_s3_have_one_winner(s3_server: Any) -> None:
+    def one(number: int) -> None:
+        start, wins = threading.Barrier(4), []
+
+        def racer(name: int) -> None:
+            start.wait()
+            if put.put_if_absent(f"{s3_server.uri}/t/{number}", str(name).encode()):
+                wins.append(str(name).encode())
+
+        with ThreadPoolExecutor(4) as pool:
+            list(pool.map(racer, range(4)))
+        assert [read_bytes(f"{s3_server.uri}/t/{number}")] == wins
+
+    for number in range(20):
+        one(number)
+
+
+def test_a_lost_answer_to_an_own_put_is_a_taken_name(s3_proxy: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(retry, "DELAYS", (0.01, 0.01))
+    s3_proxy.lose_answer("^PUT .*/unit", times=1)
+    assert put.put_if_absent(f"{s3_proxy.bucket.uri}/unit", b"mine") is False
+    assert read_bytes(f"{s3_proxy.bucket.uri}/unit") == b"mine"
+
+
+@pytest.mark.parametrize(
+    ("status", "code"), [(503, "SlowDown"), (500, "InternalError"), (409, "ConditionalRequestConflict")]
+)
+def test_busy_stores_are_asked_again(
+    status: int, code: str, s3_proxy: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(retry, "DELAYS", (0.01, 0.01))
+    s3_proxy.refuse("^PUT ", status=status, code=code, times=2)
+    assert put.put_if_absent(f"{s3_proxy.bucket.uri}/x", b"1") is True
+    assert len([line for line in s3_proxy.requests if line.startswith("PUT")]) == 3
+
+
+def test_a_store_that_stays_busy_is_a_fault(s3_proxy: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(retry, "DELAYS", (0.01, 0.01))
+    s3_proxy.refuse("^PUT ", status=503, code="SlowDown")
+    with pytest.raises(StorageFault, match="s3://.*/x: OSError while writing"):
+        put.put_if_absent(f"{s3_proxy.bucket.uri}/x", b"1")
+
+
+def test_a_conditional_put_is_one_request_whatever_its_size(s3_proxy: Any) -> None:
+    assert put.put_if_absent(f"{s3_proxy.bucket.uri}/big", bytes(101 * 2**20))
+    assert [line for line in s3_proxy.requests if not line.startswith("HEAD")] == [
+        f"PUT /{s3_proxy.bucket.name}/big"
+    ]
+
+
+@pytest.mark.parametrize("store", ["local", "s3"])
+def test_put_overwrites_and_delete_forgives(
+    store: str, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    folder = str(tmp_path / "new folder") if store == "local" else request.getfixturevalue("s3_server").uri
+    for data in (b"long before", b"after"):
+        put.put(f"{folder}/_run #1.json", data)
+        assert read_bytes(f"{folder}/_run #1.json") == data
+    put.delete(f"{folder}/_run #1.json")
+    put.delete(f"{folder}/_run #1.json")
+    assert list_names(folder) == []
+
+
+@pytest.mark.parametrize("store", ["local", "s3"])
+def test_probe_leaves_nothing(store: str, tmp_path: Path, request: pytest.FixtureRequest) -> None:
+    folder = str(tmp_path / "out") if store == "local" else request.getfixturevalue("s3_server").uri + "/out"
+    assert put.probe_write(folder) == put.ProbeResult(folder, conditional=True)
+    assert list_names(folder) == []
+
+
+def test_probe_finds_a_store_that_ignores_the_condition(
+    s3_server: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from pipeline.storage.paths import filesystem
+
+    fs = filesystem(s3_server.uri)[0]
+    plain = fs.pipe_file
+    monkeypatch.setattr(
+        fs, "pipe_file", lambda path, data, mode="overwrite", **rest: plain(path, data, **rest)
+    )
+    assert put.probe_write(s3_server.uri + "/out").conditional is False
+
+
+def test_probe_explains_denied_access(s3_proxy: Any) -> None:
+    s3_proxy.refuse("^PUT ", status=403, code="AccessDenied")
+    with pytest.raises(
+        UserError, match=r"access denied \(403\) while writing. Check AWS_PROFILE or .*s3:PutObject"
+    ):
+        put.probe_write(s3_proxy.bucket.uri)
+
+
+def test_probe_explains_refused_credentials(s3_proxy: Any) -> None:
+    s3_proxy.refuse("^PUT ", status=403, code="InvalidAccessKeyId")
+    with pytest.raises(
+        UserError, match=r"credentials refused \(InvalidAccessKeyId, 403\).*AWS_ACCESS_KEY_ID"
+    ):
+        put.probe_write(s3_proxy.bucket.uri)
+
+
+def test_probe_explains_a_missing_bucket(s3_environment: str) -> None:
+    with pytest.raises(UserError, match="s3://no-such-bucket-here/.*: no such bucket"):
+        put.probe_write("s3://no-such-bucket-here")
+
+
+def test_probe_explains_a_disk_without_hard_links(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def link(source: str, target: str) -> None:
+        raise OSError(errno.ENOTSUP, "Operation not supported", source, None, target)
+
+    monkeypatch.setattr(os, "link", link)
+    with pytest.raises(UserError, match="no hard links, which a commit needs. Choose an output"):
+        put.probe_write(str(tmp_path))
+    assert list_names(str(tmp_path)) == []
+
+
+def test_probe_explains_a_file_in_place_of_the_folder(tmp_path: Path) -> None:
+    (tmp_path / "out").write_text("x")
+    with pytest.raises(UserError, match="a file is where a folder should be"):
+        put.probe_write(str(tmp_path / "out"))
+
+
+def test_probe_explains_a_folder_that_may_not_be_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def makedirs(path: str, exist_ok: bool) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied", path)
+
+    monkeypatch.setattr(os, "makedirs", makedirs)
+    with pytest.raises(UserError, match="permission denied while writing. Check owner"):
+        put.probe_write(str(tmp_path / "out"))
+
+
+def test_a_draft_of_a_killed_writer_is_hidden_and_does_not_take_the_name(tmp_path: Path) -> None:
+    (tmp_path / ".unit.parquet.0123.tmp").write_bytes(b"half")
+    assert put.put_if_absent(f"{tmp_path}/unit.parquet", b"whole")
+    assert (tmp_path / "unit.parquet").read_bytes() == b"whole"
+    assert [path.name for path in tmp_path.glob("*.parquet")] == ["unit.parquet"]
