@@ -1,1 +1,7 @@
-"""TODO."""
+"""Which units there are, decided once: ids, spans, bundles, and the plan as numbered Parquet files."""
+
+from pipeline.plan.generations import UnitRef
+from pipeline.plan.report import PlanReport, format_report
+from pipeline.plan.store import extend, load_unit, units
+
+__all__ = ["PlanReport", "UnitRef", "extend", "format_report", "load_unit", "units"]

@@ -1,0 +1,203 @@
+"""First pass of planning: stream a listing past what is known; what is new or changed goes to local disk."""
+
+from __future__ import annotations
+
+import contextlib
+import tempfile
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from pipeline.corpus import Recording
+from pipeline.plan.columns import DRAFT_SCHEMA, OldRow, to_table
+from pipeline.plan.ids import digests
+from pipeline.plan.known import Known, text_hashes
+from pipeline.plan.payload import payloads
+from pipeline.plan.places import moved, twice, twice_in_draft
+from pipeline.plan.report import Survey
+from pipeline.plan.spans import cut
+from pipeline.sources import Group, Problem
+
+BATCH = 20_000
+"""Rows that are looked up, counted and written together."""
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """What is to be planned: rows on local disk in listing order, and the numbers that bundling needs."""
+
+    path: Path
+    seconds: np.ndarray
+    """(N,) float64."""
+    payloads: np.ndarray
+    """(N,) int64 bytes that each row adds to its unit."""
+    groups: np.ndarray
+    """(N,) int64; equal neighbours share a unit."""
+    changed: int
+    """Rows whose id was known with other content."""
+    survey: Survey
+    seen: np.ndarray
+    """Which rows of the known index the listing had."""
+
+    def __len__(self) -> int:
+        return len(self.seconds)
+
+    def tables(self) -> Iterator[pa.Table]:
+        """The rows, a batch at a time."""
+        if len(self):
+            with pq.ParquetFile(self.path) as file:
+                for number in range(file.num_row_groups):
+                    yield file.read_row_group(number, use_threads=False)
+
+
+@contextlib.contextmanager
+def drafted(entries: Iterable[Group | Problem], known: Known) -> Iterator[Draft]:
+    """Draft of what a listing has and the plan does not; its file goes when the block ends.
+
+    Raises:
+        UserError: two recordings have one id; both places are named.
+    """
+    with tempfile.TemporaryDirectory(prefix="voxmill-plan-") as folder:
+        path = Path(folder) / "draft.parquet"
+        with pq.ParquetWriter(path, DRAFT_SCHEMA, compression="zstd", compression_level=1) as file:
+            drafter = _Drafter(known, file, np.zeros(len(known.digests), dtype=bool))
+            for entry in entries:
+                drafter.take(entry)
+            drafter.flush()
+        yield drafter.finish(path)
+
+
+@dataclass(slots=True)
+class _Drafter:
+    known: Known
+    file: pq.ParquetWriter
+    seen: np.ndarray
+    survey: Survey = field(default_factory=Survey)
+    group: int = 0
+    changed: int = 0
+    rows: list[Recording] = field(default_factory=list)
+    row_payloads: list[int] = field(default_factory=list)
+    row_groups: list[int] = field(default_factory=list)
+    recut: list[tuple[int, str, int]] = field(default_factory=list)
+    """First row, id of the whole and number of rows of recordings that are, or were, cut into spans."""
+    digests: list[np.ndarray] = field(default_factory=list)
+    seconds: list[np.ndarray] = field(default_factory=list)
+    payloads: list[np.ndarray] = field(default_factory=list)
+    groups: list[np.ndarray] = field(default_factory=list)
+
+    def take(self, entry: Group | Problem) -> None:
+        """One group of the listing, or what could not be listed."""
+        if isinstance(entry, Problem):
+            self.survey.problem(entry)
+            return
+        parts = [cut(recording) for recording in entry]
+        for whole, rows in zip(entry, parts, strict=True):
+            if len(rows) > 1 or whole.id in self.known.spans:
+                self.recut.append((len(self.rows), whole.id, len(rows)))
+            # Each span is a group of its own, so that a day of audio spreads over the cluster.
+            self.row_groups += (
+                [self.group] if len(rows) == 1 else range(self.group + 1, self.group + 1 + len(rows))
+            )
+            self.group += 0 if len(rows) == 1 else len(rows) + 1
+            self.rows += rows
+        self.row_payloads += payloads([row for rows in parts for row in rows])
+        self.group += 1
+        if len(self.rows) >= BATCH:
+            self.flush()
+
+    def flush(self) -> None:
+        """Look up, count and write the rows gathered so far."""
+        if not self.rows:
+            return
+        found = digests([row.id for row in self.rows])
+        places = self.known.find(found)
+        self._mark_seen(places)
+        keep = self._differs(places)
+        for row, planned in zip(self.rows, keep.tolist(), strict=True):
+            self.survey.add(row, planned=planned)
+        supersedes = self._superseded(places, keep)
+        kept = np.flatnonzero(keep)
+        self.changed += int(np.count_nonzero(places[kept] >= 0))
+        self._write(kept, found, supersedes)
+        self.rows, self.row_payloads, self.row_groups, self.recut = [], [], [], []
+
+    def _mark_seen(self, places: np.ndarray) -> None:
+        hits = places[places >= 0]
+        ordered = np.sort(hits)
+        again = np.concatenate((hits[self.seen[hits]], ordered[1:][ordered[1:] == ordered[:-1]]))
+        if len(again):
+            rows = np.flatnonzero(places == again[0])
+            last, first = self.rows[rows[-1]], self.rows[rows[0]]
+            before = first.source if len(rows) > 1 else self.known.source_of(int(again[0]), last.id)
+            raise twice(last.id, before, last.source)
+        self.seen[hits] = True
+
+    def _differs(self, places: np.ndarray) -> np.ndarray:
+        keep = np.ones(len(places), dtype=bool)
+        hits = np.flatnonzero(places >= 0)
+        if len(hits) == 0:
+            return keep
+        at = places[hits]
+        versions = text_hashes(self.rows[row].version for row in hits)
+        keep[hits] = versions != self.known.versions[at]
+        elsewhere = keep[hits] & (
+            text_hashes(self.rows[row].source for row in hits) != self.known.sources[at]
+        )
+        if elsewhere.any():
+            row = int(hits[np.flatnonzero(elsewhere)[0]])
+            id = self.rows[row].id
+            raise moved(id, self.rows[row].source, self.known.source_of(int(places[row]), id))
+        return keep
+
+    def _superseded(self, places: np.ndarray, keep: np.ndarray) -> dict[int, list[OldRow]]:
+        """Old rows that each kept row takes the place of."""
+        olds = {
+            int(row): [(self.known.unit_of(int(places[row])).name, self.rows[row].id)]
+            for row in np.flatnonzero(keep & (places >= 0))
+        }
+        for first, whole, count in self.recut:
+            ids = {row.id for row in self.rows[first : first + count]}
+            before = [id for id in (*self.known.spans.get(whole, ()), whole) if id not in ids]
+            at = self.known.find(digests(before))
+            for id, place in zip(before, at.tolist(), strict=True):
+                if place < 0:
+                    continue
+                self.seen[place] = True
+                row = next((row for row in range(first, first + count) if keep[row]), None)
+                if row is not None:
+                    olds.setdefault(row, []).append((self.known.unit_of(place).name, id))
+        return olds
+
+    def _write(self, kept: np.ndarray, found: np.ndarray, supersedes: dict[int, list[OldRow]]) -> None:
+        if len(kept) == 0:
+            return
+        rows = [self.rows[row] for row in kept.tolist()]
+        sizes = [self.row_payloads[row] for row in kept.tolist()]
+        self.file.write_table(to_table(rows, sizes, [supersedes.get(row) for row in kept.tolist()]))
+        self.digests.append(found[kept])
+        self.seconds.append(np.array([row.seconds for row in rows], dtype=np.float64))
+        self.payloads.append(np.array(sizes, dtype=np.int64))
+        self.groups.append(np.array(self.row_groups, dtype=np.int64)[kept])
+
+    def finish(self, path: Path) -> Draft:
+        """The draft, if no two rows have one id."""
+        draft = Draft(
+            path=path,
+            seconds=np.concatenate([*self.seconds, np.empty(0)]),
+            payloads=np.concatenate([*self.payloads, np.empty(0, np.int64)]),
+            groups=np.concatenate([*self.groups, np.empty(0, np.int64)]),
+            changed=self.changed,
+            survey=self.survey,
+            seen=self.seen,
+        )
+        every = np.concatenate([*self.digests, digests([])])
+        order = np.argsort(every, kind="stable")
+        ordered = every[order]
+        equal = np.flatnonzero(ordered[1:] == ordered[:-1])
+        if len(equal):
+            raise twice_in_draft(draft.tables(), sorted(order[equal[0] : equal[0] + 2].tolist()))
+        return draft

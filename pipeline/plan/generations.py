@@ -1,0 +1,188 @@
+"""Generations of the plan: numbered Parquet files, written once, never edited."""
+
+from __future__ import annotations
+
+import functools
+import io
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from pipeline.corpus import Seconds
+from pipeline.errors import UserError
+from pipeline.plan.columns import PLAN_SCHEMA, VERSION
+from pipeline.storage.listing import list_names, stat
+from pipeline.storage.paths import redact
+from pipeline.storage.read import RangeFile
+from pipeline.table import layout
+
+_BUFFER = 2**16
+
+
+@dataclass(frozen=True, slots=True)
+class UnitRef:
+    """Where one unit stands in the plan: enough to load it anywhere."""
+
+    name: str
+    generation: int
+    row_group: int
+    first: int
+    """Its first row in the row group."""
+    count: int
+    """Its recordings."""
+    seconds: Seconds
+    """Planned seconds of audio."""
+    size: int
+    """Encoded bytes that it reads."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """What a generation was planned from."""
+
+    corpus: str | None
+    sources: tuple[str, ...]
+
+    def covers(self, other: Scope) -> bool:
+        """Say whether a listing of this lists everything that the other did."""
+        return self.corpus == other.corpus and set(other.sources) <= set(self.sources)
+
+
+@dataclass(frozen=True, slots=True)
+class Generation:
+    """One open plan file; its footer is read, its rows are not."""
+
+    uri: str
+    number: int
+    size: int
+    version: str
+    """As its folder is listed; tells it from a file of the same name in a table made anew."""
+    footer: pq.FileMetaData = field(compare=False)
+
+    @property
+    def scope(self) -> Scope:
+        """What it was planned from."""
+        metadata = self.footer.metadata or {}
+        return Scope(json.loads(metadata[b"voxmill.corpus"]), tuple(json.loads(metadata[b"voxmill.sources"])))
+
+    def row_group(self, number: int, columns: Sequence[str] | None = None) -> pa.Table:
+        """Rows of one row group.
+
+        Raises:
+            UserError: the bytes are no Parquet.
+            StorageFault: they cannot be read.
+        """
+        with io.BufferedReader(RangeFile(self.uri, 0, self.size), _BUFFER) as file:
+            try:
+                reader = pq.ParquetFile(file, metadata=self.footer)
+                return reader.read_row_group(number, columns=columns, use_threads=False)
+            except (pa.ArrowException, EOFError) as error:
+                raise _damaged(self.uri, error) from error
+
+    def row_groups(self, columns: Sequence[str]) -> Iterator[pa.Table]:
+        """All rows, one row group after the other."""
+        for number in range(self.footer.num_row_groups):
+            yield self.row_group(number, columns)
+
+    def units(self) -> list[UnitRef]:
+        """Its units, in order."""
+        found: list[UnitRef] = []
+        for group, table in enumerate(self.row_groups(("unit", "seconds", "payload"))):
+            found += unit_runs(table, generation=self.number, row_group=group)
+        return found
+
+
+def numbers(output: str) -> list[int]:
+    """Numbers of the generations that there are: 1, 2, 3, ….
+
+    Raises:
+        UserError: one is missing in between.
+    """
+    names = list_names(layout.plan_folder(output))
+    found = sorted(number for name in names if (number := layout.generation_of(name)) is not None)
+    gaps = sorted(set(range(1, len(found) + 1)) - set(found))
+    if gaps:
+        missing = redact(layout.plan_file(output, gaps[0]))
+        raise UserError(
+            f"{missing}: this generation of the plan is missing, and later ones, up to {found[-1]:06d}, "
+            "build on it. Restore the file, or choose a new output folder."
+        )
+    return found
+
+
+def open_generation(output: str, number: int) -> Generation:
+    """Open one generation; the footer is read once a process.
+
+    Raises:
+        UserError: it is missing, damaged, or from another release.
+        StorageFault: it cannot be read.
+    """
+    uri = layout.plan_file(output, number)
+    try:
+        entry = stat(uri)
+    except FileNotFoundError as error:
+        raise UserError(f"{redact(uri)}: this generation of the plan is missing. Restore it.") from error
+    return _open(uri, number, entry.size, entry.version)
+
+
+@functools.lru_cache(maxsize=64)
+def _open(uri: str, number: int, size: int, version: str) -> Generation:
+    try:
+        with io.BufferedReader(RangeFile(uri, 0, size), _BUFFER) as file:
+            footer = pq.ParquetFile(file).metadata
+    except (pa.ArrowException, EOFError) as error:
+        raise _damaged(uri, error) from error
+    metadata = footer.metadata or {}
+    layout_version = metadata.get(b"voxmill.plan", b"").decode()
+    if layout_version != VERSION:
+        found = f"plan version {layout_version}" if layout_version else "Parquet, but no plan"
+        raise UserError(
+            f"{redact(uri)}: is {found}; this release reads plan version {VERSION}. "
+            "Choose another output folder."
+        )
+    missing = [name for name in PLAN_SCHEMA.names if name not in footer.schema.to_arrow_schema().names]
+    if missing:
+        raise UserError(f"{redact(uri)}: lacks the columns {', '.join(missing)}. Restore the file.")
+    return Generation(uri, number, size, version, footer)
+
+
+def unit_runs(table: pa.Table, *, generation: int, row_group: int) -> list[UnitRef]:
+    """Units of one row group, from its columns `unit`, `seconds` and `payload`."""
+    if table.num_rows == 0:
+        return []
+    coded = table.column("unit").combine_chunks().dictionary_encode()
+    codes = coded.indices.to_numpy()
+    starts = np.flatnonzero(np.concatenate(([True], codes[1:] != codes[:-1])))
+    stops = np.append(starts[1:], len(codes))
+    seconds = np.add.reduceat(table.column("seconds").to_numpy(), starts)
+    sizes = np.add.reduceat(table.column("payload").to_numpy(), starts)
+    names = coded.dictionary.take(pa.array(codes[starts])).to_pylist()
+    return [
+        UnitRef(name, generation, row_group, first, stop - first, long, large)
+        for name, first, stop, long, large in zip(
+            names, starts.tolist(), stops.tolist(), seconds.tolist(), sizes.tolist(), strict=True
+        )
+    ]
+
+
+def encode_metadata(scope: Scope, unit_seconds: Seconds, unit_bytes: int) -> dict[str, str]:
+    """Footer of a generation: nothing that two planners of the same listing would write differently."""
+    return {
+        "voxmill.plan": VERSION,
+        "voxmill.corpus": json.dumps(scope.corpus),
+        "voxmill.sources": json.dumps(list(scope.sources)),
+        "voxmill.unit_seconds": repr(unit_seconds),
+        "voxmill.unit_bytes": str(unit_bytes),
+    }
+
+
+def _damaged(uri: str, error: Exception) -> UserError:
+    reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+    return UserError(
+        f"{redact(uri)}: the plan file is damaged ({reason}). "
+        "Restore it from a backup, or choose a new output folder; nothing of the plan is skipped."
+    )

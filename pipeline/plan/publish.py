@@ -1,0 +1,125 @@
+"""Second pass of planning: a draft becomes units, row groups and generation files."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from pipeline.plan.columns import DRAFT_SCHEMA, PLAN_SCHEMA
+from pipeline.plan.draft import Draft
+from pipeline.plan.ids import unit_name_of
+
+ROW_GROUP = 20_000
+"""Rows that a worker reads to load one unit, a few MB; a larger unit has a larger row group to itself."""
+GENERATION = 1_000_000
+"""Rows of one generation file, about 100 MB; more become the next generation."""
+
+
+@dataclass(frozen=True, slots=True)
+class DraftGeneration:
+    """A whole plan file in memory, to be put under the next free number."""
+
+    data: bytes
+    rows: int
+    changed: int
+    units: int
+    seconds: float
+
+
+def encode_generations(
+    draft: Draft, unit_numbers: np.ndarray, *, taken: set[str], metadata: dict[str, str]
+) -> Iterator[DraftGeneration]:
+    """Generation files of a draft, one after the other; memory holds one.
+
+    Args:
+        draft: the rows.
+        unit_numbers: (N,) unit of each row, see `bundle`.
+        taken: names of the units of older generations; a unit that would repeat one gets another name,
+            because content that comes back after a change must be committed again to be the newest.
+        metadata: what stands in the footer of each.
+    """
+    counts = np.bincount(unit_numbers).tolist() if len(unit_numbers) else []
+    rows = _Rows(draft.tables())
+    schema = PLAN_SCHEMA.with_metadata(metadata)
+    for groups in _files(_row_groups(counts)):
+        sink = pa.BufferOutputStream()
+        changed, seconds, units = 0, 0.0, 0
+        with pq.ParquetWriter(sink, schema, compression="zstd") as file:
+            for group in groups:
+                table = _with_units(rows.take(sum(group)), group, taken)
+                file.write_table(table, row_group_size=max(table.num_rows, 1))
+                changed += table.num_rows - table.column("supersedes").null_count
+                seconds += float(table.column("seconds").to_numpy().sum())
+                units += len(group)
+        yield DraftGeneration(sink.getvalue().to_pybytes(), sum(map(sum, groups)), changed, units, seconds)
+
+
+def _row_groups(counts: Iterable[int]) -> Iterator[list[int]]:
+    """Units, given by their numbers of rows, that share a row group."""
+    group: list[int] = []
+    full = 0
+    for count in counts:
+        if group and full + count > ROW_GROUP:
+            yield group
+            group, full = [], 0
+        group.append(count)
+        full += count
+    if group:
+        yield group
+
+
+def _files(row_groups: Iterable[list[int]]) -> Iterator[list[list[int]]]:
+    """Row groups that share a generation."""
+    file: list[list[int]] = []
+    full = 0
+    for group in row_groups:
+        if file and full + sum(group) > GENERATION:
+            yield file
+            file, full = [], 0
+        file.append(group)
+        full += sum(group)
+    if file:
+        yield file
+
+
+def _with_units(table: pa.Table, counts: list[int], taken: set[str]) -> pa.Table:
+    ids, versions = table.column("id").to_pylist(), table.column("version").to_pylist()
+    names: list[str] = []
+    first = 0
+    for count in counts:
+        rows = slice(first, first + count)
+        names.append(_free_name(list(zip(ids[rows], versions[rows], strict=True)), taken))
+        first += count
+    column = pa.array(np.repeat(np.array(names, dtype=object), counts), type=pa.string())
+    return pa.table([*table.columns, column], schema=PLAN_SCHEMA)
+
+
+def _free_name(pairs: list[tuple[str, str]], taken: set[str]) -> str:
+    name, again = unit_name_of(pairs), 0
+    while name in taken:
+        again += 1
+        name = unit_name_of([*pairs, ("", f"again {again}")])
+    return name
+
+
+@dataclass(slots=True)
+class _Rows:
+    """Tables in, pieces of any length out."""
+
+    tables: Iterator[pa.Table]
+    left: pa.Table = field(default_factory=DRAFT_SCHEMA.empty_table)
+
+    def take(self, count: int) -> pa.Table:
+        """The next `count` rows."""
+        parts = [self.left]
+        have = self.left.num_rows
+        while have < count:
+            parts.append(next(self.tables))
+            have += parts[-1].num_rows
+        table = pa.concat_tables(parts)
+        self.left = table.slice(count)
+        return table.slice(0, count).combine_chunks()

@@ -1,0 +1,210 @@
+"""The plan: extend it by what is new or changed, list its units, load one."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import pyarrow as pa
+
+from pipeline import sources as listing
+from pipeline.corpus import Seconds, Unit
+from pipeline.errors import UserError
+from pipeline.plan import generations
+from pipeline.plan.bundle import UNIT_BYTES, bundle, default_unit_seconds
+from pipeline.plan.columns import to_recordings
+from pipeline.plan.draft import Draft, drafted
+from pipeline.plan.generations import Generation, Scope, UnitRef, encode_metadata
+from pipeline.plan.known import Known, read_known
+from pipeline.plan.publish import DraftGeneration, encode_generations
+from pipeline.plan.report import PlanReport
+from pipeline.sources import Group, Problem
+from pipeline.storage.paths import canonical, redact
+from pipeline.storage.put import put_if_absent
+from pipeline.table import layout
+from pipeline.table.success import remove_success
+
+_ROW_GROUPS_KEPT = 4
+"""Row groups that one process keeps, of a few MB each; neighbouring units share one."""
+
+Entries = Callable[[], Iterable[Group | Problem]]
+"""Starts one listing; called again where another planner was first."""
+
+
+def extend(
+    sources: Sequence[str],
+    output: str,
+    *,
+    corpus: str | None = None,
+    unit_seconds: Seconds | None = None,
+    unit_bytes: int = UNIT_BYTES,
+    on_progress: Callable[[int], None] | None = None,
+    dry_run: bool = False,
+) -> PlanReport:
+    """List sources, and plan what is new or changed as the next generations of the plan.
+
+    Several may plan at once: a generation is put under the next number only if nobody else has, and who comes
+    second reads what the other planned and lists again. Nothing is planned unless the listing came to its
+    end.
+
+    Args:
+        sources: files, folders, tar shards, manifests, patterns.
+        output: folder of the table.
+        corpus: name that starts every id; the source's URI by default.
+        unit_seconds: bound on the audio of a unit; by default between 1 minute and 2 hours, growing with what
+            is new.
+        unit_bytes: bound on the encoded bytes of a unit.
+        on_progress: called with the number of entries listed so far.
+        dry_run: look and count, write nothing.
+
+    Raises:
+        UserError: nothing is there, two recordings have one id, the plan is damaged.
+        StorageFault: listing or writing failed for longer than the retries.
+    """
+    scope = Scope(corpus, tuple(canonical(source) for source in sources))
+
+    def entries() -> Iterable[Group | Problem]:
+        return listing.entries(sources, corpus=corpus, on_progress=on_progress)
+
+    bounds = Bounds(unit_seconds, unit_bytes)
+    return extend_from(entries, output, scope=scope, bounds=bounds, dry_run=dry_run)
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """What a unit may hold; seconds are chosen from the corpus where they are None."""
+
+    unit_seconds: Seconds | None = None
+    unit_bytes: int = UNIT_BYTES
+
+
+def extend_from(
+    entries: Entries, output: str, *, scope: Scope, bounds: Bounds | None = None, dry_run: bool = False
+) -> PlanReport:
+    """Plan what some listing yields; see `extend`."""
+    bounds = bounds or Bounds()
+    written = Written()
+    while True:
+        known = read_known(output)
+        with drafted(entries(), known) as draft:
+            unit_seconds = bounds.unit_seconds or default_unit_seconds(float(draft.seconds.sum()))
+            unit_numbers = bundle(
+                draft.seconds,
+                draft.payloads,
+                draft.groups,
+                unit_seconds=unit_seconds,
+                unit_bytes=bounds.unit_bytes,
+            )
+            if dry_run:
+                written.plan(draft, unit_numbers)
+                return _report(
+                    draft, written, vanished=known.vanished(draft.seen, scope), unit_seconds=unit_seconds
+                )
+            metadata = encode_metadata(scope, unit_seconds, bounds.unit_bytes)
+            if _publish(draft, unit_numbers, known=known, metadata=metadata, written=written):
+                return _report(
+                    draft, written, vanished=known.vanished(draft.seen, scope), unit_seconds=unit_seconds
+                )
+
+
+def units(output: str) -> list[UnitRef]:
+    """Every unit of every generation, in plan order; [] where nothing is planned.
+
+    Raises:
+        UserError: a generation is missing or damaged.
+        StorageFault: the plan cannot be read.
+    """
+    return [
+        unit
+        for number in generations.numbers(output)
+        for unit in generations.open_generation(output, number).units()
+    ]
+
+
+def load_unit(output: str, ref: UnitRef) -> Unit:
+    """The recordings of one unit; reads one row group, which the process keeps for the neighbours.
+
+    Raises:
+        UserError: the plan is damaged, or is not the one that `ref` came from.
+        StorageFault: the plan cannot be read.
+    """
+    rows = _row_group(generations.open_generation(output, ref.generation), ref.row_group).slice(
+        ref.first, ref.count
+    )
+    if rows.num_rows != ref.count or set(rows.column("unit").to_pylist()) != {ref.name}:
+        uri = redact(layout.plan_file(output, ref.generation))
+        raise UserError(f"{uri}: has no unit {ref.name} where it was; the file was changed. Restore it.")
+    return Unit(ref.name, to_recordings(rows))
+
+
+@functools.lru_cache(maxsize=_ROW_GROUPS_KEPT)
+def _row_group(generation: Generation, number: int) -> pa.Table:
+    return generation.row_group(number)
+
+
+@dataclass(slots=True)
+class Written:
+    """What one call has planned, over all its tries."""
+
+    numbers: list[int] = field(default_factory=list)
+    rows: int = 0
+    changed: int = 0
+    units: int = 0
+    seconds: Seconds = 0.0
+
+    def add(self, number: int, generation: DraftGeneration) -> None:
+        """Count a generation that this call has put."""
+        self.numbers.append(number)
+        self.rows += generation.rows
+        self.changed += generation.changed
+        self.units += generation.units
+        self.seconds += generation.seconds
+
+    def plan(self, draft: Draft, unit_numbers: np.ndarray) -> None:
+        """Count what a dry run would put."""
+        self.rows += len(draft)
+        self.changed += draft.changed
+        self.units += len(np.unique(unit_numbers))
+        self.seconds += float(draft.seconds.sum())
+
+
+def _publish(
+    draft: Draft, unit_numbers: np.ndarray, *, known: Known, metadata: dict[str, str], written: Written
+) -> bool:
+    """Put the generations of a draft; False where somebody else took a number."""
+    output, number = known.output, known.generation
+    taken = {unit.name for unit in known.units}
+    for generation in encode_generations(draft, unit_numbers, taken=taken, metadata=metadata):
+        number += 1
+        remove_success(output)
+        if not put_if_absent(layout.plan_file(output, number), generation.data):
+            return False
+        written.add(number, generation)
+    return True
+
+
+def _report(draft: Draft, written: Written, *, vanished: int, unit_seconds: Seconds) -> PlanReport:
+    survey, total = draft.survey, draft.survey.total()
+    # What an earlier try of this call has planned was already there when the last one listed.
+    unchanged = survey.unchanged - (written.rows - len(draft))
+    return PlanReport(
+        new=written.rows - written.changed,
+        changed=written.changed,
+        unchanged=unchanged,
+        vanished=vanished,
+        recordings=total.recordings,
+        seconds=total.seconds,
+        planned_seconds=written.seconds,
+        formats=survey.by(0),
+        sample_rates=survey.by(1),
+        lengths=survey.by(2),
+        seconds_from=survey.by(3),
+        problems=tuple(survey.problems),
+        num_problems=survey.num_problems,
+        units=written.units,
+        unit_seconds=unit_seconds,
+        spans=survey.spans,
+        generations=tuple(written.numbers),
+    )

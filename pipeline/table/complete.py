@@ -1,0 +1,29 @@
+"""Claim in `_SUCCESS` that tasks are complete, where they are."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from pipeline.plan.store import units
+from pipeline.table.done import committed
+from pipeline.table.success import read_success, write_success
+
+
+def mark_success(output: str, tasks: Sequence[str]) -> bool:
+    """Write `_SUCCESS` if every unit of the plan is committed for each of these tasks.
+
+    Looks again, because another run may have planned more meanwhile. Other tasks that were claimed complete
+    for the same generation stay claimed.
+
+    Returns:
+        True when the claim was written.
+    """
+    planned = units(output)
+    generation = max((unit.generation for unit in planned), default=0)
+    names = {unit.name for unit in planned}
+    if generation == 0 or any(names - committed(output, task) for task in tasks):
+        return False
+    before = read_success(output)
+    also = before.tasks if before and before.generation == generation else ()
+    write_success(output, generation=generation, tasks=sorted({*tasks, *also}))
+    return True

@@ -1,0 +1,59 @@
+"""`_runs/<run>.json`: what each run was asked, did and took."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from pipeline.errors import UserError
+from pipeline.storage.listing import list_names
+from pipeline.storage.paths import redact
+from pipeline.storage.put import put
+from pipeline.storage.read import read_bytes
+from pipeline.table import layout
+
+
+def write_run(output: str, run: str, record: Mapping[str, Any]) -> None:
+    """Write the manifest of a run.
+
+    Args:
+        output: folder of the table.
+        run: its name, which begins with its UTC start, so that names sort by time.
+        record: values that JSON knows.
+    """
+    data = json.dumps(record, indent=2, ensure_ascii=False, allow_nan=False, default=str)
+    put(layout.run_file(output, run), (data + "\n").encode())
+
+
+def runs(output: str) -> list[str]:
+    """Names of the runs, oldest first."""
+    return sorted(
+        run for name in list_names(layout.runs_folder(output)) if (run := layout.run_of(name)) is not None
+    )
+
+
+def read_run(output: str, run: str) -> dict[str, Any]:
+    """Manifest of one run.
+
+    Raises:
+        UserError: there is none, or it is damaged.
+    """
+    uri = layout.run_file(output, run)
+    try:
+        record = json.loads(read_bytes(uri))
+    except FileNotFoundError as error:
+        raise UserError(f"{redact(uri)}: there is no such run.") from error
+    except ValueError as error:
+        raise UserError(
+            f"{redact(uri)}: the manifest is damaged. Delete it; the table does not need it."
+        ) from error
+    if not isinstance(record, dict):
+        raise UserError(f"{redact(uri)}: the manifest is damaged. Delete it; the table does not need it.")
+    return record
+
+
+def newest_run(output: str) -> dict[str, Any] | None:
+    """Manifest of the newest run, or None where no run has ended."""
+    names = runs(output)
+    return read_run(output, names[-1]) if names else None

@@ -1,0 +1,96 @@
+"""The columns that every task's files have: explicit types, plain ones, the same in every file."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pyarrow as pa
+
+from pipeline.corpus import Recording
+from pipeline.errors import UserError
+
+SCHEMA_VERSION = "1"
+"""Raised when a column changes its meaning or its type; columns that are only added leave it."""
+VERSION_KEY = b"voxmill.schema"
+
+MODEL = pa.struct([pa.field("name", pa.string()), pa.field("hash", pa.string())])
+ERROR = pa.struct(
+    [pa.field("stage", pa.string()), pa.field("type", pa.string()), pa.field("message", pa.string())]
+)
+
+PLANNED = (
+    pa.field("id", pa.string()),
+    pa.field("source", pa.string()),
+    pa.field("key", pa.string()),
+    pa.field("recording", pa.string()),
+    pa.field("span", pa.int32()),
+    pa.field("spans", pa.int32()),
+    pa.field("unit", pa.string()),
+    pa.field("version", pa.string()),
+    pa.field("start", pa.float64()),
+)
+"""What the plan knows of a row."""
+MEASURED = (
+    pa.field("duration", pa.float64()),
+    pa.field("sample_rate", pa.int32()),
+    pa.field("channels", pa.int32()),
+)
+"""What decoding finds: seconds of this row's audio, Hz and channels of the file; null where it failed."""
+CARRIED = (pa.field("reference", pa.string()), pa.field("metadata", pa.string()))
+"""What came along with the audio; the task's columns stand before, the columns asked for behind."""
+LAST = (
+    pa.field("model", MODEL),
+    pa.field("warnings", pa.list_(pa.string())),
+    pa.field("error", ERROR),
+)
+COMMON = (*PLANNED, *MEASURED, *CARRIED, *LAST)
+"""All columns that do not depend on the task."""
+
+
+def schema(task_columns: Sequence[pa.Field], extra_columns: Sequence[pa.Field] = ()) -> pa.Schema:
+    """Schema of every file of a task, with its version in the metadata.
+
+    Args:
+        task_columns: what only this task has, such as `text`.
+        extra_columns: what was asked for of the metadata, see `columns.parse_columns`.
+
+    Raises:
+        UserError: an extra column has the name of another one.
+    """
+    fields = [*PLANNED, *MEASURED, *task_columns, *CARRIED, *extra_columns, *LAST]
+    names = [field.name for field in fields]
+    double = sorted({name for name in names if names.count(name) > 1})
+    if double:
+        raise UserError(
+            f"--columns: the name {double[0]!r} is taken; the columns of this task are "
+            f"{', '.join(each.name for each in (*COMMON, *task_columns))}. Rename the field in the metadata."
+        )
+    return pa.schema(fields, metadata={VERSION_KEY: SCHEMA_VERSION.encode()})
+
+
+def planned_columns(unit: str, recordings: Sequence[Recording]) -> dict[str, pa.Array]:
+    """Arrays of the columns that the plan knows: `PLANNED` and `CARRIED`, one row a recording, in order."""
+    found = {}
+    for field in (*PLANNED, *CARRIED):
+        values = (
+            [unit] * len(recordings) if field.name == "unit" else [getattr(r, field.name) for r in recordings]
+        )
+        found[field.name] = pa.array(values, type=field.type)
+    return found
+
+
+def difference(found: pa.Schema, declared: pa.Schema) -> str | None:
+    """Say how the schema of a file contradicts the declared one; None where it fits.
+
+    Columns that the file lacks fit: they were added after it was written and read as null.
+    """
+    version = (found.metadata or {}).get(VERSION_KEY, b"").decode()
+    if version != SCHEMA_VERSION:
+        return f"schema version {version or 'missing'}, not {SCHEMA_VERSION}"
+    for field in found:
+        if declared.get_field_index(field.name) < 0:
+            return f"column {field.name} is not one of this task"
+        if field.type != declared.field(field.name).type:
+            return f"column {field.name} is {field.type}, not {declared.field(field.name).type}"
+    missing = [field.name for field in COMMON if found.get_field_index(field.name) < 0]
+    return f"column {missing[0]} is missing" if missing else None

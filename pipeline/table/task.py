@@ -1,0 +1,184 @@
+"""`_task.json`: what makes the labels in a folder what they are; the first run writes it, others check it."""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import pyarrow as pa
+
+from pipeline.errors import UserError
+from pipeline.storage.listing import list_names
+from pipeline.storage.paths import join, redact
+from pipeline.storage.put import put, put_if_absent
+from pipeline.storage.read import read_bytes
+from pipeline.table import layout
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaskRecord:
+    """Everything that changes the labels; sizes of units, pools and batches do not."""
+
+    task: str
+    """What is done: `transcribe`."""
+    output_version: int
+    """Number of the task's code, raised only where its labels change."""
+    model_name: str
+    """For people; another name for the same hash is the same model."""
+    model_hash: str
+    """Fingerprint of the checkpoint."""
+    parameters: Mapping[str, str] = field(default_factory=dict)
+    """Option -> value as the user would write it."""
+    schema: pa.Schema | None = None
+    """Columns of the files; later releases may add some."""
+
+
+def declare(output: str, name: str, record: TaskRecord) -> TaskRecord:
+    """Write down what the labels in a folder are, or check that they are the same as before.
+
+    Args:
+        output: folder of the table.
+        name: name of the task's folder below it.
+        record: what this run would write.
+
+    Returns:
+        What holds: the record of the first run, with the columns of all.
+
+    Raises:
+        UserError: the folder holds labels of another model, of other parameters or another output version.
+    """
+    uri = layout.task_file(output, name)
+    if put_if_absent(uri, encode_record(record)):
+        return record
+    before = read_record(output, name)
+    problem = contradiction(before, record)
+    if problem:
+        folder = redact(layout.task_folder(output, name))
+        raise UserError(
+            f"{folder} was written {problem}. "
+            f"Use --name {next_name(name)} to put the new labels beside the old, then compare them."
+        )
+    grown = grow(before, record)
+    if grown != before:
+        put(uri, encode_record(grown))
+    return grown
+
+
+def read_record(output: str, name: str) -> TaskRecord:
+    """What the labels in a folder are.
+
+    Raises:
+        UserError: there is no such task, or the file is damaged.
+    """
+    uri = layout.task_file(output, name)
+    try:
+        return decode_record(read_bytes(uri))
+    except FileNotFoundError as error:
+        others = tasks(output)
+        hint = f"there are {', '.join(others)}" if others else "no task has been run there"
+        raise UserError(f"{redact(uri)}: there is no task {name} in this output; {hint}.") from error
+    except (ValueError, KeyError, TypeError, pa.ArrowException) as error:
+        raise UserError(
+            f"{redact(uri)}: the record of the task is damaged ({type(error).__name__}). "
+            "Restore it from a backup."
+        ) from error
+
+
+def tasks(output: str) -> list[str]:
+    """Names of the tasks' folders of an output, sorted."""
+    names = [name.rstrip("/") for name in list_names(output) if name.endswith("/")]
+    candidates = [name for name in names if not name.startswith(("_", "."))]
+    return [name for name in candidates if layout.TASK_FILE in list_names(join(output, name))]
+
+
+def contradiction(before: TaskRecord, now: TaskRecord) -> str | None:
+    """Say in what the labels differ, as the end of `… was written`; None where they do not. Pure."""
+    if before.task != now.task:
+        return f"by another task ({before.task}, now {now.task})"
+    if before.model_hash != now.model_hash:
+        return f"by another model ({before.model_name} {before.model_hash[:4]}…, now {now.model_hash[:4]}…)"
+    if before.output_version != now.output_version:
+        return f"by another release (output version {before.output_version}, now {now.output_version})"
+    names = [*before.parameters, *(name for name in now.parameters if name not in before.parameters)]
+    others = [
+        f"{name} {_shown(before.parameters, name)}, now {_shown(now.parameters, name)}"
+        for name in names
+        if before.parameters.get(name) != now.parameters.get(name)
+    ]
+    if others:
+        return f"with other parameters ({'; '.join(others)})"
+    return None
+
+
+def grow(before: TaskRecord, now: TaskRecord) -> TaskRecord:
+    """The record with the columns of both. Pure.
+
+    Raises:
+        ValueError: one column has two types; a bug, for such a change must raise the output version.
+    """
+    if now.schema is None:
+        return before
+    if before.schema is None:
+        merged = now.schema
+    else:
+        more = [each for each in now.schema if before.schema.get_field_index(each.name) < 0]
+        for each in now.schema:
+            if each not in more and before.schema.field(each.name).type != each.type:
+                raise ValueError(
+                    f"column {each.name} was {before.schema.field(each.name).type}, now {each.type}"
+                )
+        merged = pa.schema([*before.schema, *more], metadata=now.schema.metadata) if more else before.schema
+    return TaskRecord(
+        task=before.task,
+        output_version=before.output_version,
+        model_name=before.model_name,
+        model_hash=before.model_hash,
+        parameters=before.parameters,
+        schema=merged,
+    )
+
+
+def next_name(name: str) -> str:
+    """Name for the labels of another model: `transcribe` -> `transcribe-v2` -> `transcribe-v3`."""
+    match = re.fullmatch(r"(.+)-v([0-9]+)", name)
+    return f"{match[1]}-v{int(match[2]) + 1}" if match else f"{name}-v2"
+
+
+def encode_record(record: TaskRecord) -> bytes:
+    """Bytes of `_task.json`."""
+    known: dict[str, Any] = {
+        "task": record.task,
+        "output_version": record.output_version,
+        "model": {"name": record.model_name, "hash": record.model_hash},
+        "parameters": dict(record.parameters),
+    }
+    if record.schema is not None:
+        known["columns"] = {each.name: str(each.type) for each in record.schema}
+        known["arrow_schema"] = base64.b64encode(record.schema.serialize().to_pybytes()).decode()
+    return (json.dumps(known, indent=2, ensure_ascii=False) + "\n").encode()
+
+
+def decode_record(data: bytes) -> TaskRecord:
+    """Record in the bytes of `_task.json`.
+
+    Raises:
+        ValueError, KeyError, TypeError, pa.ArrowException: they hold none.
+    """
+    known = json.loads(data)
+    packed = known.get("arrow_schema")
+    return TaskRecord(
+        task=known["task"],
+        output_version=int(known["output_version"]),
+        model_name=known["model"]["name"],
+        model_hash=known["model"]["hash"],
+        parameters=dict(known["parameters"]),
+        schema=pa.ipc.read_schema(pa.py_buffer(base64.b64decode(packed))) if packed else None,
+    )
+
+
+def _shown(parameters: Mapping[str, str], name: str) -> str:
+    return str(parameters.get(name, "unset"))
