@@ -73,6 +73,17 @@ def test_the_text_is_that_of_transformers(pair: tuple[Tokenizer, Any], ids: list
     assert text_of(found) == " ".join(theirs.batch_decode([ids])[0].split())
 
 
+@settings(max_examples=200, deadline=None)
+@given(ids=st.lists(st.integers(0, 13), min_size=1, max_size=60))
+def test_the_times_are_those_of_transformers(pair: tuple[Tokenizer, Any], ids: list[int]) -> None:
+    ours, theirs = pair
+    found = words_of(np.array(ids, np.int32), np.zeros(len(ids), np.float32), ours)
+    offsets = theirs.batch_decode([ids], output_word_offsets=True).word_offsets[0]
+    assert [(word.start, word.end) for word in found] == [
+        (offset["start_offset"] / 50, offset["end_offset"] / 50) for offset in offsets
+    ]
+
+
 def by_hand(path: str, log_probs: list[float]) -> list[Word]:
     """The definition, frame by frame and slowly."""
     found = []
