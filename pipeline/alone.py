@@ -18,7 +18,7 @@ from pipeline.receipts import Receipt, Timings
 from pipeline.timing import StageClock
 
 if TYPE_CHECKING:
-    from pipeline.models import Model
+    from pipeline.models.predict import Predictor
     from pipeline.text import Tokenizer
 
 LONGEST: Seconds = 600.0
@@ -29,7 +29,15 @@ WORKERS = {"read": 1, "features": 1, "model": 1, "commit": 1}
 
 def fits(units: Sequence[UnitRef], config: RunConfig) -> bool:
     """Whether the pending work is one short recording that nobody asked a cluster for."""
-    asked = any((config.address, os.environ.get("RAY_ADDRESS"), config.gpus, config.model_actors, config.feature_actors))
+    asked = any(
+        (
+            config.address,
+            os.environ.get("RAY_ADDRESS"),
+            config.gpus,
+            config.model_actors,
+            config.feature_actors,
+        )
+    )
     return not asked and len(units) == 1 and units[0].count == 1 and units[0].seconds <= LONGEST
 
 
@@ -42,23 +50,23 @@ def device(config: RunConfig) -> Literal["cuda", "cpu"]:
 
 def receipts(job: Job, units: Sequence[UnitRef], checkpoint: Path) -> Iterator[Receipt]:
     """One receipt a unit, one unit after the other."""
-    model, tokenizer = job.load_model(checkpoint), job.load_tokenizer(checkpoint)
+    predictor, tokenizer = job.load_predictor(checkpoint), job.load_tokenizer(checkpoint)
     for unit in units:
         try:
-            yield _receipt(job, unit, model, tokenizer)
+            yield _receipt(job, unit, predictor, tokenizer)
         except VoxmillError as error:
             yield Receipt(unit.name, "fault", fault=str(error), fault_trace=traceback.format_exc())
 
 
-def _receipt(job: Job, ref: UnitRef, model: Model, tokenizer: Tokenizer) -> Receipt:
+def _receipt(job: Job, ref: UnitRef, predictor: Predictor, tokenizer: Tokenizer) -> Receipt:
     clock = StageClock("read")
     encoded = flow.read(load_unit(job.output, ref))
     timings = clock.timings()
     clock = StageClock("features")
-    featurised = flow.featurise(encoded, job.settings)
+    features = flow.featurise(encoded, job.settings)
     timings = timings.joined(clock.timings())
     clock = StageClock("model")
-    outputs = flow.infer(featurised, model, job.settings)
+    outputs = job.infer(features, predictor)
     timings = timings.joined(clock.timings()).joined(Timings(seconds={"wait": 0.0}))
     clock = StageClock("commit")
     return job.commit(ref.name, outputs, tokenizer, lambda: timings.joined(clock.timings()))

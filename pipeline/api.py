@@ -11,7 +11,13 @@ from pipeline.errors import UserError
 from pipeline.summary import RunSummary
 
 
-def transcribe(source: str | os.PathLike[str] | Sequence[str], output: str | os.PathLike[str], *, model: str, **options: Any) -> RunSummary:
+def transcribe(
+    source: str | os.PathLike[str] | Sequence[str],
+    output: str | os.PathLike[str],
+    *,
+    model: str,
+    **options: Any,
+) -> RunSummary:
     """Transcribe a corpus into a table.
 
     Args:

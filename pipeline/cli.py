@@ -14,6 +14,7 @@ from typing import Any, NoReturn
 from pipeline import __version__, config
 from pipeline.errors import StorageFault, UserError
 from pipeline.noise import kept_off, removed
+from pipeline.quantities import parse_bytes, parse_seconds, parse_share
 from pipeline.stopping import Stopped
 from pipeline.summary import FAILURE, MEANINGS, PARTIAL, USAGE, format_summary
 
@@ -41,7 +42,10 @@ class Parser(argparse.ArgumentParser):
 def main(argv: Sequence[str] | None = None) -> int:
     """The `voxmill` command."""
     commands: dict[str, tuple[Callable[[list[str]], int], str]] = {
-        "transcribe": (lambda rest: transcribe(rest, prog="voxmill transcribe"), "audio to a table of transcripts"),
+        "transcribe": (
+            lambda rest: transcribe(rest, prog="voxmill transcribe"),
+            "audio to a table of transcripts",
+        ),
         "demo": (_demo, "transcribe the embedded corpus with the embedded checkpoint"),
         **{name: (_table(name), words) for name, words in _TABLE.items()},
     }
@@ -178,8 +182,8 @@ def _add(group: Any, field: Any) -> None:
 
 def _show(field: Any) -> str:
     parse, value = field.metadata["parse"], field.default
-    if parse is config.parse_seconds:
+    if parse is parse_seconds:
         return f"{value:g}s"
-    if parse is config.parse_bytes:
+    if parse is parse_bytes:
         return f"{value / 1e6:g}MB"
-    return f"{value:.0%}" if parse is config.parse_share else str(value)
+    return f"{value:.0%}" if parse is parse_share else str(value)

@@ -38,18 +38,23 @@ class RunConfig:
         default="", metavar="SPEC",
     )  # fmt: skip
     model: str = option(
-        "what to run", "checkpoint: a Hugging Face folder or hub id (needed)", default="", metavar="DIR_OR_HUB_ID"
+        "what to run",
+        "checkpoint: a Hugging Face folder or hub id (needed)",
+        default="",
+        metavar="DIR_OR_HUB_ID",
     )
     window: float = option(
         "what to run", "longest stretch of audio that the model sees at once; longer recordings are cut and stitched",
-        default=14.0, parse=parse_seconds, metavar="TIME",
+        default=10.0, parse=parse_seconds, metavar="TIME",
     )  # fmt: skip
     context: float = option(
         "what to run", "audio on each side of a cut that the model sees and whose output is dropped",
-        default=2.0, parse=parse_seconds, metavar="TIME",
+        default=1.0, parse=parse_seconds, metavar="TIME",
     )  # fmt: skip
     dtype: Dtype = option(
-        "what to run", "precision of the model; auto is bfloat16 on a GPU and float32 on a CPU", default="auto"
+        "what to run",
+        "precision of the model; auto is bfloat16 on a GPU and float32 on a CPU",
+        default="auto",
     )
     name: str = option(
         "where to write", "folder below OUTPUT for this task's rows; another name puts other labels beside",
@@ -77,7 +82,10 @@ class RunConfig:
         default=None, metavar="N",
     )  # fmt: skip
     read_tasks: int | None = option(
-        "resources", "units read from storage at once; default: from the cluster's size", default=None, metavar="N"
+        "resources",
+        "units read from storage at once; default: from the cluster's size",
+        default=None,
+        metavar="N",
     )
     address: str | None = option(
         "resources", "Ray cluster to join; default: RAY_ADDRESS, else a local Ray that ends with the run",
@@ -110,7 +118,10 @@ class RunConfig:
         "advanced", "encoded bytes in one unit", default=256_000_000, parse=parse_bytes, metavar="SIZE"
     )
     frame_budget: int | None = option(
-        "advanced", "frames of 20 ms in one batch of the model; default: from the device", default=None, metavar="N"
+        "advanced",
+        "frames of 20 ms in one batch of the model; default: from the device",
+        default=None,
+        metavar="N",
     )
 
     def __post_init__(self) -> None:

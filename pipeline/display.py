@@ -65,7 +65,7 @@ def block(tally: Tally) -> Group:
         f"{show_seconds(tally.audio_seconds)} audio  ·  {tally.speed:,.0f}x real time{eta}"
     )
     head.add_row(Text("transcribing"), bar, Text(words))
-    lines = [head]
+    lines: list[Table | Text] = [head]
     if tally.first_commit is None:
         lines.append(Text(f"  starting workers, loading the model ({tally.elapsed:.0f} s)", style="dim"))
     else:

@@ -5,63 +5,193 @@ No Ray: `pipeline.engine` carries these functions onto a cluster and adds nothin
 
 from __future__ import annotations
 
-import io
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from itertools import accumulate
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
 
-from pipeline import sources
-from pipeline.audio import FRAMES_PER_SECOND, Crop, Features, windows
+from pipeline import audio, sources
+from pipeline.audio import FEATURE_SIZE, FRAMES_PER_SECOND, Facts
 from pipeline.corpus import Recording, Seconds, Unit
 from pipeline.errors import ErrorRow, RecordingError, StorageFault
-from pipeline.sources import Encoded
+from pipeline.sources.encoded import Encoded
 
 if TYPE_CHECKING:
-    from pipeline.models import Model
+    from pipeline.models.predict import Predictor
+    from pipeline.tasks import Heard, Task
+    from pipeline.text import Tokenizer
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """What the way of a unit depends on."""
+
+    window: int
+    """Most frames that the model sees at once, context included."""
+    context: int
+    """Frames on each side of a cut whose outputs are thrown away."""
+    dtype: str = "float32"
+    """Of the frames between features and model: float32, or float16 where the model computes in half precision."""
+
+    @classmethod
+    def of(cls, *, window: Seconds, context: Seconds, half: bool) -> Settings:
+        """From seconds."""
+        frames = (round(window * FRAMES_PER_SECOND), round(context * FRAMES_PER_SECOND))
+        return cls(window=frames[0], context=frames[1], dtype="float16" if half else "float32")
+
+    @property
+    def context_seconds(self) -> int:
+        """Whole seconds of audio that a span hears on both sides of its own."""
+        return -(-self.context // FRAMES_PER_SECOND)
 
 
 @dataclass(frozen=True, slots=True)
-class Featurised:
+class UnitFeatures:
     """The features of one unit, packed: no padding, one recording after the other."""
 
     recordings: tuple[Recording, ...]
     frames: np.ndarray
     """(sum T, 160) float32 or float16, 50 frames/s."""
+    lengths: tuple[int, ...]
+    """T of each recording, 0 where it has an error."""
     facts: tuple[Facts | None, ...]
-    """One a recording; None where it has an error."""
+    """What decoding found out about each; None where it has an error."""
     errors: dict[int, ErrorRow]
 
 
 @dataclass(frozen=True, slots=True)
-class Facts:
-    """What decoding found out about one recording."""
-
-    num_frames: int
-    first: Seconds
-    """Where the first frame starts, counted from the start of the recording: `start` less the context of a span."""
-    start: Seconds
-    duration: Seconds
-    sample_rate: int
-    channels: int
-    warnings: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Outputs:
+class UnitOutputs:
     """What the model said about one unit, frame by frame, windows already stitched."""
 
     recordings: tuple[Recording, ...]
+    lengths: tuple[int, ...]
     facts: tuple[Facts | None, ...]
     errors: dict[int, ErrorRow]
-    frames: pa.RecordBatch
-    """sum T rows, one column for each thing that the task keeps of a frame."""
+    frames: tuple[np.ndarray, ...]
+    """What the task keeps of a frame: arrays of sum T values."""
     waste: float
-    """Share of the frames fed to the model that were context."""
+    """Share of the frames fed to the model whose outputs were thrown away."""
 
 
 def read(unit: Unit) -> Encoded:
     """The encoded bytes of a unit; a recording that cannot be read gets an error, a storage fault is raised."""
     return sources.read(unit)
+
+
+def featurise(encoded: Encoded, settings: Settings) -> UnitFeatures:
+    """Decode and featurise every recording of a unit; what is wrong with one stays with that one."""
+    found: dict[int, audio.Featurised] = {}
+    errors = dict(encoded.errors)
+    for members in _by_file(encoded):
+        for index, result in zip(members, _featurise_file(encoded, members, settings), strict=True):
+            if isinstance(result, ErrorRow):
+                errors[index] = result
+            else:
+                # Half as much to carry, and no more than what a model in half precision takes in.
+                found[index] = result._replace(features=result.features.astype(settings.dtype, copy=False))
+    order = range(len(encoded.recordings))
+    parts = [found[index].features for index in order if index in found]
+    return UnitFeatures(
+        recordings=encoded.recordings,
+        frames=_packed(parts, settings.dtype),
+        lengths=tuple(len(found[index].features) if index in found else 0 for index in order),
+        facts=tuple(found[index].facts if index in found else None for index in order),
+        errors=errors,
+    )
+
+
+def infer(features: UnitFeatures, predictor: Predictor, task: Task, settings: Settings) -> UnitOutputs:
+    """Run the model over windows of every recording and stitch what the task keeps of each frame."""
+    starts = accumulate(features.lengths, initial=0)
+    cuts = [
+        (start, audio.cut(length, window=settings.window, context=settings.context))
+        for start, length in zip(starts, features.lengths, strict=False)
+    ]
+    slices = [(start + each.start, start + each.stop) for start, windows in cuts for each in windows]
+    reduced = iter(predictor.run(features.frames, slices, reduce=task.reduce))
+    stitched = [_stitch(windows, [next(reduced) for _ in windows]) for _, windows in cuts if windows]
+    fed = sum(stop - start for start, stop in slices)
+    return UnitOutputs(
+        recordings=features.recordings,
+        lengths=features.lengths,
+        facts=features.facts,
+        errors=features.errors,
+        frames=tuple(np.concatenate(column) for column in zip(*stitched, strict=True)),
+        waste=1 - sum(features.lengths) / fed if fed else 0.0,
+    )
+
+
+def rows(outputs: UnitOutputs, task: Task, tokenizer: Tokenizer) -> tuple[dict[str, pa.Array], dict[int, ErrorRow]]:
+    """The task's columns, one row a recording, and every error of the unit."""
+    made = task.rows(list(_heard(outputs)), tokenizer)
+    return made.columns, {**outputs.errors, **made.errors}
+
+
+def _by_file(encoded: Encoded) -> list[list[int]]:
+    """Recordings that are crops of one audio file, together: it is decoded once."""
+    groups: dict[Any, list[int]] = {}
+    for index, place in enumerate(encoded.slices):
+        if index not in encoded.errors:
+            groups.setdefault(place or ("span", index), []).append(index)
+    return list(groups.values())
+
+
+def _featurise_file(
+    encoded: Encoded, members: Sequence[int], settings: Settings
+) -> Sequence[audio.Featurised | ErrorRow]:
+    """Features of the crops of one audio file, or an error for each; the one place where any exception ends as rows."""
+    first = encoded.recordings[members[0]]
+    place = encoded.slices[members[0]]
+    crops = [(encoded.recordings[index].start, encoded.recordings[index].end) for index in members]
+    try:
+        if place is None:
+            with sources.open_audio(first) as file:
+                return audio.features_of_crops(file, crops, context=settings.context_seconds)
+        start, length = place
+        return audio.features_of_crops(memoryview(encoded.payload)[start : start + length], crops)
+    except RecordingError as error:
+        return [error.error] * len(members)
+    except (StorageFault, MemoryError):
+        raise
+    except Exception as error:  # noqa: BLE001
+        return [ErrorRow("features", "internal", f"{type(error).__name__}: {error}")] * len(members)
+
+
+def _packed(parts: Sequence[np.ndarray], dtype: str) -> np.ndarray:
+    # A unit of one long recording is not copied.
+    if len(parts) == 1:
+        return parts[0]
+    return np.concatenate(parts) if parts else np.empty((0, FEATURE_SIZE), dtype)
+
+
+def _stitch(windows: Sequence[audio.Window], outputs: Sequence[tuple[np.ndarray, ...]]) -> tuple[np.ndarray, ...]:
+    """Windows of one recording -> one array for each thing kept of a frame."""
+    return tuple(audio.join(windows, column) for column in zip(*outputs, strict=True))
+
+
+def _heard(outputs: UnitOutputs) -> Iterator[Heard | None]:
+    """What was heard in each recording, and where that lies in it."""
+    from pipeline.tasks import Heard
+
+    stop = 0
+    for recording, facts, length in zip(outputs.recordings, outputs.facts, outputs.lengths, strict=True):
+        start, stop = stop, stop + length
+        if facts is None:
+            yield None
+            continue
+        last = recording.span == recording.spans - 1
+        ids, log_probs = (column[start:stop] for column in outputs.frames) if length else _NOTHING
+        yield Heard(
+            ids=ids,
+            log_probs=log_probs,
+            offset=facts.start - facts.first_frame / FRAMES_PER_SECOND,
+            audio_end=facts.start + facts.duration if last else None,
+            start=facts.start if recording.span else 0.0,
+            end=None if last else recording.end,
+        )
+
+
+_NOTHING = (np.empty(0, np.int32), np.empty(0, np.float32))

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-import dataclasses
+import json
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from pipeline import flow
 from pipeline.receipts import Receipt, Timings, receipt_of
-from pipeline.table import commit
+from pipeline.table.assemble import assemble
+from pipeline.table.commit import commit
+from pipeline.tasks import TASKS, Task
+from pipeline.versions import versions
 
 if TYPE_CHECKING:
-    from pipeline.models import Model
+    from pipeline.models.predict import Predictor
     from pipeline.text import Tokenizer
 
 
@@ -23,6 +26,7 @@ class Job:
 
     run: str
     output: str
+    task: str
     name: str
     """Folder of the task in the table."""
     model_name: str
@@ -31,15 +35,18 @@ class Job:
     """Typed columns taken from the metadata, as `speaker:string,year:int32`."""
     device: Literal["cuda", "cpu"]
     dtype: Literal["float32", "bfloat16", "float16"]
+    frame_budget: int | None
     settings: flow.Settings
 
-    def load_model(self, checkpoint: Path) -> Model:
-        """The model on this worker's device."""
+    def load_predictor(self, checkpoint: Path) -> Predictor:
+        """The model on this worker's device, ready to run."""
         import torch
 
         from pipeline import models
+        from pipeline.models.predict import Predictor
 
-        return models.load(checkpoint, dtype=getattr(torch, self.dtype), device=self.device)
+        model = models.load(checkpoint, dtype=getattr(torch, self.dtype), device=self.device)
+        return Predictor(model, frame_budget=self.frame_budget)
 
     def load_tokenizer(self, checkpoint: Path) -> Tokenizer:
         """The checkpoint's vocabulary."""
@@ -47,12 +54,25 @@ class Job:
 
         return Tokenizer.load(checkpoint)
 
+    def infer(self, features: flow.UnitFeatures, predictor: Predictor) -> flow.UnitOutputs:
+        """Run the model over a unit."""
+        return flow.infer(features, predictor, self._task, self.settings)
+
     def commit(
-        self, unit: str, outputs: flow.Outputs, tokenizer: Tokenizer, timings: Callable[[], Timings]
+        self, unit: str, outputs: flow.UnitOutputs, tokenizer: Tokenizer, timings: Callable[[], Timings]
     ) -> Receipt:
         """Turn a unit's outputs into rows, put its file, and tell what became of it."""
-        table = flow.rows(unit, outputs, tokenizer, model=(self.model_name, self.model_hash), columns=self.columns)
-        footer = {"run": self.run, "device": self.device, "dtype": self.dtype, **flow.versions()}
-        footer["timings"] = str(dataclasses.asdict(timings()))
-        won = commit.commit(self.output, self.name, unit, table, footer)
-        return receipt_of(unit, table, outputs, won=won, timings=timings())
+        columns, errors = flow.rows(outputs, self._task, tokenizer)
+        rows = assemble(
+            unit, outputs.recordings, outputs.facts, errors, columns,
+            task_fields=self._task.COLUMNS, extra=self.columns, model=(self.model_name, self.model_hash),
+        )  # fmt: skip
+        footer = {"run": self.run, "device": self.device, "dtype": self.dtype, **versions()}
+        footer["timings"] = json.dumps(asdict(timings()))
+        ids = [recording.id for recording in outputs.recordings]
+        outcome = commit(self.output, self.name, unit, rows, footer, ids=ids)
+        return receipt_of(unit, rows, outputs, won=outcome == "won", timings=timings())
+
+    @property
+    def _task(self) -> Task:
+        return TASKS[self.task]

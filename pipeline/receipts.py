@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from pipeline.corpus import Seconds
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from pipeline.flow import UnitOutputs
 
 Outcome = Literal["committed", "taken", "fault"]
 
@@ -23,9 +29,7 @@ class Timings:
 
     def joined(self, other: Timings) -> Timings:
         """Both records in one."""
-        return Timings(
-            self.seconds | other.seconds, self.peak_bytes | other.peak_bytes, self.workers | other.workers
-        )
+        return Timings(self.seconds | other.seconds, self.peak_bytes | other.peak_bytes, self.workers | other.workers)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,3 +54,24 @@ class Receipt:
     """What left the unit pending, one line."""
     fault_trace: str = ""
     timings: Timings = field(default_factory=Timings)
+
+
+def receipt_of(unit: str, rows: pa.Table, outputs: UnitOutputs, *, won: bool, timings: Timings) -> Receipt:
+    """Receipt of a unit whose rows are in the table, whoever put them there."""
+    failed = [
+        (f"{error['stage']}.{error['type']}", f"{id}: {error['message']}")
+        for id, error in zip(rows.column("id").to_pylist(), rows.column("error").to_pylist(), strict=True)
+        if error is not None
+    ]
+    return Receipt(
+        unit,
+        "committed" if won else "taken",
+        rows=rows.num_rows,
+        audio_seconds=sum(facts.duration for facts in outputs.facts if facts is not None),
+        errors=dict(Counter(reason for reason, _ in failed)),
+        examples=dict(reversed(failed)),
+        warnings=sum(bool(each) for each in rows.column("warnings").to_pylist()),
+        frames=sum(outputs.lengths),
+        waste=outputs.waste,
+        timings=timings,
+    )

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from pipeline import alone, flow, plan, storage, table
+from pipeline import alone, flow, models, plan, table
 from pipeline.config import RunConfig
 from pipeline.display import showing
 from pipeline.errors import StorageFault, UserError
@@ -21,12 +21,19 @@ from pipeline.job import Job
 from pipeline.models import checkpoint
 from pipeline.plan import PlanReport, UnitRef
 from pipeline.receipts import Receipt
+from pipeline.storage.paths import canonical, redact
+from pipeline.storage.put import probe_write
 from pipeline.stopping import Stopped, stoppable
 from pipeline.summary import COMPLETE, ERRORS, PARTIAL, RunSummary
 from pipeline.table import TaskRecord
 from pipeline.tally import Tally
 from pipeline.tasks import TASKS
+from pipeline.text import Tokenizer
 from pipeline.timing import peak_bytes
+from pipeline.versions import versions
+
+
+TASK = "transcribe"
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,10 +63,9 @@ def run(sources: Sequence[str], output: str, config: RunConfig, *, console: Cons
     name = f"{started:%Y%m%dT%H%M%S}-{secrets.token_hex(2)}"
     say = _printer(console)
     model = _checkpoint(config)
-    output = storage.absolute(output)
+    output = canonical(output)
     if not config.dry_run:
-        for warning in storage.probe_write(output).warnings:
-            say(warning)
+        _probe(output, say)
     report, plan_seconds = _plan(sources, output, config, console)
     if config.dry_run:
         say(plan.format_report(report))
@@ -73,7 +79,7 @@ def run(sources: Sequence[str], output: str, config: RunConfig, *, console: Cons
     if not left:
         table.mark_success(output, [config.name])
     summary = RunSummary(
-        run=name, output=output, task=config.name, sources=tuple(map(storage.redact, sources)),
+        run=name, output=output, task=config.name, sources=tuple(map(redact, sources)),
         model={"name": model.name, "hash": model.hash}, config=dataclasses.asdict(config),
         started=started.isoformat(), finished=datetime.now(UTC).isoformat(), versions=versions, pools=pools,
         exit_code=_exit_code(tally, report, left=bool(left), config=config), stopped=stopped,
@@ -93,13 +99,32 @@ def _printer(console: Console) -> Callable[[str], None]:
     return lambda text: console.print(text, markup=False, highlight=False, soft_wrap=True)
 
 
+def _probe(output: str, say: Callable[[str], None]) -> None:
+    """Check that the output can be written before any work starts, and say what its storage cannot promise."""
+    if not probe_write(output).conditional:
+        say(
+            f"{redact(output)}: this storage ignores conditional puts (If-None-Match); a unit that two workers finish at the "
+            "same time is written twice, the last one stays"
+        )
+
+
 def _checkpoint(config: RunConfig) -> Checkpoint:
     if not config.model:
         raise UserError("--model is needed: a checkpoint folder or hub id of Wav2Vec2-BERT with a CTC head")
     path = checkpoint.resolve(config.model)
-    checkpoint.check(path)
+    # On the meta device names and shapes are checked and nothing is read: mistakes show before any work.
+    model = models.load(path, device="meta")
+    _check_blank(config.model, Tokenizer.load(path).blank_id, model.config.vocab_size)
     name = config.model if not Path(config.model).expanduser().is_dir() else path.resolve().name
     return Checkpoint(path.resolve(), name, checkpoint.fingerprint(path))
+
+
+def _check_blank(where: str, blank_id: int, num_classes: int) -> None:
+    if blank_id >= num_classes:
+        raise UserError(
+            f"{where}: the blank (pad token) of vocab.json is number {blank_id}, but the model's head has {num_classes} classes "
+            "(vocab_size in config.json); take both files from one checkpoint"
+        )
 
 
 def _plan(sources: Sequence[str], output: str, config: RunConfig, console: Console) -> tuple[PlanReport, float]:
@@ -115,8 +140,8 @@ def _plan(sources: Sequence[str], output: str, config: RunConfig, console: Conso
 def _record(config: RunConfig, model: Checkpoint) -> TaskRecord:
     """What makes these labels what they are; sizes of units, pools and batches are not among it."""
     return TaskRecord(
-        task="transcribe",
-        output_version=TASKS["transcribe"].OUTPUT_VERSION,
+        task=TASK,
+        output_version=TASKS[TASK].OUTPUT_VERSION,
         model_name=model.name,
         model_hash=model.hash,
         parameters={
@@ -135,7 +160,7 @@ def _work(
     recordings = sum(unit.count for unit in pending)
     seconds = sum(unit.seconds for unit in pending)
     if not pending:
-        return Tally(recordings=0, audio_seconds=0.0, workers={}), "", "", flow.versions()
+        return Tally(recordings=0, audio_seconds=0.0, workers={}), "", "", versions()
     stopped = ""
     with _workers(name, pending, output, config, model, _printer(console)) as (receipts, workers, pools):
         tally = Tally(recordings=recordings, audio_seconds=seconds, workers=workers)
@@ -148,7 +173,7 @@ def _work(
         except StorageFault as fault:
             stopped = f"by a fault: {fault}"
         tally.stop()
-    return tally, stopped, pools, flow.versions()
+    return tally, stopped, pools, versions()
 
 
 @contextlib.contextmanager
@@ -169,22 +194,24 @@ def _workers(
         return
     from pipeline.engine import session
 
-    with session.opened(config, model_bytes=checkpoint.weight_bytes(model.path), say=say) as opened:
+    with session.opened(config, model_bytes=_weight_bytes(model.path), say=say) as opened:
         job = _job(name, output, config, model, opened.device)
         say(f"{opened.describe()}  ·  model {model.name} {model.hash[:8]}")
         yield opened.receipts(job, pending, model.path), opened.workers, opened.pools.describe()
+
+
+def _weight_bytes(path: Path) -> int:
+    return sum(file.stat().st_size for file in checkpoint.weight_files(path, where=str(path)))
 
 
 def _job(name: str, output: str, config: RunConfig, model: Checkpoint, device: str) -> Job:
     dtype = config.dtype
     if dtype == "auto":
         dtype = "bfloat16" if device == "cuda" else "float32"
-    settings = flow.Settings.of(
-        window=config.window, context=config.context, frame_budget=config.frame_budget, half=dtype != "float32"
-    )
+    settings = flow.Settings.of(window=config.window, context=config.context, half=dtype != "float32")
     return Job(
-        run=name, output=output, name=config.name, model_name=model.name, model_hash=model.hash,
-        columns=config.columns, device="cuda" if device == "cuda" else "cpu", dtype=dtype, settings=settings,
+        run=name, output=output, task=TASK, name=config.name, model_name=model.name, model_hash=model.hash,
+        columns=config.columns, device="cuda" if device == "cuda" else "cpu", dtype=dtype, frame_budget=config.frame_budget, settings=settings,
     )  # fmt: skip
 
 
@@ -208,7 +235,7 @@ def _dry_summary(
     report: PlanReport,
 ) -> RunSummary:
     return RunSummary(
-        run=name, exit_code=COMPLETE, output=output, task=config.name, sources=tuple(map(storage.redact, sources)),
+        run=name, exit_code=COMPLETE, output=output, task=config.name, sources=tuple(map(redact, sources)),
         model={"name": model.name, "hash": model.hash}, config=dataclasses.asdict(config),
         started=started.isoformat(), finished=datetime.now(UTC).isoformat(), new_recordings=report.planned,
     )  # fmt: skip

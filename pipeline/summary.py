@@ -80,7 +80,10 @@ class RunSummary:
 
     def to_json(self) -> dict[str, Any]:
         """Plain values."""
-        return dataclasses.asdict(self) | {"meaning": MEANINGS[self.exit_code], "x_realtime": round(self.speed, 1)}
+        return dataclasses.asdict(self) | {
+            "meaning": MEANINGS[self.exit_code],
+            "x_realtime": round(self.speed, 1),
+        }
 
 
 def format_summary(summary: RunSummary) -> str:
@@ -141,10 +144,12 @@ def _where_time_went(summary: RunSummary) -> list[str]:
 def _next(summary: RunSummary) -> list[str]:
     output = shlex.quote(summary.output)
     lines = [
-        f"table   {summary.output}    python -c \"import pipeline; print(pipeline.read_table({summary.output!r}).to_pandas())\"",
+        f'table   {summary.output}    python -c "import pipeline; print(pipeline.read_table({summary.output!r}).to_pandas())"',
     ]
     if summary.exit_code == PARTIAL:
-        lines.append(f"next    run the same command again; what is committed stays: python -m pipeline.table status {output}")
+        lines.append(
+            f"next    run the same command again; what is committed stays: python -m pipeline.table status {output}"
+        )
     elif summary.errors:
         lines.append(f"next    python -m pipeline.table errors {output}")
     lines.append(f"exit    {summary.exit_code}: {MEANINGS[summary.exit_code]}")

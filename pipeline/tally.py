@@ -77,6 +77,11 @@ class Tally:
             self.peak_bytes[stage] = max(size, self.peak_bytes.get(stage, 0))
         self._recent.append((now, receipt.audio_seconds))
 
+    def stop(self) -> None:
+        """The work is over: time stands still from here on."""
+        now = self._clock()
+        self._clock = lambda: now
+
     @property
     def elapsed(self) -> Seconds:
         """Since the run started to work."""

@@ -7,7 +7,16 @@ from pipeline.quantities import parse_bytes, parse_count, parse_seconds, parse_s
 
 @pytest.mark.parametrize(
     ("text", "seconds"),
-    [("30", 30), ("30s", 30), ("5min", 300), ("5m", 300), ("1.5h", 5400), ("200ms", 0.2), (" 2 S ", 2), (7, 7)],
+    [
+        ("30", 30),
+        ("30s", 30),
+        ("5min", 300),
+        ("5m", 300),
+        ("1.5h", 5400),
+        ("200ms", 0.2),
+        (" 2 S ", 2),
+        (7, 7),
+    ],
 )
 def test_times_take_units(text, seconds):
     assert parse_seconds(text) == pytest.approx(seconds)

@@ -10,8 +10,8 @@ COPY pipeline pipeline
 RUN pip wheel --no-cache-dir --no-deps --wheel-dir /wheels .
 
 FROM python:${PYTHON_VERSION}-slim-${DEBIAN_RELEASE}
-# torch without CUDA is 200 MB instead of 3 GB; its local version (+cpu) wins over the one without.
-ARG TORCH_INDEX=https://download.pytorch.org/whl/cpu
+# An index with CPU builds of torch: 200 MB instead of the 3 GB that come with CUDA. Its local version (+cpu) wins.
+ARG TORCH_INDEX
 
 # KubeRay's health probes and its submitter call wget.
 RUN apt-get update \
@@ -20,10 +20,10 @@ RUN apt-get update \
 
 # Into the image's own Python, not a virtual environment: KubeRay starts Ray through a login shell, which forgets PATH.
 COPY infra/constraints.txt /tmp/constraints.txt
-RUN pip install --no-cache-dir --constraint /tmp/constraints.txt --extra-index-url ${TORCH_INDEX} torch
+RUN pip install --no-cache-dir --constraint /tmp/constraints.txt ${TORCH_INDEX:+--extra-index-url ${TORCH_INDEX}} torch
 # ray[default] brings the dashboard, which takes the jobs, and the autoscaler.
 COPY --from=wheel /wheels /tmp/wheels
-RUN pip install --no-cache-dir --constraint /tmp/constraints.txt --extra-index-url ${TORCH_INDEX} \
+RUN pip install --no-cache-dir --constraint /tmp/constraints.txt ${TORCH_INDEX:+--extra-index-url ${TORCH_INDEX}} \
     /tmp/wheels/*.whl "ray[data,default]"
 
 RUN useradd --create-home --uid 1000 voxmill \

@@ -53,7 +53,12 @@ def _local(num_cpus: int | None) -> dict[str, Any]:
         os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
     _make_importable()
     store = int(os.environ.get("VOXMILL_OBJECT_STORE_BYTES", LOCAL_OBJECT_STORE))
-    return {"address": "local", "num_cpus": num_cpus, "include_dashboard": False, "object_store_memory": store}
+    return {
+        "address": "local",
+        "num_cpus": num_cpus,
+        "include_dashboard": False,
+        "object_store_memory": store,
+    }
 
 
 def _silent() -> dict[str, Any]:
@@ -99,7 +104,9 @@ def is_local(address: str | None) -> bool:
     return (address or os.environ.get("RAY_ADDRESS") or "local") == "local"
 
 
-def wait_for_gpus(gpus: float, *, say: Callable[[str], None], timeout: float = WAIT_FOR_GPUS, pause: float = 5.0) -> None:
+def wait_for_gpus(
+    gpus: float, *, say: Callable[[str], None], timeout: float = WAIT_FOR_GPUS, pause: float = 5.0
+) -> None:
     """Ask the autoscaler for GPUs and wait until the cluster has them.
 
     Raises:
@@ -138,7 +145,9 @@ def check_versions() -> None:
         for node in ray.nodes()
         if node["Alive"]
     }
-    differences = compare_versions(versions_here(), {where: ray.get(answer, timeout=120) for where, answer in asked.items()})
+    differences = compare_versions(
+        versions_here(), {where: ray.get(answer, timeout=120) for where, answer in asked.items()}
+    )
     if differences:
         raise UserError("; ".join(differences) + ". Give driver and workers one image.")
 

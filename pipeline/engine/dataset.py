@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
+import pyarrow as pa
 import ray
 from ray.data import ActorPoolStrategy, DataContext, Dataset, TaskPoolStrategy
 
@@ -26,7 +27,9 @@ ACTOR_RESTARTS = 1000
 """An actor may come back this often; the bound on its tasks is what ends a loop."""
 
 
-def receipts(job: Job, units: Sequence[UnitRef], shipped: Shipped, pools: Pools, *, stall: Seconds) -> Iterator[Receipt]:
+def receipts(
+    job: Job, units: Sequence[UnitRef], shipped: Shipped, pools: Pools, *, stall: Seconds
+) -> Iterator[Receipt]:
     """One receipt for each unit that came to an end, as soon as it did; a unit whose worker kept dying has none.
 
     Args:
@@ -37,9 +40,10 @@ def receipts(job: Job, units: Sequence[UnitRef], shipped: Shipped, pools: Pools,
         stall: seconds without progress in any stage after which Ray ends the run.
     """
     _prepare_context(stall)
-    for batch in _chain(job, units, shipped, pools).iter_batches(
+    batches: Iterable[pa.Table] = _chain(job, units, shipped, pools).iter_batches(
         batch_size=None, batch_format="pyarrow", prefetch_batches=0
-    ):
+    )
+    for batch in batches:
         for index in range(batch.num_rows):
             yield rows.to_receipt(batch.slice(index, 1))
 
@@ -55,7 +59,12 @@ def _chain(job: Job, units: Sequence[UnitRef], shipped: Shipped, pools: Pools) -
     )
     dataset = _pool(dataset, Features, (job, pools.feature_cpus), pools.feature_actors, pools.feature_cpus, 0.0)
     dataset = _pool(
-        dataset, Inference, (job, shipped, pools.model_cpus), pools.model_actors, pools.model_cpus, pools.model_gpus
+        dataset,
+        Inference,
+        (job, shipped, pools.model_cpus),
+        pools.model_actors,
+        pools.model_cpus,
+        pools.model_gpus,
     )
     return _pool(dataset, Commit, (job, shipped), pools.commit_tasks, pools.commit_cpus, 0.0)
 

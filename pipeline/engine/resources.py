@@ -90,7 +90,11 @@ def choose(
 
 
 def _on_cpus(
-    cluster: Cluster, model_bytes: int, model_actors: int | None, feature_actors: int | None, read_tasks: int | None
+    cluster: Cluster,
+    model_bytes: int,
+    model_actors: int | None,
+    feature_actors: int | None,
+    read_tasks: int | None,
 ) -> Pools:
     if cluster.cpus < 2:
         shares = (0.15, 0.25, 0.5, 0.1)

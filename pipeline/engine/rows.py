@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import dataclasses
-import io
 import json
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import pyarrow as pa
 
+from pipeline.audio import Facts
 from pipeline.corpus import Recording
 from pipeline.errors import ErrorRow
-from pipeline.flow import Facts, Featurised, Outputs
+from pipeline.flow import UnitFeatures, UnitOutputs
 from pipeline.receipts import Receipt, Timings
 from pipeline.sources import Encoded
 
-Row = pa.Table
+Row: TypeAlias = pa.Table
 """Exactly one row: `unit` string, `meta` large_string (JSON), `payload` large_binary."""
 
 
@@ -55,34 +55,37 @@ def to_encoded(meta: dict[str, Any], payload: memoryview) -> Encoded:
     return Encoded(_recordings(meta), payload, slices, _errors(meta))
 
 
-def from_featurised(unit: str, featurised: Featurised, timings: Timings) -> Row:
+def from_features(unit: str, features: UnitFeatures, timings: Timings) -> Row:
     """Row of a unit's packed frames."""
-    meta = _common(featurised.recordings, featurised.errors, timings)
-    meta |= {"facts": _facts_out(featurised.facts), "dtype": str(featurised.frames.dtype)}
-    frames = np.ascontiguousarray(featurised.frames)
-    return make(unit, meta | {"width": frames.shape[1]}, frames.reshape(-1).view(np.uint8))
+    meta = _common(features.recordings, features.errors, timings) | _layout(features.lengths, features.facts)
+    frames = np.ascontiguousarray(features.frames)
+    meta |= {"dtype": str(frames.dtype), "width": frames.shape[1]}
+    return make(unit, meta, frames.reshape(-1).view(np.uint8))
 
 
-def to_featurised(meta: dict[str, Any], payload: memoryview) -> Featurised:
-    """Inverse of `from_featurised`."""
+def to_features(meta: dict[str, Any], payload: memoryview) -> UnitFeatures:
+    """Inverse of `from_features`."""
     frames = np.frombuffer(payload, dtype=meta["dtype"]).reshape(-1, meta["width"])
-    return Featurised(_recordings(meta), frames, _facts_in(meta["facts"]), _errors(meta))
+    return UnitFeatures(_recordings(meta), frames, tuple(meta["lengths"]), _facts(meta), _errors(meta))
 
 
-def from_outputs(unit: str, outputs: Outputs, timings: Timings) -> Row:
+def from_outputs(unit: str, outputs: UnitOutputs, timings: Timings) -> Row:
     """Row of a unit's model outputs, as one Arrow IPC stream."""
-    meta = _common(outputs.recordings, outputs.errors, timings)
-    meta |= {"facts": _facts_out(outputs.facts), "waste": outputs.waste}
-    sink = io.BytesIO()
-    with pa.ipc.new_stream(sink, outputs.frames.schema) as writer:
-        writer.write_batch(outputs.frames)
-    return make(unit, meta, sink.getvalue())
+    meta = _common(outputs.recordings, outputs.errors, timings) | _layout(outputs.lengths, outputs.facts)
+    batch = pa.RecordBatch.from_arrays(
+        [pa.array(column) for column in outputs.frames], names=[str(n) for n in range(len(outputs.frames))]
+    )
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, batch.schema) as writer:
+        writer.write_batch(batch)
+    return make(unit, meta | {"waste": outputs.waste}, sink.getvalue())
 
 
-def to_outputs(meta: dict[str, Any], payload: memoryview) -> Outputs:
+def to_outputs(meta: dict[str, Any], payload: memoryview) -> UnitOutputs:
     """Inverse of `from_outputs`."""
-    frames = pa.ipc.open_stream(pa.py_buffer(payload)).read_next_batch()
-    return Outputs(_recordings(meta), _facts_in(meta["facts"]), _errors(meta), frames, meta["waste"])
+    batch = pa.ipc.open_stream(pa.py_buffer(payload)).read_next_batch()
+    frames = tuple(column.to_numpy() for column in batch.columns)
+    return UnitOutputs(_recordings(meta), tuple(meta["lengths"]), _facts(meta), _errors(meta), frames, meta["waste"])
 
 
 def from_receipt(receipt: Receipt) -> Row:
@@ -117,9 +120,14 @@ def _errors(meta: dict[str, Any]) -> dict[int, ErrorRow]:
     return {int(index): ErrorRow(*values) for index, values in meta["errors"].items()}
 
 
-def _facts_out(facts: Sequence[Facts | None]) -> list[tuple[Any, ...] | None]:
-    return [None if each is None else dataclasses.astuple(each) for each in facts]
+def _layout(lengths: Sequence[int], facts: Sequence[Facts | None]) -> dict[str, Any]:
+    return {
+        "lengths": lengths,
+        "facts": [None if each is None else dataclasses.asdict(each) for each in facts],
+    }
 
 
-def _facts_in(facts: Sequence[Sequence[Any] | None]) -> tuple[Facts | None, ...]:
-    return tuple(None if each is None else Facts(*each[:-1], warnings=tuple(each[-1])) for each in facts)
+def _facts(meta: dict[str, Any]) -> tuple[Facts | None, ...]:
+    return tuple(
+        None if each is None else Facts(**each | {"warnings": tuple(each["warnings"])}) for each in meta["facts"]
+    )

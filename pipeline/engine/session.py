@@ -98,7 +98,9 @@ def choose_device(config: RunConfig, *, gpus: float, local: bool) -> Literal["cu
     if gpus > 0:
         return "cuda"
     if config.device == "cuda":
-        raise UserError("--device cuda: this Ray has no GPU; use --device cpu, or --gpus N to ask an autoscaler for GPUs")
+        raise UserError(
+            "--device cuda: this Ray has no GPU; use --device cpu, or --gpus N to ask an autoscaler for GPUs"
+        )
     if local:
         return "cpu"
     raise UserError("this cluster has no GPU; say --device cpu if CPUs are meant, or --gpus N to ask its autoscaler")

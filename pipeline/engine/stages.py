@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import time
 import traceback
 from collections.abc import Callable
@@ -49,8 +50,8 @@ class Features:
         return _pass("features", row, self._featurise)
 
     def _featurise(self, unit: str, meta: dict[str, Any], payload: memoryview, clock: StageClock) -> Row:
-        featurised = flow.featurise(rows.to_encoded(meta, payload), self._job.settings)
-        return rows.from_featurised(unit, featurised, rows.timings_of(meta).joined(clock.timings()))
+        features = flow.featurise(rows.to_encoded(meta, payload), self._job.settings)
+        return rows.from_features(unit, features, rows.timings_of(meta).joined(clock.timings()))
 
 
 class Inference:
@@ -59,19 +60,19 @@ class Inference:
     def __init__(self, job: Job, shipped: Shipped, cpus: float) -> None:
         limit_threads(cpus)
         self._job = job
-        self._model = job.load_model(shipped.local())
+        self._predictor = job.load_predictor(shipped.local())
         self._idle_since = time.monotonic()
 
     def __call__(self, row: Row) -> Row:
         """Run the model over one unit."""
         waited = time.monotonic() - self._idle_since
         try:
-            return _pass("model", row, lambda *given: self._infer(*given, waited))
+            return _pass("model", row, functools.partial(self._infer, waited))
         finally:
             self._idle_since = time.monotonic()
 
-    def _infer(self, unit: str, meta: dict[str, Any], payload: memoryview, clock: StageClock, waited: float) -> Row:
-        outputs = flow.infer(rows.to_featurised(meta, payload), self._model, self._job.settings)
+    def _infer(self, waited: float, unit: str, meta: dict[str, Any], payload: memoryview, clock: StageClock) -> Row:
+        outputs = self._job.infer(rows.to_features(meta, payload), self._predictor)
         before = rows.timings_of(meta).joined(Timings(seconds={"wait": waited}))
         return rows.from_outputs(unit, outputs, before.joined(clock.timings()))
 

@@ -73,13 +73,10 @@ def assemble(
 def _measured(recordings: Sequence[Recording], measured: Sequence[Measured | None]) -> dict[str, pa.Array]:
     """Planned values stand in the row until decoding knows better; what only decoding knows is null without it."""
     found = {
-        field.name: pa.array(
-            [None if each is None else getattr(each, field.name) for each in measured], field.type
-        )
+        field.name: pa.array([None if each is None else getattr(each, field.name) for each in measured], field.type)
         for field in schema.MEASURED
     }
     starts = [
-        planned.start if facts is None else facts.start
-        for planned, facts in zip(recordings, measured, strict=True)
+        planned.start if facts is None else facts.start for planned, facts in zip(recordings, measured, strict=True)
     ]
     return found | {"start": pa.array(starts, pa.float64())}

@@ -24,7 +24,12 @@ def test_every_gpu_cluster_uses_all_its_gpus(gpus, per_gpu, share):
 
 def test_two_cpus_are_shared_out_whole():
     pools = choose(Cluster(cpus=2), gpus_per_actor=None, model_bytes=1 << 20)
-    assert (pools.read_cpus, pools.feature_cpus, pools.model_cpus, pools.commit_cpus) == (0.25, 0.5, 1.0, 0.25)
+    assert (pools.read_cpus, pools.feature_cpus, pools.model_cpus, pools.commit_cpus) == (
+        0.25,
+        0.5,
+        1.0,
+        0.25,
+    )
 
 
 def test_a_large_model_gets_fewer_actors_with_more_threads():
@@ -41,7 +46,10 @@ def test_overrides_stand():
 
 
 def test_a_plan_that_would_hang_is_refused_with_the_sums():
-    with pytest.raises(UserError, match="ask for .* CPUs .* the cluster has 2, and a stage without a place would wait for ever"):
+    with pytest.raises(
+        UserError,
+        match="ask for .* CPUs .* the cluster has 2, and a stage without a place would wait for ever",
+    ):
         choose(Cluster(cpus=2), gpus_per_actor=None, model_bytes=1, model_actors=2, feature_actors=2)
 
 

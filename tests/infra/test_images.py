@@ -13,7 +13,7 @@ from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 
 ROOT = Path(__file__).resolve().parents[2]
-PUBLIC_HOSTS = {"download.pytorch.org"}
+PUBLIC_HOSTS: set[str] = set()
 
 
 def constraints() -> dict[str, str]:
