@@ -22,7 +22,7 @@ GROUP_BYTES = 10**9
 
 
 def default_unit_seconds(total: Seconds) -> Seconds:
-    """Seconds of audio in a unit, 1 min to 2 h: larger where more is to be planned, and nothing else counts."""
+    """Seconds of audio in a unit, 1 min to 2 h: larger where more is to be planned; nothing else counts."""
     return min(max(total / UNITS_WANTED, MIN_UNIT_SECONDS), MAX_UNIT_SECONDS)
 
 
@@ -62,9 +62,7 @@ def bundle(
     return numbers
 
 
-def _pieces(
-    seconds: np.ndarray, sizes: np.ndarray, groups: np.ndarray
-) -> Iterator[tuple[int, int, Seconds, int]]:
+def _pieces(seconds: np.ndarray, sizes: np.ndarray, groups: np.ndarray) -> Iterator[tuple[int, int, Seconds, int]]:
     """Runs of recordings that must share a unit: (start, stop, seconds, bytes)."""
     if len(seconds) == 0:
         return
@@ -80,9 +78,7 @@ def _pieces(
             yield start, stop, long, large
 
 
-def _cut_group(
-    seconds: list[float], sizes: list[int], *, first: int
-) -> Iterator[tuple[int, int, Seconds, int]]:
+def _cut_group(seconds: list[float], sizes: list[int], *, first: int) -> Iterator[tuple[int, int, Seconds, int]]:
     start, long, large = 0, 0.0, 0
     for index, (more_seconds, more_bytes) in enumerate(zip(seconds, sizes, strict=True)):
         full = long + more_seconds > GROUP_SECONDS or large + more_bytes > GROUP_BYTES

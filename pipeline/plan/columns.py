@@ -17,8 +17,8 @@ VERSION = "1"
 _TYPES = {
     "id": pa.string(), "source": pa.string(), "key": pa.string(), "version": pa.string(),
     "recording": pa.string(), "format": pa.string(), "seconds": pa.float64(), "seconds_from": pa.string(),
-    "size": pa.int64(), "offset": pa.int64(), "member": pa.string(), "streamed": pa.bool_(), "sample_rate": pa.int32(),
-    "start": pa.float64(), "end": pa.float64(), "span": pa.int32(), "spans": pa.int32(),
+    "size": pa.int64(), "offset": pa.int64(), "member": pa.string(), "streamed": pa.bool_(),
+    "sample_rate": pa.int32(), "start": pa.float64(), "end": pa.float64(), "span": pa.int32(), "spans": pa.int32(),
     "reference": pa.string(), "metadata": pa.string(),
 }  # fmt: skip
 NAMES = tuple(field.name for field in fields(Recording))

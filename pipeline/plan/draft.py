@@ -99,9 +99,7 @@ class _Drafter:
             if len(rows) > 1 or whole.id in self.known.spans:
                 self.recut.append((len(self.rows), whole.id, len(rows)))
             # Each span is a group of its own, so that a day of audio spreads over the cluster.
-            self.row_groups += (
-                [self.group] if len(rows) == 1 else range(self.group + 1, self.group + 1 + len(rows))
-            )
+            self.row_groups += [self.group] if len(rows) == 1 else range(self.group + 1, self.group + 1 + len(rows))
             self.group += 0 if len(rows) == 1 else len(rows) + 1
             self.rows += rows
         self.row_payloads += payloads([row for rows in parts for row in rows])
@@ -144,9 +142,7 @@ class _Drafter:
         at = places[hits]
         versions = text_hashes(self.rows[row].version for row in hits)
         keep[hits] = versions != self.known.versions[at]
-        elsewhere = keep[hits] & (
-            text_hashes(self.rows[row].source for row in hits) != self.known.sources[at]
-        )
+        elsewhere = keep[hits] & (text_hashes(self.rows[row].source for row in hits) != self.known.sources[at])
         if elsewhere.any():
             row = int(hits[np.flatnonzero(elsewhere)[0]])
             id = self.rows[row].id

@@ -141,8 +141,7 @@ def _open(uri: str, number: int, size: int, version: str) -> Generation:
     if layout_version != VERSION:
         found = f"plan version {layout_version}" if layout_version else "Parquet, but no plan"
         raise UserError(
-            f"{redact(uri)}: is {found}; this release reads plan version {VERSION}. "
-            "Choose another output folder."
+            f"{redact(uri)}: is {found}; this release reads plan version {VERSION}. Choose another output folder."
         )
     missing = [name for name in PLAN_SCHEMA.names if name not in footer.schema.to_arrow_schema().names]
     if missing:

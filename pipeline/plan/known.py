@@ -55,9 +55,7 @@ class Known:
     def source_of(self, place: int, id: str) -> str:
         """Source that the row with this id at this place was planned from."""
         ref = self.unit_of(place)
-        table = generations.open_generation(self.output, ref.generation).row_group(
-            ref.row_group, ("id", "source")
-        )
+        table = generations.open_generation(self.output, ref.generation).row_group(ref.row_group, ("id", "source"))
         rows = table.slice(ref.first, ref.count)
         return str(rows.column("source")[rows.column("id").index(id).as_py()])
 

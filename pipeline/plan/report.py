@@ -177,9 +177,7 @@ def _table(title: str, tallies: Mapping[str, Tally]) -> list[str]:
             (name, f"{tally.recordings:,}", f"{tally.seconds / 3600:,.2f}", f"{tally.planned:,}",
              f"{tally.planned_seconds / 3600:,.2f}")
         )  # fmt: skip
-    return [
-        f"  {name:<20}{count:>14}{hours:>14}{todo:>14}{more:>14}" for name, count, hours, todo, more in rows
-    ]
+    return [f"  {name:<20}{count:>14}{hours:>14}{todo:>14}{more:>14}" for name, count, hours, todo, more in rows]
 
 
 def _problems(problems: Iterable[Problem], count: int) -> list[str]:

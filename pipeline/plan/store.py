@@ -99,14 +99,10 @@ def extend_from(
             )
             if dry_run:
                 written.plan(draft, unit_numbers)
-                return _report(
-                    draft, written, vanished=known.vanished(draft.seen, scope), unit_seconds=unit_seconds
-                )
+                return _report(draft, written, vanished=known.vanished(draft.seen, scope), unit_seconds=unit_seconds)
             metadata = encode_metadata(scope, unit_seconds, bounds.unit_bytes)
             if _publish(draft, unit_numbers, known=known, metadata=metadata, written=written):
-                return _report(
-                    draft, written, vanished=known.vanished(draft.seen, scope), unit_seconds=unit_seconds
-                )
+                return _report(draft, written, vanished=known.vanished(draft.seen, scope), unit_seconds=unit_seconds)
 
 
 def units(output: str) -> list[UnitRef]:
@@ -117,9 +113,7 @@ def units(output: str) -> list[UnitRef]:
         StorageFault: the plan cannot be read.
     """
     return [
-        unit
-        for number in generations.numbers(output)
-        for unit in generations.open_generation(output, number).units()
+        unit for number in generations.numbers(output) for unit in generations.open_generation(output, number).units()
     ]
 
 
@@ -130,9 +124,7 @@ def load_unit(output: str, ref: UnitRef) -> Unit:
         UserError: the plan is damaged, or is not the one that `ref` came from.
         StorageFault: the plan cannot be read.
     """
-    rows = _row_group(generations.open_generation(output, ref.generation), ref.row_group).slice(
-        ref.first, ref.count
-    )
+    rows = _row_group(generations.open_generation(output, ref.generation), ref.row_group).slice(ref.first, ref.count)
     if rows.num_rows != ref.count or set(rows.column("unit").to_pylist()) != {ref.name}:
         uri = redact(layout.plan_file(output, ref.generation))
         raise UserError(f"{uri}: has no unit {ref.name} where it was; the file was changed. Restore it.")

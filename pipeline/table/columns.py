@@ -69,9 +69,7 @@ def extra_columns(
 ) -> tuple[dict[str, pa.Array], list[list[str]]]:
     """Arrays of the columns for many recordings, and the warnings of each."""
     rows = [cast_metadata(columns, each) for each in metadata]
-    arrays = {
-        each.name: pa.array([values[each.name] for values, _ in rows], type=each.type) for each in columns
-    }
+    arrays = {each.name: pa.array([values[each.name] for values, _ in rows], type=each.type) for each in columns}
     return arrays, [warnings for _, warnings in rows]
 
 

@@ -37,8 +37,8 @@ def commit(
         ids: ids of the unit's recordings, in the plan's order.
 
     Returns:
-        "won" when this call made the file; "taken" when the unit was committed already, maybe by an earlier try
-        of this very call whose answer was lost. Either way the unit is committed.
+        "won" when this call made the file; "taken" when the unit was committed already, maybe by an
+        earlier try of this very call whose answer was lost. Either way the unit is committed.
 
     Raises:
         ValueError: the rows are not the unit's; a bug, for which nothing is written.

@@ -49,15 +49,11 @@ class Table:
         """Scanner that streams batches; takes `columns`, `filter`, `batch_size` as `pyarrow.dataset` does."""
         return self.dataset.scanner(**options)
 
-    def to_table(
-        self, *, columns: Sequence[str] | None = None, filter: pc.Expression | None = None
-    ) -> pa.Table:
+    def to_table(self, *, columns: Sequence[str] | None = None, filter: pc.Expression | None = None) -> pa.Table:
         """Rows as one Arrow table, which must fit in memory."""
         return self.dataset.to_table(columns=None if columns is None else list(columns), filter=filter)
 
-    def to_pandas(
-        self, *, columns: Sequence[str] | None = None, filter: pc.Expression | None = None
-    ) -> pd.DataFrame:
+    def to_pandas(self, *, columns: Sequence[str] | None = None, filter: pc.Expression | None = None) -> pd.DataFrame:
         """Rows as a data frame, which must fit in memory."""
         frame: pd.DataFrame = self.to_table(columns=columns, filter=filter).to_pandas()
         return frame
@@ -90,16 +86,12 @@ def read_table(output: str, *, task: str = "transcribe") -> Table:
     return Table(_dataset(output, files, record.schema, hidden(superseded(output), done)))
 
 
-def _dataset(
-    output: str, files: Sequence[str], declared: pa.Schema | None, without: set[OldRow]
-) -> ds.Dataset:
+def _dataset(output: str, files: Sequence[str], declared: pa.Schema | None, without: set[OldRow]) -> ds.Dataset:
     storage, paths = _arrow_filesystem(output), [filesystem(each)[1] for each in files]
     columns = declared
     if columns is None:
         columns = _plain(pq.read_schema(paths[0], filesystem=storage)) if paths else schema(())
-    dataset = ds.FileSystemDataset.from_paths(
-        paths, schema=columns, format=ds.ParquetFileFormat(), filesystem=storage
-    )
+    dataset = ds.FileSystemDataset.from_paths(paths, schema=columns, format=ds.ParquetFileFormat(), filesystem=storage)
     if not without:
         return dataset
     key = pc.binary_join_element_wise(pc.field("unit"), pc.field("id"), pc.scalar(_SEPARATOR))

@@ -28,9 +28,7 @@ def write_run(output: str, run: str, record: Mapping[str, Any]) -> None:
 
 def runs(output: str) -> list[str]:
     """Names of the runs, oldest first."""
-    return sorted(
-        run for name in list_names(layout.runs_folder(output)) if (run := layout.run_of(name)) is not None
-    )
+    return sorted(run for name in list_names(layout.runs_folder(output)) if (run := layout.run_of(name)) is not None)
 
 
 def read_run(output: str, run: str) -> dict[str, Any]:
@@ -45,9 +43,7 @@ def read_run(output: str, run: str) -> dict[str, Any]:
     except FileNotFoundError as error:
         raise UserError(f"{redact(uri)}: there is no such run.") from error
     except ValueError as error:
-        raise UserError(
-            f"{redact(uri)}: the manifest is damaged. Delete it; the table does not need it."
-        ) from error
+        raise UserError(f"{redact(uri)}: the manifest is damaged. Delete it; the table does not need it.") from error
     if not isinstance(record, dict):
         raise UserError(f"{redact(uri)}: the manifest is damaged. Delete it; the table does not need it.")
     return record

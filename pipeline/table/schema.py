@@ -14,9 +14,7 @@ SCHEMA_VERSION = "1"
 VERSION_KEY = b"voxmill.schema"
 
 MODEL = pa.struct([pa.field("name", pa.string()), pa.field("hash", pa.string())])
-ERROR = pa.struct(
-    [pa.field("stage", pa.string()), pa.field("type", pa.string()), pa.field("message", pa.string())]
-)
+ERROR = pa.struct([pa.field("stage", pa.string()), pa.field("type", pa.string()), pa.field("message", pa.string())])
 
 PLANNED = (
     pa.field("id", pa.string()),
@@ -72,9 +70,7 @@ def planned_columns(unit: str, recordings: Sequence[Recording]) -> dict[str, pa.
     """Arrays of the columns that the plan knows: `PLANNED` and `CARRIED`, one row a recording, in order."""
     found = {}
     for field in (*PLANNED, *CARRIED):
-        values = (
-            [unit] * len(recordings) if field.name == "unit" else [getattr(r, field.name) for r in recordings]
-        )
+        values = [unit] * len(recordings) if field.name == "unit" else [getattr(r, field.name) for r in recordings]
         found[field.name] = pa.array(values, type=field.type)
     return found
 

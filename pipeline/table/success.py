@@ -42,9 +42,7 @@ def read_success(output: str) -> Success | None:
     except FileNotFoundError:
         return None
     except (ValueError, KeyError, TypeError) as error:
-        raise UserError(
-            f"{redact(uri)}: names no generation and tasks. Delete it; the next run writes it."
-        ) from error
+        raise UserError(f"{redact(uri)}: names no generation and tasks. Delete it; the next run writes it.") from error
 
 
 def remove_success(output: str) -> None:

@@ -83,8 +83,7 @@ def read_record(output: str, name: str) -> TaskRecord:
         raise UserError(f"{redact(uri)}: there is no task {name} in this output; {hint}.") from error
     except (ValueError, KeyError, TypeError, pa.ArrowException) as error:
         raise UserError(
-            f"{redact(uri)}: the record of the task is damaged ({type(error).__name__}). "
-            "Restore it from a backup."
+            f"{redact(uri)}: the record of the task is damaged ({type(error).__name__}). Restore it from a backup."
         ) from error
 
 
@@ -128,9 +127,7 @@ def grow(before: TaskRecord, now: TaskRecord) -> TaskRecord:
         more = [each for each in now.schema if before.schema.get_field_index(each.name) < 0]
         for each in now.schema:
             if each not in more and before.schema.field(each.name).type != each.type:
-                raise ValueError(
-                    f"column {each.name} was {before.schema.field(each.name).type}, now {each.type}"
-                )
+                raise ValueError(f"column {each.name} was {before.schema.field(each.name).type}, now {each.type}")
         merged = pa.schema([*before.schema, *more], metadata=now.schema.metadata) if more else before.schema
     return TaskRecord(
         task=before.task,

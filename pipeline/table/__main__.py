@@ -1,0 +1,140 @@
+"""`python -m pipeline.table status|verify|vacuum|errors OUTPUT`."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+
+from pipeline.errors import StorageFault, UserError
+from pipeline.quantities import parse_seconds, show_seconds
+from pipeline.table.failures import failures, format_failures
+from pipeline.table.read import read_table
+from pipeline.table.status import format_status, status, to_json
+from pipeline.table.task import tasks
+from pipeline.table.vacuum import MIN_AGE, vacuum
+from pipeline.table.verify import format_verdict, verify
+
+HOLDS, BROKEN, USAGE, PARTIAL = 0, 1, 2, 4
+
+_CODES = """exit codes:
+  0  every planned recording is in the table exactly once (vacuum, errors: done)
+  1  verify found a violation
+  2  wrong usage: the message says what to mend
+  4  units are pending, or storage failed: the same run command goes on where it ended
+
+examples:
+  python -m pipeline.table status out/
+  python -m pipeline.table verify s3://labels/2026/
+  python -m pipeline.table errors out/ --task transcribe --examples 10
+  python -m pipeline.table vacuum out/ --min-age 2h --delete
+"""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; returns the exit code."""
+    parser = _parser()
+    given = parser.parse_args(argv)
+    try:
+        code: int = given.command(given)
+    except UserError as error:
+        print(error, file=sys.stderr)
+        return USAGE
+    except StorageFault as fault:
+        print(f"{fault}. Nothing is lost; try again.", file=sys.stderr)
+        return PARTIAL
+    return code
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m pipeline.table",
+        description="Look after the table of a run.",
+        epilog=_CODES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    for name, command, words in (
+        ("status", _status, "what is planned, committed, pending and failed"),
+        ("verify", _verify, "whether every planned recording is in the table exactly once"),
+        ("vacuum", _vacuum, "temporary files that killed processes left behind"),
+        ("errors", _errors, "rows with an error, by reason, with examples"),
+    ):
+        sub = commands.add_parser(name, help=words, description=words)
+        sub.add_argument("output", metavar="OUTPUT", help="folder of the table, on any storage")
+        sub.set_defaults(command=command)
+        _OPTIONS[name](sub)
+    return parser
+
+
+def _json_option(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--json", action="store_true", help="print JSON for programs")
+
+
+def _vacuum_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--delete", action="store_true", help="remove them; without it they are only listed")
+    parser.add_argument(
+        "--min-age",
+        type=_age,
+        default=MIN_AGE,
+        metavar="TIME",
+        help="leave younger files alone, for they may be in use (default 24h)",
+    )
+
+
+def _age(text: str) -> float:
+    try:
+        return parse_seconds(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
+def _errors_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--task", help="name of the task's folder (default: all)")
+    parser.add_argument("--examples", type=int, default=3, metavar="N", help="rows shown a reason (default 3)")
+
+
+_OPTIONS = {
+    "status": _json_option,
+    "verify": lambda parser: None,
+    "vacuum": _vacuum_options,
+    "errors": _errors_options,
+}
+
+
+def _status(given: argparse.Namespace) -> int:
+    found = status(given.output)
+    print(json.dumps(to_json(found), indent=2, ensure_ascii=False) if given.json else format_status(found))
+    return HOLDS if found.complete else PARTIAL
+
+
+def _verify(given: argparse.Namespace) -> int:
+    verdict = verify(given.output)
+    print(format_verdict(given.output, verdict))
+    if not verdict.holds:
+        return BROKEN
+    return HOLDS if verdict.complete else PARTIAL
+
+
+def _vacuum(given: argparse.Namespace) -> int:
+    found = vacuum(given.output, min_age=given.min_age, dry_run=not given.delete)
+    for each in found:
+        print(f"{each.uri}  {show_seconds(each.age)} old")
+    count = f"{len(found):,} left-over file{'s' * (len(found) != 1)}"
+    print(f"removed {count}" if given.delete else f"{count}; add --delete to remove" if found else count)
+    return HOLDS
+
+
+def _errors(given: argparse.Namespace) -> int:
+    names = [given.task] if given.task else tasks(given.output)
+    if not names:
+        raise UserError(f"{given.output}: no task has been run there. Name the output folder of a run.")
+    for name in names:
+        table = read_table(given.output, task=name)
+        print(format_failures(name, failures(table, examples=max(given.examples, 0))))
+    return HOLDS
+
+
+if __name__ == "__main__":
+    sys.exit(main())

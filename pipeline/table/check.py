@@ -1,0 +1,85 @@
+"""What the rows of a committed unit must be. Pure: values in, sentences out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from pipeline.corpus import Unit
+from pipeline.table.commit import FOOTER
+from pipeline.table.commit import contradiction as unlike_plan
+from pipeline.table.schema import COMMON, difference
+
+_ROUNDING = 1e-6
+"""Seconds by which two times may differ for reasons of float arithmetic."""
+
+
+def contradictions(table: pa.Table, unit: Unit, declared: pa.Schema | None) -> Iterator[str]:
+    """Everything in which a committed file is not what it must be.
+
+    Args:
+        table: the file, as it was read.
+        unit: what the plan says it holds.
+        declared: the schema of the task, where its record has it.
+    """
+    problem = difference(table.schema, declared if declared is not None else table.schema)
+    if problem:
+        yield problem
+    if any(field.name not in table.column_names for field in COMMON):
+        return
+    problem = unlike_plan(unit.name, table, [each.id for each in unit.recordings])
+    if problem:
+        yield problem
+    else:
+        versions = [each.version for each in unit.recordings]
+        if table.column("version").to_pylist() != versions:
+            yield "the versions of its recordings are not those of the plan"
+    yield from _footer(table)
+    yield from _errors(table)
+    yield from _words(table)
+
+
+def _footer(table: pa.Table) -> Iterator[str]:
+    metadata = table.schema.metadata or {}
+    errors = table.num_rows - table.column("error").null_count
+    for name, value in (("rows", table.num_rows), ("errors", errors)):
+        told = metadata.get(f"{FOOTER}{name}".encode(), b"nothing").decode()
+        if told != str(value):
+            yield f"its footer says {name}={told}, it has {value}"
+
+
+def _errors(table: pa.Table) -> Iterator[str]:
+    if "text" not in table.column_names:
+        return
+    failed, silent = pc.is_valid(table.column("error")), pc.is_null(table.column("text"))
+    for wrong, message in (
+        (pc.and_(silent, pc.invert(failed)), "rows have neither text nor error"),
+        (pc.and_(failed, pc.invert(silent)), "rows have a text and an error"),
+    ):
+        count = pc.sum(wrong).as_py() or 0
+        if count:
+            yield f"{count:,} {message}"
+
+
+def _words(table: pa.Table) -> Iterator[str]:
+    """Word times must rise, and lie inside the recording; a word may cross the seam between two spans."""
+    if "words" not in table.column_names:
+        return
+    words = table.column("words").combine_chunks()
+    rows = pc.list_parent_indices(words).to_numpy()
+    if len(rows) == 0:
+        return
+    flat = words.flatten()
+    starts, ends = (flat.field(name).to_numpy(zero_copy_only=False) for name in ("start", "end"))
+    same = rows[1:] == rows[:-1]
+    if (ends < starts).any() or (same & (starts[1:] < starts[:-1] - _ROUNDING)).any():
+        yield "word times do not rise"
+    first = table.column("start").to_numpy()[rows]
+    last = first + table.column("duration").to_numpy()[rows]
+    whole = table.column("spans").to_numpy()[rows] == 1
+    outside = whole & ((starts < first - _ROUNDING) | (ends > last + _ROUNDING))
+    if outside.any() or not np.isfinite(ends).all():
+        yield f"{int(outside.sum()):,} words lie outside their recording"

@@ -1,0 +1,192 @@
+"""Prove the promise: every planned recording is one row of one whole file, and nothing else is there."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from pipeline.errors import UserError
+from pipeline.plan import generations
+from pipeline.plan.generations import UnitRef
+from pipeline.plan.ids import digests
+from pipeline.plan.store import load_unit
+from pipeline.plan.superseded import superseded
+from pipeline.storage.listing import list_names
+from pipeline.storage.paths import redact
+from pipeline.storage.read import read_bytes
+from pipeline.table import layout
+from pipeline.table.check import contradictions
+from pipeline.table.success import read_success
+from pipeline.table.task import TaskRecord, read_record, tasks
+
+_READERS = 8
+"""Unit files read at the same time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Violation:
+    """One thing that breaks the promise."""
+
+    file: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class TaskVerdict:
+    """What was found of one task."""
+
+    name: str
+    committed: int
+    """Units."""
+    pending: int
+    """Units."""
+    rows: int
+    errors: int
+    """Rows with an error."""
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """Whether the promise holds, and where it does not."""
+
+    units: int
+    """Planned."""
+    recordings: int
+    """Planned rows."""
+    tasks: tuple[TaskVerdict, ...]
+    violations: tuple[Violation, ...]
+
+    @property
+    def holds(self) -> bool:
+        """Whether nothing contradicts the promise; units may still be pending."""
+        return not self.violations
+
+    @property
+    def complete(self) -> bool:
+        """Whether, besides, nothing is pending."""
+        return self.holds and bool(self.tasks) and not any(task.pending for task in self.tasks)
+
+
+def verify(output: str) -> Verdict:
+    """Read the plan and every file of every task, and compare.
+
+    Raises:
+        UserError: there is no table.
+        StorageFault: something could not be read for longer than the retries.
+    """
+    if not list_names(output):
+        raise UserError(f"{redact(output)}: there is no table here. Name the output folder of a run.")
+    found: list[Violation] = []
+    try:
+        units = _plan(output, found)
+    except UserError as error:
+        file, _, message = str(error).partition(": ")
+        return Verdict(0, 0, (), (Violation(file, message),))
+    verdicts = tuple(_task(output, name, units, found) for name in tasks(output))
+    found += _success(output, units, verdicts)
+    return Verdict(len(units), sum(unit.count for unit in units), verdicts, tuple(found))
+
+
+def format_verdict(output: str, verdict: Verdict) -> str:
+    """One line that says whether the promise holds, then each violation with its file."""
+    counts = "; ".join(
+        f"{task.name}: {task.committed:,} of {verdict.units:,} units committed, {task.rows:,} rows, "
+        f"{task.errors:,} with an error" + (f", {task.pending:,} units pending" if task.pending else "")
+        for task in verdict.tasks
+    )
+    told = counts or f"{verdict.units:,} units planned, no task has been run"
+    if verdict.violations:
+        count = len(verdict.violations)
+        lines = [f"{redact(output)}: BROKEN, {count:,} violation{'s' * (count != 1)}  ({told})"]
+    else:
+        state = "holds" if verdict.complete else "holds so far"
+        lines = [f"{redact(output)}: the promise {state}  ({told})"]
+    return "\n".join(lines + [f"  {each.file}: {each.message}" for each in verdict.violations])
+
+
+def _plan(output: str, found: list[Violation]) -> list[UnitRef]:
+    """Units of the plan; every recording must be planned once, apart from rows that newer ones supersede."""
+    old = {each.old for each in superseded(output)}
+    units: list[UnitRef] = []
+    ids: list[np.ndarray] = [digests([])]
+    for number in generations.numbers(output):
+        generation = generations.open_generation(output, number)
+        for group, table in enumerate(generation.row_groups(("id", "unit", "seconds", "payload"))):
+            units += generations.unit_runs(table, generation=number, row_group=group)
+            rows = zip(table.column("unit").to_pylist(), table.column("id").to_pylist(), strict=True)
+            ids.append(digests([id for unit, id in rows if not old or (unit, id) not in old]))
+    every = np.sort(np.concatenate(ids))
+    double = int(np.count_nonzero(every[1:] == every[:-1]))
+    if double:
+        found.append(Violation(redact(layout.plan_folder(output)), f"{double:,} recordings are planned twice"))
+    if len({unit.name for unit in units}) < len(units):
+        found.append(Violation(redact(layout.plan_folder(output)), "two units have one name"))
+    return units
+
+
+def _task(output: str, name: str, units: Sequence[UnitRef], found: list[Violation]) -> TaskVerdict:
+    folder = layout.task_folder(output, name)
+    try:
+        record = read_record(output, name)
+    except UserError as error:
+        found.append(Violation(redact(layout.task_file(output, name)), str(error).partition(": ")[2]))
+        record = None
+    planned = {unit.name for unit in units}
+    committed = set()
+    for file in list_names(folder):
+        unit = layout.unit_of(file)
+        if unit in planned:
+            committed.add(unit)
+        elif file.endswith(".parquet") and not file.startswith("."):
+            message = "no unit of the plan has this name; move the file away"
+            found.append(Violation(redact(f"{folder}/{file}"), message))
+    done = [unit for unit in units if unit.name in committed]
+    rows = errors = 0
+    with ThreadPoolExecutor(_READERS, thread_name_prefix="verify") as pool:
+        for ref, (count, failed, problems) in zip(
+            done, pool.map(lambda ref: _unit(output, name, ref, record), done), strict=True
+        ):
+            rows, errors = rows + count, errors + failed
+            found += [Violation(redact(layout.unit_file(output, name, ref.name)), each) for each in problems]
+    return TaskVerdict(name, len(done), len(units) - len(done), rows, errors)
+
+
+def _unit(output: str, task: str, ref: UnitRef, record: TaskRecord | None) -> tuple[int, int, list[str]]:
+    """Rows, error rows and contradictions of one committed file."""
+    try:
+        table = pq.read_table(pa.BufferReader(read_bytes(layout.unit_file(output, task, ref.name))))
+    except FileNotFoundError:
+        return 0, 0, ["the file went away while it was being verified"]
+    except pa.ArrowException as error:
+        return 0, 0, [f"cannot be read as Parquet ({str(error).splitlines()[0]}); delete it and run again"]
+    unit = load_unit(output, ref)
+    problems = list(contradictions(table, unit, record.schema if record else None))
+    errors = 0
+    if "error" in table.column_names:
+        errors = table.num_rows - table.column("error").null_count
+    return table.num_rows, errors, problems
+
+
+def _success(output: str, units: Sequence[UnitRef], verdicts: Sequence[TaskVerdict]) -> Iterator[Violation]:
+    file = redact(layout.success_file(output))
+    try:
+        claim = read_success(output)
+    except UserError as error:
+        yield Violation(file, str(error).partition(": ")[2])
+        return
+    if claim is None:
+        return
+    last = max((unit.generation for unit in units), default=0)
+    if claim.generation > last:
+        yield Violation(file, f"claims generation {claim.generation}, the plan ends with {last}")
+    by_name = {verdict.name: verdict for verdict in verdicts}
+    for task in claim.tasks:
+        if task not in by_name:
+            yield Violation(file, f"claims the task {task}, which is not there")
+        elif claim.generation >= last and by_name[task].pending:
+            yield Violation(file, f"claims {task} complete; {by_name[task].pending:,} units are missing")
