@@ -99,9 +99,7 @@ def features_of_crops(
         RecordingError: where the recording as a whole is at fault.
     """
     with Reader(audio) as reader:
-        stretches = [
-            crop_of(start, end, context=context, sample_rate=reader.sample_rate) for start, end in crops
-        ]
+        stretches = [crop_of(start, end, context=context, sample_rate=reader.sample_rate) for start, end in crops]
         heard = sweep(reader, stretches, partial(FrameStream, dtype), block=block)
         return tuple(_featurise(*pair, reader) for pair in zip(stretches, heard, strict=True))
 

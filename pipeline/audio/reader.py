@@ -48,9 +48,7 @@ class Reader:
         self.damage = ""
         """What libsndfile says about why it ended early."""
         self._check_limits()
-        self._buffer = np.empty(
-            (max(1, constants.BLOCK_VALUES // self.channels), self.channels), dtype=np.float32
-        )
+        self._buffer = np.empty((max(1, constants.BLOCK_VALUES // self.channels), self.channels), dtype=np.float32)
 
     def __enter__(self) -> Self:
         """Use it in a `with`."""
@@ -105,9 +103,7 @@ class Reader:
         slack = constants.SLACK_SECONDS * self.sample_rate if self._sound.format == "MP3" else 0
         reason = f" ({self.damage})" if self.damage else ""
         if self.position + slack < declared < _UNKNOWN:
-            return (
-                f"truncated: {seconds:.2f} s decode of {declared / self.sample_rate:.2f} s declared{reason}"
-            )
+            return f"truncated: {seconds:.2f} s decode of {declared / self.sample_rate:.2f} s declared{reason}"
         if self.damage:
             return f"truncated: {seconds:.2f} s decode, the declared length is unknown{reason}"
         if self._sound.format == "OGG" and self._lacks_end_mark():

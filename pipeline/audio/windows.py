@@ -40,9 +40,7 @@ def cut(num_frames: int, *, window: int, context: int) -> tuple[Window, ...]:
         ValueError: for a context that leaves nothing to keep.
     """
     if context < 0 or window <= 2 * context:
-        raise ValueError(
-            f"`window` must be more than twice `context` >= 0, got window={window}, context={context}"
-        )
+        raise ValueError(f"`window` must be more than twice `context` >= 0, got window={window}, context={context}")
     if num_frames <= 0:
         return ()
     if num_frames <= window:
@@ -73,8 +71,6 @@ def join(windows: Sequence[Window], outputs: Sequence[NDArray[Scalar]]) -> NDArr
     kept = []
     for window, output in zip(windows, outputs, strict=True):
         if len(output) != window.stop - window.start:
-            raise ValueError(
-                f"`outputs` must hold {window.stop - window.start} rows for {window}, got {len(output)}"
-            )
+            raise ValueError(f"`outputs` must hold {window.stop - window.start} rows for {window}, got {len(output)}")
         kept.append(output[window.keep_start - window.start : window.keep_stop - window.start])
     return np.concatenate(kept)

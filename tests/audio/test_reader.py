@@ -1,0 +1,210 @@
+from __future__ import annotations
+
+import io
+import struct
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+import soundfile
+
+from pipeline.audio.reader import Reader
+from pipeline.errors import RecordingError, StorageFault
+
+Encode = Callable[..., bytes]
+Babble = Callable[..., np.ndarray]
+
+_RATE, _CHANNELS = (24, "<I"), (22, "<H")
+"""Where a WAV header holds them."""
+
+
+def patched(data: bytes, place: tuple[int, str], value: int) -> bytes:
+    changed = bytearray(data)
+    struct.pack_into(place[1], changed, place[0], value)
+    return bytes(changed)
+
+
+def read_all(reader: Reader, size: int = 5000) -> np.ndarray:
+    blocks = [np.empty((0, reader.channels), dtype=np.float32)]
+    while len(block := reader.read(size)):
+        blocks.append(block.copy())
+    return np.concatenate(blocks)
+
+
+class Breaking(io.BytesIO):
+    """A file whose storage gives up after some bytes."""
+
+    def __init__(self, data: bytes, after: int, error: BaseException) -> None:
+        super().__init__(data)
+        self._after, self._error = after, error
+
+    def readinto(self, buffer: Any) -> int:
+        if self.tell() + len(buffer) > self._after and self.tell() < len(self.getvalue()) - 300000:
+            raise self._error
+        return super().readinto(buffer)
+
+
+@pytest.mark.parametrize("codec", ["wav", "wav-float", "flac", "ogg", "opus", "mp3", "aiff", "au", "w64", "rf64"])
+def test_blocks_are_the_whole(encode: Encode, babble: Babble, codec: str) -> None:
+    data = encode(babble(3.3), codec=codec)
+    whole = soundfile.read(io.BytesIO(data), dtype="float32", always_2d=True)[0]
+    with Reader(data) as reader:
+        np.testing.assert_allclose(read_all(reader), whole, atol=1e-6, rtol=0)
+        assert (reader.ended, reader.position, reader.truncation()) == (True, len(whole), None)
+
+
+@pytest.mark.parametrize("codec", ["wav", "flac", "ogg", "mp3"])
+@pytest.mark.parametrize("frame", [1, 7000, 40000])
+def test_seeking_lands_on_the_sample(encode: Encode, babble: Babble, codec: str, frame: int) -> None:
+    data = encode(babble(3.3), codec=codec)
+    with Reader(data) as reader:
+        whole = read_all(reader)
+        reader.seek(frame)
+        np.testing.assert_allclose(read_all(reader), whole[frame:], atol=1e-6, rtol=0)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [b"hello, this is a text " * 99, bytes(1000), b"RIFF", b"ID3" + bytes(300), b"\xff\xfb\x90\x64" + b"hello" * 999],
+    ids=["text", "zeros", "four letters", "a tag", "an MP3 header"],
+)
+def test_what_is_not_audio_is_named_by_its_first_bytes(data: bytes) -> None:
+    with pytest.raises(RecordingError, match=r"not an audio file that libsndfile knows \(header b'") as caught:
+        Reader(data)
+    assert (caught.value.error.stage, caught.value.error.type) == ("decode", "decode")
+    assert repr(data[:12]) in str(caught.value)
+
+
+def test_no_bytes_are_empty() -> None:
+    with pytest.raises(RecordingError, match="no bytes") as caught:
+        Reader(b"")
+    assert caught.value.error.type == "empty"
+
+
+@pytest.mark.parametrize("rate", [0, 1, 999, 768_001, 2**31 - 1, 2**32 - 1])
+def test_absurd_sample_rates_are_refused(encode: Encode, babble: Babble, rate: int) -> None:
+    with pytest.raises(RecordingError, match="sample rate must be|not an audio file"):
+        Reader(patched(encode(babble(0.1)), _RATE, rate))
+
+
+@pytest.mark.parametrize("channels", [0, 129, 1024, 65535])
+def test_absurd_channel_counts_are_refused(encode: Encode, babble: Babble, channels: int) -> None:
+    with pytest.raises(RecordingError, match="needs 1 to 128 channels|not an audio file"):
+        Reader(patched(encode(babble(1.0)), _CHANNELS, channels))
+
+
+@pytest.mark.parametrize("codec", ["wav", "flac", "mp3"])
+def test_a_header_that_claims_billions_costs_nothing(encode: Encode, babble: Babble, codec: str) -> None:
+    data = bytearray(encode(babble(2.0), codec=codec))
+    if codec == "wav":
+        struct.pack_into("<I", data, 40, 0x7FFFEFFF)
+    elif codec == "flac":
+        data[21] |= 0x0F
+        data[22:26] = b"\xff" * 4
+    else:
+        xing = max(data.find(b"Xing"), data.find(b"Info"))
+        struct.pack_into(">I", data, xing + 8, 0x7FFFFFFF)
+    with Reader(bytes(data)) as reader:
+        assert abs(len(read_all(reader)) - 32000) < 2400
+        assert "truncated: 2.0" in str(reader.truncation())
+
+
+def test_a_flac_of_unknown_length_is_whole(encode: Encode, babble: Babble) -> None:
+    data = bytearray(encode(babble(2.0), codec="flac"))
+    data[21] &= 0xF0
+    data[22:26] = bytes(4)
+    with Reader(bytes(data)) as reader:
+        assert reader.declared_seconds() is None
+        assert len(read_all(reader)) == 32000
+        assert reader.truncation() is None
+
+
+@pytest.mark.parametrize("size", [0xFFFFFFFF, 0x7FFFF000])
+def test_a_wav_that_was_streamed_is_not_called_truncated(encode: Encode, babble: Babble, size: int) -> None:
+    data = patched(encode(babble(2.0)), (40, "<I"), size)
+    with Reader(data) as reader:
+        assert len(read_all(reader)) == 32000
+        assert reader.truncation() is None
+
+
+@pytest.mark.parametrize(
+    ("codec", "declared"),
+    [("wav", True), ("wav-float", True), ("aiff", True), ("au", True), ("w64", True), ("rf64", True)]
+    + [("flac", True), ("mp3", True), ("ogg", False), ("opus", False)],
+)
+@pytest.mark.parametrize("size", [300, 4096, 1 << 18])
+def test_a_truncated_file_keeps_what_decodes(
+    encode: Encode, babble: Babble, codec: str, declared: bool, size: int
+) -> None:
+    data = encode(babble(10.0), codec=codec)
+    whole = read_all(Reader(data))
+    with Reader(data[: len(data) // 2]) as reader:
+        kept = read_all(reader, size)
+        message = str(reader.truncation())
+    assert 0.35 * len(whole) < len(kept) < 0.6 * len(whole)
+    np.testing.assert_allclose(kept[:60000], whole[:60000], atol=1e-6, rtol=0)
+    assert message.startswith(f"truncated: {len(kept) / 16000:.2f} s decode")
+    assert ("of 10.00 s declared" in message) == declared
+
+
+def test_a_truncated_flac_keeps_the_frames_before_the_cut(encode: Encode, babble: Babble) -> None:
+    data = encode(babble(10.0), codec="flac")
+    lengths = {len(read_all(Reader(data[: len(data) // 2]), size)) for size in (300, 4096, 65536)}
+    assert len(lengths) == 1
+    assert lengths.pop() % 4096 == 0
+
+
+def test_damage_in_a_flac_ends_it_there(encode: Encode, babble: Babble) -> None:
+    data = bytearray(encode(babble(10.0), codec="flac"))
+    middle = len(data) // 2
+    data[middle : middle + 300] = bytes(300)
+    with Reader(bytes(data)) as reader:
+        assert 60000 < len(read_all(reader)) < 90000
+        assert "of 10.00 s declared (" in str(reader.truncation())
+
+
+def test_a_seek_to_nowhere_ends_the_recording(encode: Encode, babble: Babble) -> None:
+    with Reader(encode(babble(1.0))) as reader:
+        reader.seek(10**9)
+        assert (reader.ended, len(reader.read(10))) == (True, 0)
+        reader.seek(0)
+        assert (reader.ended, len(read_all(reader))) == (False, 16000)
+
+
+@pytest.mark.parametrize("codec", ["wav", "flac"])
+@pytest.mark.parametrize("error", [StorageFault("503 for an hour"), KeyboardInterrupt("enough")])
+def test_a_fault_of_the_storage_is_not_a_truncated_recording(
+    encode: Encode, babble: Babble, codec: str, error: BaseException
+) -> None:
+    data = encode(babble(60.0), codec=codec)
+    with Reader(Breaking(data, 200_000, error)) as reader, pytest.raises(type(error), match=str(error)):
+        read_all(reader)
+
+
+def test_a_fault_while_opening_is_not_a_broken_file(encode: Encode, babble: Babble) -> None:
+    with pytest.raises(StorageFault, match="no route"):
+        Reader(Breaking(encode(babble(60.0)), 0, StorageFault("no route")))
+
+
+@pytest.mark.parametrize("codec", ["wav", "wav-float", "flac", "ogg", "mp3", "aiff", "au", "w64", "rf64"])
+def test_noise_in_a_file_is_never_more_than_a_recording_error(encode: Encode, babble: Babble, codec: str) -> None:
+    data, random = encode(babble(0.5), codec=codec), np.random.default_rng(7)
+    outcomes = {_outcome(_noisy(data, random)) for _ in range(60)}
+    assert outcomes == {"read", "decode"}
+
+
+def _noisy(data: bytes, random: np.random.Generator) -> bytes:
+    """Some bytes changed, in the header or anywhere, and sometimes cut."""
+    noisy = np.frombuffer(data, dtype=np.uint8).copy()
+    places = random.integers(0, random.choice([60, len(data)]), 2)
+    noisy[places] = random.integers(0, 256, 2)
+    return noisy.tobytes()[: random.choice([len(data), random.integers(1, len(data))])]
+
+
+def _outcome(data: bytes) -> str:
+    try:
+        with Reader(data) as reader:
+            return "read" if len(read_all(reader)) == reader.position else "lost"
+    except RecordingError as error:
+        return error.error.type
