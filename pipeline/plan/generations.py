@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import io
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import BinaryIO
 
 import numpy as np
 import pyarrow as pa
@@ -18,6 +20,7 @@ from pipeline.plan.columns import PLAN_SCHEMA, VERSION
 from pipeline.storage.listing import list_names, stat
 from pipeline.storage.paths import redact
 from pipeline.storage.read import RangeFile
+from pipeline.storage.retry import denied
 from pipeline.table import layout
 
 _BUFFER = 2**16
@@ -76,12 +79,9 @@ class Generation:
             UserError: the bytes are no Parquet.
             StorageFault: they cannot be read.
         """
-        with io.BufferedReader(RangeFile(self.uri, 0, self.size), _BUFFER) as file:
-            try:
-                reader = pq.ParquetFile(file, metadata=self.footer)
-                return reader.read_row_group(number, columns=columns, use_threads=False)
-            except (pa.ArrowException, EOFError) as error:
-                raise _damaged(self.uri, error) from error
+        with _reading(self.uri, self.size) as file:
+            reader = pq.ParquetFile(file, metadata=self.footer)
+            return reader.read_row_group(number, columns=columns, use_threads=False)
 
     def row_groups(self, columns: Sequence[str]) -> Iterator[pa.Table]:
         """All rows, one row group after the other."""
@@ -131,11 +131,8 @@ def open_generation(output: str, number: int) -> Generation:
 
 @functools.lru_cache(maxsize=64)
 def _open(uri: str, number: int, size: int, version: str) -> Generation:
-    try:
-        with io.BufferedReader(RangeFile(uri, 0, size), _BUFFER) as file:
-            footer = pq.ParquetFile(file).metadata
-    except (pa.ArrowException, EOFError) as error:
-        raise _damaged(uri, error) from error
+    with _reading(uri, size) as file:
+        footer = pq.ParquetFile(file).metadata
     metadata = footer.metadata or {}
     layout_version = metadata.get(b"voxmill.plan", b"").decode()
     if layout_version != VERSION:
@@ -179,9 +176,20 @@ def encode_metadata(scope: Scope, unit_seconds: Seconds, unit_bytes: int) -> dic
     }
 
 
-def _damaged(uri: str, error: Exception) -> UserError:
-    reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-    return UserError(
-        f"{redact(uri)}: the plan file is damaged ({reason}). "
-        "Restore it from a backup, or choose a new output folder; nothing of the plan is skipped."
-    )
+@contextlib.contextmanager
+def _reading(uri: str, size: int) -> Iterator[BinaryIO]:
+    """The file, open; what cannot be read of it is the user's to mend, with the way to do it."""
+    try:
+        with io.BufferedReader(RangeFile(uri, 0, size), _BUFFER) as file:
+            yield file
+    except FileNotFoundError as error:
+        raise UserError(f"{redact(uri)}: this generation of the plan is missing. Restore it.") from error
+    except PermissionError as error:
+        raise denied(uri, "reading", "s3:GetObject") from error
+    except (pa.ArrowException, EOFError, OSError) as error:
+        # Faults of the storage have another type by now: an OSError is how Arrow says that bytes make no sense.
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise UserError(
+            f"{redact(uri)}: the plan file is damaged ({reason}). "
+            "Restore it from a backup, or choose a new output folder; nothing of the plan is skipped."
+        ) from error

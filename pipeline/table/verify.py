@@ -159,10 +159,14 @@ def _task(output: str, name: str, units: Sequence[UnitRef], found: list[Violatio
 def _unit(output: str, task: str, ref: UnitRef, record: TaskRecord | None) -> tuple[int, int, list[str]]:
     """Rows, error rows and contradictions of one committed file."""
     try:
-        table = pq.read_table(pa.BufferReader(read_bytes(layout.unit_file(output, task, ref.name))))
+        data = read_bytes(layout.unit_file(output, task, ref.name))
     except FileNotFoundError:
         return 0, 0, ["the file went away while it was being verified"]
-    except pa.ArrowException as error:
+    except PermissionError:
+        return 0, 0, ["access is denied while reading; check its owner and mode, or the bucket policy"]
+    try:
+        table = pq.read_table(pa.BufferReader(data))
+    except (pa.ArrowException, OSError) as error:
         return 0, 0, [f"cannot be read as Parquet ({str(error).splitlines()[0]}); delete it and run again"]
     unit = load_unit(output, ref)
     problems = list(contradictions(table, unit, record.schema if record else None))

@@ -25,9 +25,7 @@ def arrays(groups: list[list[tuple[float, int]]]) -> tuple[np.ndarray, np.ndarra
 
 @given(groups=GROUPS, unit_seconds=st.floats(1, 8000), unit_bytes=st.integers(1, 10**9))
 @settings(max_examples=300, deadline=None)
-def test_order_bounds_and_groups(
-    groups: list[list[tuple[float, int]]], unit_seconds: float, unit_bytes: int
-) -> None:
+def test_order_bounds_and_groups(groups: list[list[tuple[float, int]]], unit_seconds: float, unit_bytes: int) -> None:
     seconds, sizes, numbers = arrays(groups)
     units = bundle(seconds, sizes, numbers, unit_seconds=unit_seconds, unit_bytes=unit_bytes)
     assert len(units) == len(seconds)
@@ -72,9 +70,7 @@ def test_a_long_group_is_cut_and_its_rest_may_be_filled_up() -> None:
 
 def test_empty_files_do_not_all_share_a_unit() -> None:
     count = 3 * UNIT_RECORDINGS
-    units = bundle(
-        np.zeros(count), np.zeros(count, np.int64), np.arange(count), unit_seconds=60, unit_bytes=10
-    )
+    units = bundle(np.zeros(count), np.zeros(count, np.int64), np.arange(count), unit_seconds=60, unit_bytes=10)
     assert np.bincount(units).tolist() == [UNIT_RECORDINGS] * 3
 
 

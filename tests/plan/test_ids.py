@@ -29,15 +29,11 @@ def test_span_id_is_in_whole_seconds() -> None:
     assert span_id("c/a.wav", 3600.0, 7199.2) == "c/a.wav@3600-7200"
 
 
-PAIRS = st.lists(
-    st.tuples(st.text(st.characters(codec="utf-8")), st.text(st.characters(codec="utf-8"))), max_size=4
-)
+PAIRS = st.lists(st.tuples(st.text(st.characters(codec="utf-8")), st.text(st.characters(codec="utf-8"))), max_size=4)
 
 
 @given(PAIRS, PAIRS)
-def test_names_are_equal_only_for_equal_lists(
-    one: list[tuple[str, str]], other: list[tuple[str, str]]
-) -> None:
+def test_names_are_equal_only_for_equal_lists(one: list[tuple[str, str]], other: list[tuple[str, str]]) -> None:
     assert (unit_name_of(one) == unit_name_of(other)) == (one == other)
 
 
