@@ -36,7 +36,12 @@ def kept_off(*, show: bool) -> Generator[tuple[Console, Path | None]]:
     os.dup2(handle, 1)
     os.dup2(handle, 2)
     try:
-        with os.fdopen(os.dup(saved[0]), "w", encoding="utf-8", errors="replace") as screen:
+        with (
+            os.fdopen(os.dup(saved[0]), "w", encoding="utf-8", errors="replace") as screen,
+            os.fdopen(os.dup(handle), "w", encoding="utf-8", errors="replace", buffering=1) as log,
+            contextlib.redirect_stdout(log),
+            contextlib.redirect_stderr(log),
+        ):
             yield console_on(screen), Path(name)
     finally:
         sys.stdout.flush()

@@ -87,7 +87,7 @@ def run(sources: Sequence[str], output: str, config: RunConfig, *, console: Cons
         pending_units=len(left), units=tally.units, taken=tally.taken, rows=tally.done,
         audio_seconds=tally.done_seconds, errors=dict(tally.errors), examples=tally.examples, warnings=tally.warnings,
         faults=tally.faults, problems=tuple(f"{each.uri}: {each.message}" for each in report.problems),
-        plan_seconds=plan_seconds, startup_seconds=tally.first_commit, work_seconds=tally.elapsed,
+        plan_seconds=plan_seconds, startup_seconds=tally.first_commit, first_audio_seconds=tally.first_audio, work_seconds=tally.elapsed,
         stage_seconds=dict(tally.stage_seconds), slowest=tally.slowest, busy=tally.busy, waste=tally.waste,
         peak_bytes=tally.peak_bytes | {"driver": peak_bytes()},
     )  # fmt: skip

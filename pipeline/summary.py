@@ -61,6 +61,8 @@ class RunSummary:
     plan_seconds: Seconds = 0.0
     startup_seconds: Seconds | None = None
     """From the start of the work to the first committed unit."""
+    first_audio_seconds: Seconds = 0.0
+    """Audio of that first unit."""
     work_seconds: Seconds = 0.0
     """From the start of the work to its end, start-up included."""
     stage_seconds: dict[str, Seconds] = field(default_factory=dict)
@@ -74,9 +76,11 @@ class RunSummary:
 
     @property
     def speed(self) -> float:
-        """Audio seconds per second of work, start-up apart."""
+        """Audio seconds per second from the first committed unit on, its audio apart; of all the work where that is nothing."""
         working = self.work_seconds - (self.startup_seconds or 0.0)
-        return self.audio_seconds / working if working > 0.5 else self.audio_seconds / max(self.work_seconds, 1e-9)
+        if working < 1.0:
+            return self.audio_seconds / max(self.work_seconds, 1e-9)
+        return (self.audio_seconds - self.first_audio_seconds) / working
 
     def to_json(self) -> dict[str, Any]:
         """Plain values."""

@@ -38,6 +38,7 @@ class Tally:
         self._workers = workers
         self.started = clock()
         self.first_commit: Seconds | None = None
+        self.first_audio: Seconds = 0.0
         self.done = 0
         self.done_seconds: Seconds = 0.0
         self.units = 0
@@ -62,6 +63,7 @@ class Tally:
         now = self._clock()
         if self.first_commit is None:
             self.first_commit = now - self.started
+            self.first_audio = receipt.audio_seconds
         self.units += 1
         self.taken += receipt.outcome == "taken"
         self.done += receipt.rows

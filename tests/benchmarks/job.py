@@ -1,0 +1,96 @@
+"""The job against the loop that a user of transformers would write, in one run: same weights, same audio, same words.
+
+    python tests/benchmarks/job.py [--minutes 60]
+
+The test split of the human digits (VOXMILL_SPEECH) is packed as tar shards of utterances of 3 to 8 digits. The loop decodes,
+resamples, extracts features, runs the model in batches of 16 in corpus order and decodes, with all cores. Start-up of both
+is left out of the speed: of the job up to its first committed unit, of the loop loading libraries and weights.
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+import os
+import sys
+import tarfile
+import tempfile
+import time
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+from pipeline import config, read_table  # noqa: E402
+from pipeline.demo import checkpoint_folder  # noqa: E402
+from pipeline.noise import kept_off  # noqa: E402
+from pipeline.run import run  # noqa: E402
+from pipeline.scoring import word_errors  # noqa: E402
+from tests.digits import utterances, write_shards  # noqa: E402
+
+BATCH = 16
+
+
+def loop(shards: list[Path]) -> tuple[dict[str, str], float]:
+    """Transcripts by key, and seconds of work."""
+    import soundfile
+    import soxr
+    import torch
+    from transformers import Wav2Vec2BertForCTC, Wav2Vec2BertProcessor
+
+    processor = Wav2Vec2BertProcessor.from_pretrained(checkpoint_folder())
+    model = Wav2Vec2BertForCTC.from_pretrained(checkpoint_folder(), attn_implementation="sdpa").eval()
+    texts: dict[str, str] = {}
+    begin = time.monotonic()
+    waiting: list[tuple[str, object]] = []
+
+    def flush() -> None:
+        inputs = processor([samples for _, samples in waiting], sampling_rate=16000, return_tensors="pt", padding=True)
+        with torch.inference_mode():
+            ids = model(**inputs).logits.argmax(-1)
+        texts.update(zip([key for key, _ in waiting], processor.batch_decode(ids), strict=True))
+        waiting.clear()
+
+    for shard in shards:
+        with tarfile.open(shard) as tar:
+            for member in tar:
+                if member.name.endswith(".flac"):
+                    samples, rate = soundfile.read(io.BytesIO(tar.extractfile(member).read()), dtype="float32")
+                    waiting.append((member.name[:-5], soxr.resample(samples, rate, 16000)))
+                    if len(waiting) == BATCH:
+                        flush()
+    if waiting:
+        flush()
+    return texts, time.monotonic() - begin
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--minutes", type=float, default=60)
+    given = parser.parse_args()
+    speech = Path(os.environ.get("VOXMILL_SPEECH", Path(__file__).resolve().parents[2] / "../shared/speech"))
+    spoken = utterances(speech, count=int(given.minutes * 60 / 3.2))
+    seconds = sum(each.seconds for each in spoken)
+    with tempfile.TemporaryDirectory() as folder, kept_off(show=False) as (console, _):
+        shards = write_shards(Path(folder) / "shards", spoken, per_shard=100)
+        options = config.make({"model": str(checkpoint_folder())})
+        summary = run([str(Path(folder) / "shards")], str(Path(folder) / "out"), options, console=console)
+        ours = read_table(str(Path(folder) / "out")).to_pandas().set_index("key").text
+        theirs, loop_seconds = loop(shards)
+        order = [each.key for each in spoken]
+        references = [each.text for each in spoken]
+        our_errors = word_errors(references, [ours[key] for key in order])
+        their_errors = word_errors(references, [theirs[key] for key in order])
+        same = sum(ours[key] == theirs[key] for key in order)
+        job_speed, loop_speed = summary.speed, seconds / loop_seconds
+        console.print(f"audio_s={seconds:.0f} recordings={len(spoken)} equal_text={same}/{len(spoken)}")
+        console.print(f"wer_job={100 * our_errors.rate:.2f} % wer_transformers={100 * their_errors.rate:.2f} %")
+        console.print(
+            f"job={job_speed:.0f}x real time (first_unit_s={summary.startup_seconds:.1f}, all_s={summary.work_seconds:.1f})  "
+            f"transformers={loop_speed:.0f}x (all_s={loop_seconds:.1f})  ratio={job_speed / loop_speed:.2f} "
+            f"ratio_with_startup={loop_seconds / summary.work_seconds:.2f}"
+        )
+        console.print(f"slowest={summary.slowest} busy={summary.busy} waste={summary.waste:.3f}")
+
+
+if __name__ == "__main__":
+    main()

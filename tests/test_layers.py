@@ -1,0 +1,102 @@
+"""Imports point down one list, and heavy libraries stay in their rooms."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).resolve().parent.parent / "pipeline"
+
+TIERS = (
+    {"errors", "quantities", "versions"},
+    {"corpus", "config", "stopping", "noise", "scoring"},
+    {"storage"},
+    {"sources", "audio", "models", "text"},
+    {"plan", "tasks", "table"},
+    {"flow"},
+    {"receipts", "timing", "job", "tally", "display", "summary"},
+    {"alone", "engine"},
+    {"run"},
+    {"api", "demo", "cli"},
+)
+RANK = {name: rank for rank, names in enumerate(TIERS) for name in names}
+
+ONLY_IN = {
+    "ray": {"engine"},
+    "fsspec": {"storage"},
+    "s3fs": {"storage"},
+    "botocore": {"storage"},
+    "soundfile": {"audio", "sources", "demo"},
+    "safetensors": {"models"},
+    "rich": {"run", "display", "noise", "cli", "demo"},
+    "torch": {"models", "audio", "text", "tasks", "engine", "job", "alone", "flow"},
+    "pickle": set(),
+}
+
+
+def imports(file: Path) -> set[str]:
+    """Full names of all modules that a file imports, at its top or inside functions; not those for type checkers only."""
+    tree = ast.parse(file.read_text())
+    hidden = {
+        id(node)
+        for test in ast.walk(tree)
+        if isinstance(test, ast.If) and ast.unparse(test.test) == "TYPE_CHECKING"
+        for statement in test.body
+        for node in ast.walk(statement)
+    }
+    found: set[str] = set()
+    for node in ast.walk(tree):
+        if id(node) in hidden:
+            continue
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return found
+
+
+def room(file: Path) -> str:
+    """First folder below the package, or the module's own name."""
+    return file.relative_to(PACKAGE).parts[0].removesuffix(".py")
+
+
+FILES = [file for file in sorted(PACKAGE.rglob("*.py")) if file.parent != PACKAGE or file.name != "__init__.py"]
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: str(file.relative_to(PACKAGE)))
+def test_imports_point_down(file):
+    mine = room(file)
+    for name in imports(file):
+        parts = name.split(".")
+        if parts[0] == "pipeline" and len(parts) > 1 and parts[1] in RANK and parts[1] != mine:
+            assert RANK[parts[1]] <= RANK[mine], f"{mine} imports {name}, which is above it"
+
+
+@pytest.mark.parametrize("library", sorted(ONLY_IN))
+def test_a_library_stays_in_its_rooms(library):
+    rooms = {room(file) for file in FILES if any(name.split(".")[0] == library for name in imports(file))}
+    assert rooms <= ONLY_IN[library]
+
+
+def test_every_room_has_its_place():
+    assert {room(file) for file in FILES} - {"__init__"} <= set(RANK)
+
+
+@pytest.mark.parametrize(
+    ("module", "absent"),
+    [
+        ("pipeline", {"ray", "torch", "fsspec", "pyarrow"}),
+        ("pipeline.models", {"ray", "transformers", "fsspec"}),
+        ("pipeline.audio", {"ray", "fsspec", "pyarrow", "transformers"}),
+        ("pipeline.table", {"ray", "torch", "soundfile"}),
+        ("pipeline.cli", {"ray", "torch", "pyarrow"}),
+    ],
+)
+def test_a_fresh_interpreter_loads_no_more_than_it_needs(module, absent):
+    script = f"import sys, {module}; print(*sorted({{name.split('.')[0] for name in sys.modules}}))"
+    loaded = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, cwd=PACKAGE.parent)
+    assert not absent & set(loaded.stdout.split())
