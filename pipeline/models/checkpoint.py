@@ -43,13 +43,9 @@ def resolve(path_or_hub_id: str | os.PathLike[str]) -> Path:
     if folder.is_dir():
         return folder
     if folder.exists():
-        raise UserError(
-            f"{given}: a checkpoint is a folder, and this is a file; give the folder that holds it."
-        )
+        raise UserError(f"{given}: a checkpoint is a folder, and this is a file; give the folder that holds it.")
     if not _HUB_ID.fullmatch(given):
-        raise UserError(
-            f"{given}: no such folder; a checkpoint is a local folder or a hub id such as owner/name."
-        )
+        raise UserError(f"{given}: no such folder; a checkpoint is a local folder or a hub id such as owner/name.")
     return _download(given)
 
 
@@ -78,9 +74,7 @@ def fingerprint(path: str | os.PathLike[str]) -> str:
         UserError: where there are no weights to hash.
     """
     folder = Path(path)
-    files = {folder / name for name in (CONFIG, INDEX, *_SETTINGS)} | set(
-        weight_files(folder, where=str(path))
-    )
+    files = {folder / name for name in (CONFIG, INDEX, *_SETTINGS)} | set(weight_files(folder, where=str(path)))
     digest = hashlib.sha256()
     for file in sorted(file for file in files if file.is_file()):
         digest.update(f"{file.name}\0{file.stat().st_size}\0".encode())
@@ -93,9 +87,7 @@ def fingerprint(path: str | os.PathLike[str]) -> str:
 def read_config(folder: Path, *, where: str) -> dict[str, Any]:
     """Read `config.json` as it stands; `where` is what messages call the checkpoint."""
     if not (folder / CONFIG).is_file():
-        raise UserError(
-            f"{where}: no {CONFIG}; a checkpoint folder holds {CONFIG}, {WEIGHTS} and vocab.json."
-        )
+        raise UserError(f"{where}: no {CONFIG}; a checkpoint folder holds {CONFIG}, {WEIGHTS} and vocab.json.")
     return _read_object(folder / CONFIG, where=where)
 
 
@@ -131,9 +123,7 @@ def _shards(folder: Path, *, where: str) -> tuple[Path, ...]:
     names = sorted({str(name) for name in weight_map.values()})
     outside = [name for name in names if Path(name).name != name]
     if outside:
-        raise UserError(
-            f"{where}: {INDEX} names {outside[0]}; shards must lie in the checkpoint's own folder."
-        )
+        raise UserError(f"{where}: {INDEX} names {outside[0]}; shards must lie in the checkpoint's own folder.")
     absent = [name for name in names if not (folder / name).is_file()]
     if absent:
         raise UserError(

@@ -70,9 +70,7 @@ class _Plain:
                     columns = self._columns(bias, run.length, first, last)
                     # (C, H, rows, R) -> (C, H, rows, L)
                     scores = table[:, :, first:last].gather(-1, columns.expand(*q.shape[:2], -1, -1))
-                out[:, :, first:last] = F.scaled_dot_product_attention(
-                    q[:, :, first:last], k, v, attn_mask=scores
-                )
+                out[:, :, first:last] = F.scaled_dot_product_attention(q[:, :, first:last], k, v, attn_mask=scores)
         return mixed
 
     def _columns(self, bias: DistanceBias, length: int, first: int, last: int) -> Tensor:

@@ -78,9 +78,7 @@ class CudaTransfer:
     def stage(self, parts: Sequence[np.ndarray]) -> Tensor:
         """Gather arrays of (frames, C) in pinned memory and start their copy to the device: (N, C)."""
         shape = (sum(len(part) for part in parts), *parts[0].shape[1:])
-        pinned = torch.empty(
-            shape, dtype=torch.from_numpy(np.empty(0, parts[0].dtype)).dtype, pin_memory=True
-        )
+        pinned = torch.empty(shape, dtype=torch.from_numpy(np.empty(0, parts[0].dtype)).dtype, pin_memory=True)
         np.concatenate(parts, out=pinned.numpy())
         with torch.cuda.stream(self._copying):
             return pinned.to(self._device, non_blocking=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -52,19 +52,18 @@ def fill(
     Raises:
         UserError: for missing, surplus, misshapen or quantised tensors and damaged, missing or pickled files.
     """
-    wanted = {entry.name: (parameter, entry.shape) for parameter, entry in stored.items()}
+    places = _places(weight_files(folder, where=where), where=where)
+    _check_names({entry.name for entry in stored.values()}, places, optional=optional, where=where)
     state: dict[str, Tensor] = {}
-    files = weight_files(folder, where=where)
-    _check_names(wanted, _stored_names(files, where=where), optional=optional, where=where)
-    for file in files:
-        for name, tensor in _tensors(file, wanted, where=where):
-            parameter, shape = wanted[name]
-            _check_tensor(name, tensor, shape, where=where)
-            target = model.get_parameter(parameter).shape
-            # A copy, not a view of the mapped file: rewriting the file must not change a running model.
-            state[parameter] = tensor.to(device, dtype, copy=True).reshape(target)
-    for parameter in stored.keys() - state.keys():
-        state[parameter] = torch.zeros(model.get_parameter(parameter).shape, dtype=dtype, device=device)
+    for parameter, entry in stored.items():
+        target = model.get_parameter(parameter).shape
+        if entry.name not in places:
+            state[parameter] = torch.zeros(target, dtype=dtype, device=device)
+            continue
+        tensor = _read(places[entry.name], entry.name, where=where)
+        _check_tensor(entry, tensor, where=where)
+        # A copy, not a view of the mapped file: rewriting the file must not change a running model.
+        state[parameter] = tensor.to(device, dtype, copy=True).reshape(target)
     model.load_state_dict(state, assign=True)
 
 
@@ -79,23 +78,24 @@ def write(model: nn.Module, folder: Path, *, stored: Mapping[str, Stored]) -> No
     os.replace(draft, folder / WEIGHTS)
 
 
-def _stored_names(files: Collection[Path], *, where: str) -> set[str]:
-    names: set[str] = set()
+def _places(files: Collection[Path], *, where: str) -> dict[str, Path]:
+    """File of each tensor."""
+    places: dict[str, Path] = {}
     for file in files:
         try:
             with safe_open(file, framework="pt") as opened:
-                names.update(opened.keys())
+                places.update(dict.fromkeys(opened.keys(), file))
         except SafetensorError as error:
             raise _damaged(file, error, where=where) from error
-    return names
+    return places
 
 
-def _tensors(file: Path, wanted: Collection[str], *, where: str) -> Iterator[tuple[str, Tensor]]:
+def _read(file: Path, name: str, *, where: str) -> Tensor:
+    # Opened for each tensor: the pages of a mapped file count as this process's memory until it is closed.
     try:
         with safe_open(file, framework="pt") as opened:
-            for name in opened.keys():  # noqa: SIM118 - not a dict, it has no other way to iterate
-                if name in wanted:
-                    yield name, opened.get_tensor(name)
+            tensor: Tensor = opened.get_tensor(name)
+            return tensor
     except SafetensorError as error:
         raise _damaged(file, error, where=where) from error
 
@@ -104,16 +104,12 @@ def _damaged(file: Path, error: SafetensorError, *, where: str) -> UserError:
     return UserError(f"{where}: {file.name} is not a whole safetensors file ({error}); download it again.")
 
 
-def _check_names(
-    wanted: Collection[str], found: Collection[str], *, optional: Collection[str], where: str
-) -> None:
+def _check_names(wanted: Collection[str], found: Collection[str], *, optional: Collection[str], where: str) -> None:
     missing = sorted(set(wanted) - set(found) - set(optional))
     surplus = sorted(set(found) - set(wanted) - set(optional))
     if not missing and not surplus:
         return
-    faults = [
-        f"{verb} {_list(names)}" for verb, names in (("lacks", missing), ("has unknown", surplus)) if names
-    ]
+    faults = [f"{verb} {_list(names)}" for verb, names in (("lacks", missing), ("has unknown", surplus)) if names]
     raise UserError(
         f"{where}: the safetensors {' and '.join(faults)} ({len(missing)} missing, {len(surplus)} surplus); "
         "config.json and weights must be of one model."
@@ -124,14 +120,14 @@ def _list(names: list[str]) -> str:
     return ", ".join(names[:_NAMED]) + (", ..." if len(names) > _NAMED else "")
 
 
-def _check_tensor(name: str, tensor: Tensor, shape: tuple[int, ...], *, where: str) -> None:
-    if tuple(tensor.shape) != shape:
+def _check_tensor(entry: Stored, tensor: Tensor, *, where: str) -> None:
+    if tuple(tensor.shape) != entry.shape:
         raise UserError(
-            f"{where}: {name} must have shape {shape} by config.json, and has {tuple(tensor.shape)}; "
+            f"{where}: {entry.name} must have shape {entry.shape} by config.json, and has {tuple(tensor.shape)}; "
             "config.json and weights must be of one model."
         )
     if not tensor.is_floating_point():
         raise UserError(
-            f"{where}: {name} must hold floating-point numbers, and holds {tensor.dtype}; "
+            f"{where}: {entry.name} must hold floating-point numbers, and holds {tensor.dtype}; "
             "Voxmill reads no quantised weights."
         )

@@ -28,8 +28,7 @@ class SelfAttention(nn.Module):
         frames = self.norm(frames)
         # (N, d) -> (N, H, D)
         queries, keys, values = (
-            linear(frames).unflatten(-1, (self.num_heads, -1))
-            for linear in (self.query, self.key, self.value)
+            linear(frames).unflatten(-1, (self.num_heads, -1)) for linear in (self.query, self.key, self.value)
         )
         mixed = attend(queries, keys, values, self.positions(queries))
         # (N, H, D) -> (N, d)

@@ -19,9 +19,7 @@ from pipeline.models.wav2vec2_bert.positions import RelativeKey
 class FeedForward(nn.Module):
     """Layer norm, a wide hidden layer, and back."""
 
-    def __init__(
-        self, hidden_size: int, intermediate_size: int, *, activation: Activation, eps: float
-    ) -> None:
+    def __init__(self, hidden_size: int, intermediate_size: int, *, activation: Activation, eps: float) -> None:
         super().__init__()
         self.norm = nn.LayerNorm(hidden_size, eps)
         self.widen = nn.Linear(hidden_size, intermediate_size)
@@ -48,17 +46,15 @@ class Block(nn.Module):
         )
         self.feed_forward_1 = FeedForward(size, config.intermediate_size, activation=activation, eps=eps)
         self.attention = SelfAttention(size, config.num_attention_heads, positions=positions, eps=eps)
-        self.convolution = Convolution(
-            size, config.conv_depthwise_kernel_size, activation=activation, eps=eps
-        )
+        self.convolution = Convolution(size, config.conv_depthwise_kernel_size, activation=activation, eps=eps)
         self.feed_forward_2 = FeedForward(size, config.intermediate_size, activation=activation, eps=eps)
         self.norm = nn.LayerNorm(size, eps)
 
     def forward(self, frames: Tensor, layout: Packed, attend: Attend) -> Tensor:
         """(N, d) -> (N, d)."""
-        frames = frames + 0.5 * self.feed_forward_1(frames)
+        frames = frames.add(self.feed_forward_1(frames), alpha=0.5)
         frames = frames + self.attention(frames, attend)
         frames = frames + self.convolution(frames, layout)
-        frames = frames + 0.5 * self.feed_forward_2(frames)
+        frames = frames.add(self.feed_forward_2(frames), alpha=0.5)
         out: Tensor = self.norm(frames)
         return out

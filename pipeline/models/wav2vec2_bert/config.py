@@ -18,15 +18,15 @@ ARCHITECTURE = "Wav2Vec2BertForCTC"
 
 Activation = Callable[[Tensor], Tensor]
 ACTIVATIONS: Mapping[str, Activation] = {
-    "swish": F.silu,
-    "silu": F.silu,
-    "relu": F.relu,
-    "selu": F.selu,
+    "swish": partial(F.silu, inplace=True),
+    "silu": partial(F.silu, inplace=True),
+    "relu": partial(F.relu, inplace=True),
+    "selu": partial(F.selu, inplace=True),
     "gelu": F.gelu,
     "gelu_new": partial(F.gelu, approximate="tanh"),
     "gelu_pytorch_tanh": partial(F.gelu, approximate="tanh"),
 }
-"""By the names that `hidden_act` has in a config.json."""
+"""By the names that `hidden_act` has in a config.json; they may overwrite their input, to spare memory."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -70,15 +70,16 @@ def _filter(rows: Tensor, weight: Tensor) -> Tensor:
 def _shifted_sums(rows: Tensor, weight: Tensor) -> Tensor:
     """What `conv1d` computes, three times as fast at 1024 channels on a CPU, where it saves both transposes.
 
-    Sums in fp32 whatever the type, as `conv1d` does.
+    Sums in fp32 for half precision, as `conv1d` does.
     """
     kernel_size = weight.shape[1]
+    precise = torch.promote_types(rows.dtype, torch.float32)
     # (d, K) -> (K, d)
-    taps = weight.T.float().contiguous()
+    taps = weight.T.to(precise).contiguous()
     out = rows.new_empty(len(rows) - kernel_size + 1, rows.shape[1])
     height = max(1, _TILE // rows.shape[1])
     for first in range(0, len(out), height):
-        tile = rows[first : first + height + kernel_size - 1].float()
+        tile = rows[first : first + height + kernel_size - 1].to(precise)
         num_rows = len(tile) - kernel_size + 1
         total = tile[:num_rows] * taps[0]
         for shift in range(1, kernel_size):
