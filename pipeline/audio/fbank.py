@@ -95,7 +95,7 @@ class FrameStream:
         """Take (n,) at 16 kHz."""
         waiting = np.concatenate((self._rest, samples))
         self._frames.append(log_mel(waiting, dtype=self._dtype))
-        self._rest = waiting[num_frames(len(waiting)) * FRAME_SHIFT :].copy()
+        self._rest = waiting[num_frames(len(waiting)) * FRAME_SHIFT :]
 
     def frames(self) -> NDArray[np.float32]:
         """All frames, (n, 80), at the end."""
@@ -103,12 +103,12 @@ class FrameStream:
 
 
 def _prepare(frames: NDArray[np.float32], out: NDArray[np.floating]) -> None:
-    """Mean removed, pre-emphasis inside the frame, scale and window: (n, 400) into `out`."""
+    """Mean removed, pre-emphasis inside the frame, scale and window: (n, 400) into `out`, at first zeros."""
     dtype = out.dtype
     centred = np.subtract(frames, frames.mean(axis=1, keepdims=True, dtype=dtype), dtype=dtype)
     np.multiply(centred[:, :-1], dtype.type(-PREEMPHASIS), out=out[:, 1:])
     out[:, 1:] += centred[:, 1:]
-    out[:, 0] = centred[:, 0] * dtype.type(1 - PREEMPHASIS)
+    # The first sample's pre-emphasis would need one more before it; its window weight is 0, so it is left alone.
     out *= _window(dtype)
 
 

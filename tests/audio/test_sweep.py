@@ -16,6 +16,7 @@ from pipeline.audio.sweep import sweep
 from pipeline.errors import RecordingError
 
 Encode = Callable[..., bytes]
+Babble = Callable[..., np.ndarray]
 
 
 class Collected:
@@ -102,6 +103,14 @@ def test_only_the_crop_at_the_cut_is_called_truncated(ramp_wav: bytes) -> None:
     with Reader(ramp_wav[: len(ramp_wav) // 2]) as reader:
         heard = sweep(reader, [crop(0, 10000), crop(20000, 50000), crop(0, None)], Collected)
     assert [[w.split(":")[0] for w in each.warnings] for each in heard] == [[], ["truncated"], ["truncated"]]
+
+
+def test_damage_behind_a_crop_in_the_same_block_is_not_the_crops(encode: Encode, babble: Babble) -> None:
+    data = encode(babble(10.0), codec="flac")
+    with Reader(data[: len(data) // 2]) as reader:
+        heard = sweep(reader, [crop(0, 10000), crop(0, None)], Collected)
+    assert heard[0].num_samples == 10000
+    assert [len(each.warnings) for each in heard] == [0, 1]
 
 
 def test_nonsense_counts_for_the_crops_that_hold_it(encode: Encode, ramp: np.ndarray) -> None:
