@@ -1,22 +1,44 @@
-"""What recordings are there, and their bytes: one module a format."""
+"""What recordings are there, and their bytes: one module a format.
+
+A new format is a module with one function from a file to its groups of recordings, and a line in `FORMATS`.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+import functools
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import NamedTuple
 
-from pipeline.corpus import Recording
+from pipeline.errors import UserError
+from pipeline.sources import folder, jsonl, tar
+from pipeline.sources.encoded import Encoded, Group, Problem
+from pipeline.sources.folder import Files
+from pipeline.sources.names import AUDIO, COMPRESSED_TARS, MANIFESTS, TARS, UNREADABLE, Place, extension
+from pipeline.sources.patterns import Found, find
+from pipeline.sources.reading import open_audio, read
+from pipeline.storage import listing
+from pipeline.storage.listing import Entry
+from pipeline.storage.parallel import in_order
+from pipeline.storage.paths import redact
 
-Group = tuple[Recording, ...]
-"""Recordings that must share a unit: lines of one audio file, members of one compressed tar; usually one."""
+__all__ = ["Encoded", "Group", "Problem", "entries", "open_audio", "read"]
 
+Format = Callable[[Entry, Place], Iterable[Group | Problem]]
+FORMATS: Mapping[str, Format] = {
+    **dict.fromkeys(TARS, tar.scan),
+    **dict.fromkeys(COMPRESSED_TARS, tar.scan_compressed),
+    **dict.fromkeys(MANIFESTS, jsonl.scan),
+}
+"""End of a lower-case file name -> what plans such a file; audio files are planned by `folder`."""
 
-@dataclass(frozen=True, slots=True)
-class Problem:
-    """Something in a source that could not be planned: a truncated tar, a name that is no text, a link."""
+WORKERS = 12
+"""Tars, or bundles of audio files, that are looked at together."""
+_BUNDLE = 256
 
-    uri: str
-    message: str
+_Item = Group | Problem
+_Job = Callable[[], Iterable[_Item]]
 
 
 def entries(
@@ -24,7 +46,141 @@ def entries(
     *,
     corpus: str | None = None,
     on_progress: Callable[[int], None] | None = None,
-    on_problem: Callable[[Problem], None] | None = None,
-) -> Iterator[Group]:
-    """Find the recordings of all sources, in a fixed order."""
-    raise NotImplementedError
+) -> Iterator[Group | Problem]:
+    """Find the recordings of all sources, in a fixed order, and what cannot be planned.
+
+    Args:
+        sources: files, folders, tar shards, manifests, patterns with braces and wildcards.
+        corpus: name that starts every id; by default the URI of each source's folder.
+        on_progress: called a few times a second with the number of recordings so far.
+
+    Raises:
+        UserError: a source does not exist or holds no audio; a manifest line or a tar's order is wrong.
+        StorageFault: a listing or a file broke off; what came before must not be taken for all there is.
+    """
+    with ThreadPoolExecutor(WORKERS, thread_name_prefix="find") as pool:
+        found = list(pool.map(find, sources))
+    progress = _Progress(on_progress)
+    for source, items in _by_source(sources, found, corpus, progress):
+        yield from _checked(source, items, progress)
+    progress.end()
+
+
+class _Progress:
+    """Counts recordings and says so a few times a second."""
+
+    def __init__(self, tell: Callable[[int], None] | None) -> None:
+        self._tell = tell
+        self._spoke = time.monotonic()
+        self.recordings = 0
+
+    def end(self) -> None:
+        if self._tell:
+            self._tell(self.recordings)
+
+    def alive(self, _: int = 0) -> None:
+        if self._tell and time.monotonic() - self._spoke > 0.2:
+            self._tell(self.recordings)
+            self._spoke = time.monotonic()
+
+
+class _Tagged(NamedTuple):
+    source: int
+    item: _Item
+
+
+def _by_source(
+    sources: Sequence[str], found: Sequence[Found], corpus: str | None, progress: _Progress
+) -> Iterator[tuple[str, Iterator[_Item]]]:
+    """Run the jobs of all sources ahead, and give their items source by source."""
+    jobs = (
+        _tagged(number, job)
+        for number, each in enumerate(found)
+        for job in _jobs(each, Place.of(each.root, corpus), progress)
+    )
+    tagged = in_order(jobs, workers=WORKERS)
+    waiting = next(tagged, None)
+
+    def items_of(number: int) -> Iterator[_Item]:
+        nonlocal waiting
+        while waiting is not None and waiting.source == number:
+            yield waiting.item
+            waiting = next(tagged, None)
+
+    for number, source in enumerate(sources):
+        yield source, items_of(number)
+
+
+def _tagged(number: int, job: _Job) -> Callable[[], Iterable[_Tagged]]:
+    return lambda: (_Tagged(number, item) for item in job())
+
+
+def _checked(source: str, items: Iterator[_Item], progress: _Progress) -> Iterator[_Item]:
+    problem: Problem | None = None
+    before = progress.recordings
+    for item in items:
+        if isinstance(item, Problem):
+            problem = problem or item
+        else:
+            progress.recordings += len(item)
+        progress.alive()
+        yield item
+    if progress.recordings == before:
+        reason = f" ({problem.uri}: {problem.message})" if problem else ""
+        raise UserError(
+            f"{redact(source)}: no audio found{reason}. Sources are audio files ({', '.join(sorted(AUDIO))}), "
+            "tar shards, folders of them, and .jsonl manifests"
+        )
+
+
+def _jobs(found: Found, place: Place, progress: _Progress) -> Iterator[_Job]:
+    """Give the jobs of one source in order; manifests count only where they are named."""
+    yield from _planned(_named(found), place, named=True)
+    for each in found.folders:
+        listed = listing.walk(each, on_progress=progress.alive)
+        apart = functools.partial(folder.with_sidecars, apart=lambda entry: _format(entry.uri, named=False) is not None)
+        yield from _planned(apart(listed), place, named=False)
+
+
+def _named(found: Found) -> Iterator[Entry | Files]:
+    """Give named files; one of an unknown format is passed over in a pattern and refused alone."""
+    for entry in found.files:
+        if _format(entry.uri, named=found.manifests) is not None:
+            yield entry
+        elif extension(entry.uri) in AUDIO | UNREADABLE:
+            yield folder.named(entry)
+        elif len(found.files) == 1:
+            known = f"audio ({', '.join(sorted(AUDIO))}), tar, jsonl"
+            raise UserError(f"{redact(entry.uri)}: not a format that is read: {known}")
+
+
+def _planned(found: Iterable[Entry | Files], place: Place, *, named: bool) -> Iterator[_Job]:
+    """Give jobs for shards and manifests, and for bundles of the audio files that stand between them."""
+    bundle: list[Files] = []
+    for each in found:
+        if isinstance(each, Files):
+            bundle.append(each)
+        if bundle and (len(bundle) == _BUNDLE or isinstance(each, Entry)):
+            yield functools.partial(folder.plan, bundle, place)
+            bundle = []
+        if isinstance(each, Entry) and (format := _format(each.uri, named=named)) is not None:
+            yield functools.partial(_opened, format, each, place)
+    if bundle:
+        yield functools.partial(folder.plan, bundle, place)
+
+
+def _opened(format: Format, entry: Entry, place: Place) -> Iterator[_Item]:
+    try:
+        yield from format(entry, place)
+    except PermissionError:
+        yield Problem(entry.uri, "access denied; nothing of it is planned")
+    except (FileNotFoundError, EOFError):
+        yield Problem(entry.uri, "it changed while it was looked at; what comes after is not planned")
+
+
+def _format(uri: str, *, named: bool) -> Format | None:
+    name = uri.lower()
+    for end, format in FORMATS.items():
+        if name.endswith(end) and (named or end not in MANIFESTS):
+            return format
+    return None

@@ -1,4 +1,4 @@
-"""What reading a unit yields: the encoded bytes of its recordings, and which of them could not be had."""
+"""What sources yield: groups of recordings, problems, and the encoded bytes of a unit."""
 
 from __future__ import annotations
 
@@ -6,6 +6,17 @@ from dataclasses import dataclass
 
 from pipeline.corpus import Recording
 from pipeline.errors import ErrorRow
+
+Group = tuple[Recording, ...]
+"""Recordings that must share a unit: lines of one audio file, members of one compressed tar; usually one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """Something in a source that could not be planned: a truncated tar, a name that is no text, a link."""
+
+    uri: str
+    message: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -122,9 +122,7 @@ def list_names(uri: str) -> list[str]:
         return []
     except PermissionError as error:
         raise denied(uri, "listing", "s3:ListBucket") from error
-    return sorted(
-        _base(i["name"]) + ("/" if i["type"] == "directory" else "") for i in infos if _base(i["name"])
-    )
+    return sorted(_base(i["name"]) + ("/" if i["type"] == "directory" else "") for i in infos if _base(i["name"]))
 
 
 def children(uri: str) -> tuple[list[str], list[Entry]]:

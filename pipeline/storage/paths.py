@@ -81,9 +81,7 @@ def join(base: str, *parts: str) -> str:
     """
     for part in parts:
         if not part or part.startswith("/") or _SCHEME.match(part) or ".." in part.split("/"):
-            raise UserError(
-                f"{redact(base)}: a name below it must be relative and without '..', not {part!r}"
-            )
+            raise UserError(f"{redact(base)}: a name below it must be relative and without '..', not {part!r}")
     return "/".join([base.rstrip("/"), *parts])
 
 

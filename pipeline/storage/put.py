@@ -167,9 +167,7 @@ def _explain(path: str, error: OSError) -> None:
         raise StorageFault(f"{path}: no space left on the disk") from error
     if error.errno in _NO_LINKS and error.filename2:
         remedy = "Choose an output on a disk that has them (ext4, xfs, NFS) or on an object store"
-        raise UserError(
-            f"{path}: the file system has no hard links, which a commit needs. {remedy}."
-        ) from error
+        raise UserError(f"{path}: the file system has no hard links, which a commit needs. {remedy}.") from error
 
 
 def _sync_folder(path: str) -> None:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import io
+from types import TracebackType
 
-from pipeline.errors import StorageFault
+from pipeline.errors import VoxmillError
 from pipeline.storage.fetch import read_range
 
 MEGABYTE = 2**20
@@ -14,6 +15,9 @@ _MOST = 8 * MEGABYTE
 
 class RangeFile(io.RawIOBase):
     """Seekable view of bytes [offset, offset + size) of a URI; holds one block of 1 to 8 MB.
+
+    A `with` block around it raises what a reading failed with, even if the reader did not: libraries in C take a
+    failed reading for the end of the file.
 
     Raises on reading:
         EOFError: the object ends before the view does.
@@ -29,6 +33,14 @@ class RangeFile(io.RawIOBase):
         self._block = memoryview(b"")
         self._block_start = 0
         self._ahead = MEGABYTE // 2
+        self._failure: BaseException | None = None
+
+    def __exit__(
+        self, kind: type[BaseException] | None, raised: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        super().__exit__(kind, raised, trace)
+        if self._failure is not None:
+            raise self._failure
 
     def readable(self) -> bool:
         """Reading is what it is for."""
@@ -69,7 +81,9 @@ class RangeFile(io.RawIOBase):
         straight_on = self._position == self._block_start + len(self._block)
         self._ahead = min(2 * self._ahead, _MOST) if straight_on else MEGABYTE
         length = min(max(wanted, self._ahead), _MOST, self._size - self._position)
-        self._block = memoryview(read_range(self._uri, self._offset + self._position, length))
+        try:
+            self._block = memoryview(read_range(self._uri, self._offset + self._position, length))
+        except (OSError, EOFError, VoxmillError) as error:
+            self._failure = error
+            raise
         self._block_start = self._position
-        if not self._block:
-            raise StorageFault(f"{self._uri}: nothing came")

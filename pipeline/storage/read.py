@@ -15,7 +15,7 @@ from pipeline.storage.paths import redact
 from pipeline.storage.rangefile import MEGABYTE, RangeFile
 from pipeline.storage.retry import denied, hasty, unreachable
 
-__all__ = ["RangeFile", "coalesce", "open_stream", "probe_read", "read_bytes", "read_range", "read_ranges"]
+__all__ = ["MEGABYTE", "RangeFile", "coalesce", "open_stream", "probe_read", "read_bytes", "read_range", "read_ranges"]
 
 READERS = 16
 """Ranges of one object read at the same time."""
@@ -42,9 +42,7 @@ def read_ranges(uri: str, ranges: Sequence[tuple[int, int]]) -> list[bytes]:
     return [_cut(held, starts, start, length) for start, length in ranges]
 
 
-def coalesce(
-    ranges: Sequence[tuple[int, int]], *, gap: int = GAP, piece: int = PIECE
-) -> list[tuple[int, int]]:
+def coalesce(ranges: Sequence[tuple[int, int]], *, gap: int = GAP, piece: int = PIECE) -> list[tuple[int, int]]:
     """Join (start, length) ranges that lie within `gap` bytes of each other, up to `piece` bytes; sorted."""
     joined: list[tuple[int, int]] = []
     for start, length in sorted(ranges):

@@ -89,9 +89,7 @@ def attempt(uri: str, doing: str, call: Callable[[], T]) -> T:
             if isinstance(error, _PASSED) or not _from_storage(error):
                 raise
             if delay is None or not is_transient(error):
-                raise StorageFault(
-                    f"{redact(uri)}: {_name(error)} while {doing}: {redact(str(error))}"
-                ) from error
+                raise StorageFault(f"{redact(uri)}: {_name(error)} while {doing}: {redact(str(error))}") from error
             time.sleep(delay * random.uniform(0.5, 1.5))
     raise AssertionError("the last try returns or raises")
 
@@ -126,23 +124,15 @@ def raise_user_error(uri: str, doing: str, error: BaseException) -> None:
     code, status = answer_of(error)
     shown = redact(uri)
     if code == "NoSuchBucket":
-        raise UserError(
-            f"{shown}: no such bucket. Check the name, AWS_PROFILE and AWS_ENDPOINT_URL."
-        ) from error
+        raise UserError(f"{shown}: no such bucket. Check the name, AWS_PROFILE and AWS_ENDPOINT_URL.") from error
     if code.startswith(_REFUSED_CREDENTIALS):
         remedy = "Check AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN or AWS_PROFILE"
-        raise UserError(
-            f"{shown}: credentials refused ({code}, {status}) while {doing}. {remedy}."
-        ) from error
+        raise UserError(f"{shown}: credentials refused ({code}, {status}) while {doing}. {remedy}.") from error
     if _is_foreign(error) and _name(error).startswith(_NO_CREDENTIALS):
-        remedy = (
-            "Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE; FSSPEC_S3_ANON=true if public"
-        )
+        remedy = "Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE; FSSPEC_S3_ANON=true if public"
         raise UserError(f"{shown}: no usable credentials ({_name(error)}). {remedy}.") from error
     if isinstance(error, ValueError) and "endpoint" in str(error).lower():
-        raise UserError(
-            f"{shown}: {redact(str(error))}. AWS_ENDPOINT_URL must be a URL: http://host:port."
-        ) from error
+        raise UserError(f"{shown}: {redact(str(error))}. AWS_ENDPOINT_URL must be a URL: http://host:port.") from error
     if _name(error) in ("ParamValidationError", "NoRegionError"):
         raise UserError(f"{shown}: {' '.join(redact(str(error)).split())}") from error
 

@@ -1,0 +1,118 @@
+"""Audio files, one recording each, with sidecars of the same name: `x.txt` and `x.json` beside `x.wav`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+
+from pipeline.sources import labels
+from pipeline.sources.encoded import Group, Problem
+from pipeline.sources.names import AUDIO, UNREADABLE, Place, extension, is_text, shown, without_extension
+from pipeline.sources.planned import from_file, read_head
+from pipeline.storage.listing import Entry
+from pipeline.storage.paths import is_local
+from pipeline.storage.read import read_bytes
+
+HEADS = 48
+"""Files of an object store whose first bytes are read at the same time."""
+
+
+@dataclass(slots=True)
+class Files:
+    """Audio files of one stem and their sidecars."""
+
+    stem: str
+    audio: list[Entry] = field(default_factory=list)
+    text: str | None = None
+    json: str | None = None
+    """URIs of the sidecars."""
+
+
+def named(entry: Entry) -> Files:
+    """Give an audio file that was named by itself; its sidecars are looked for beside it."""
+    stem = without_extension(entry.uri)
+    return Files(stem, [entry], stem + ".txt", stem + ".json")
+
+
+def with_sidecars(entries: Iterable[Entry], *, apart: Callable[[Entry], bool]) -> Iterator[Files | Entry]:
+    """Bring the files of one stem together, in one pass with memory for a few names; give back what is `apart`.
+
+    Entries must be sorted by path: names that begin with a stem and a dot then stand together, so a stem is
+    complete when the first name comes that does not.
+    """
+    open_stems: list[Files] = []
+    for entry in entries:
+        if apart(entry):
+            yield entry
+            continue
+        while open_stems and not entry.uri.startswith(open_stems[-1].stem + "."):
+            yield from _worth(open_stems.pop())
+        stem = without_extension(entry.uri)
+        files = next((each for each in open_stems if each.stem == stem), None)
+        if files is None:
+            files = Files(stem)
+            open_stems.append(files)
+            open_stems.sort(key=lambda each: len(each.stem))
+        _add(files, entry)
+    while open_stems:
+        yield from _worth(open_stems.pop())
+
+
+def plan(files: Sequence[Files], place: Place) -> Iterator[Group | Problem]:
+    """Plan audio files by their first bytes; on an object store many are read at once, in the same order.
+
+    Raises:
+        StorageFault: storage failed for longer than the retries.
+    """
+    if is_local(place.root):
+        found: Iterable[list[Group | Problem]] = map(lambda each: _plan(each, place), files)
+        yield from (item for items in found for item in items)
+        return
+    with ThreadPoolExecutor(HEADS, thread_name_prefix="heads") as pool:
+        for items in pool.map(lambda each: _plan(each, place), files):
+            yield from items
+
+
+def _plan(files: Files, place: Place) -> list[Group | Problem]:
+    found: list[Group | Problem] = []
+    told = labels.NONE
+    try:
+        told = labels.from_sidecars(_content(files.text), _content(files.json))
+    except ValueError as error:
+        found.append(Problem(shown(files.stem), str(error)))
+    for entry in files.audio:
+        if not is_text(entry.uri):
+            found.append(Problem(shown(entry.uri), "the file's name is not UTF-8; rename it"))
+        elif extension(entry.uri) in UNREADABLE:
+            found.append(Problem(entry.uri, f"{extension(entry.uri)} cannot be read; convert it to FLAC or Opus"))
+        else:
+            head = read_head(entry.uri, 0, entry.size) if entry.size else b""
+            found.append((from_file(entry, place, head=head, labels=told),))
+    return found
+
+
+def _content(uri: str | None) -> bytes | None:
+    if uri is None:
+        return None
+    try:
+        return read_bytes(uri)
+    except FileNotFoundError:
+        return None
+    except (PermissionError, IsADirectoryError) as error:
+        raise ValueError(f"its sidecar {shown(uri)} cannot be read ({error.strerror or error})") from error
+
+
+def _add(files: Files, entry: Entry) -> None:
+    last = extension(entry.uri)
+    if last in AUDIO or last in UNREADABLE:
+        files.audio.append(entry)
+    elif last == "txt" and entry.size <= labels.MAX_SIDECAR:
+        files.text = entry.uri
+    elif last == "json" and entry.size <= labels.MAX_SIDECAR:
+        files.json = entry.uri
+
+
+def _worth(files: Files) -> Iterator[Files]:
+    if files.audio:
+        yield files

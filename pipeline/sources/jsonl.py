@@ -1,0 +1,203 @@
+"""JSONL manifests: one object a line with `audio_filepath` or `path`, and what is known about that audio."""
+
+from __future__ import annotations
+
+import json
+import math
+import posixpath
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from pipeline.corpus import Recording, Seconds
+from pipeline.errors import UserError
+from pipeline.sources import labels
+from pipeline.sources.encoded import Group, Problem
+from pipeline.sources.headers import Measured
+from pipeline.sources.names import Place, extension, is_text, without_extension
+from pipeline.sources.planned import exact, measure_file, read_head
+from pipeline.storage.listing import Entry, stat
+from pipeline.storage.paths import canonical, parent
+from pipeline.storage.read import read_bytes
+
+LOOKS = 48
+"""Audio files that are looked at in storage at the same time."""
+MISSING = "missing"
+"""Version of an audio file that was not there when its line was planned."""
+_OWN = ("audio_filepath", "path", "id", "offset", "duration")
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One line of a manifest, checked."""
+
+    audio: str
+    """As the manifest writes it."""
+    id: str | None
+    offset: Seconds | None
+    duration: Seconds | None
+    labels: labels.Labels
+
+
+def scan(entry: Entry, place: Place) -> Iterator[Group | Problem]:
+    """Plan a manifest: lines of one audio file are one group, in the order of first appearance.
+
+    An audio file that is missing is planned all the same, and ends as an error when it is read.
+
+    Raises:
+        UserError: a line is wrong; names file and line number. Every line is checked before any is planned.
+        StorageFault: storage failed for longer than the retries.
+    """
+    manifest = read_bytes(entry.uri)
+    groups = _grouped(manifest, entry.uri)
+    with ThreadPoolExecutor(LOOKS, thread_name_prefix="manifest") as pool:
+        # A bounded number of groups at a time: a manifest may have millions.
+        for first in range(0, len(groups), 64 * LOOKS):
+            some = groups[first : first + 64 * LOOKS]
+            parsed = [[_parse(manifest[a:b], entry.uri, 0) for a, b in group] for group in some]
+            yield from pool.map(lambda lines: _plan(lines, entry.uri, place), parsed)
+
+
+def _grouped(manifest: bytes, uri: str) -> list[list[tuple[int, int]]]:
+    """Check all lines; give (start, stop) of each, those of one audio file together."""
+    bounds: list[tuple[int, int]] = []
+    marks: list[int] = []
+    start = 3 if manifest.startswith(b"\xef\xbb\xbf") else 0
+    number = 0
+    while start < len(manifest):
+        number += 1
+        stop = manifest.find(b"\n", start)
+        stop = len(manifest) if stop < 0 else stop
+        if manifest[start:stop].strip():
+            # Equal marks of different files only put them into one unit.
+            marks.append(hash(_parse(manifest[start:stop], uri, number).audio))
+            bounds.append((start, stop))
+        start = stop + 1
+    return _by_first_appearance(marks, bounds)
+
+
+def _by_first_appearance(marks: list[int], bounds: list[tuple[int, int]]) -> list[list[tuple[int, int]]]:
+    if not marks:
+        return []
+    _, first, which = np.unique(np.array(marks, dtype=np.int64), return_index=True, return_inverse=True)
+    order = np.argsort(first[which], kind="stable")
+    edges = np.flatnonzero(np.diff(first[which][order])) + 1
+    return [[bounds[index] for index in part] for part in np.split(order, edges)]
+
+
+def _parse(line: bytes, uri: str, number: int) -> Line:
+    try:
+        fields = json.loads(line)
+    except (ValueError, RecursionError) as error:
+        raise UserError(f"{uri}, line {number}: not JSON ({error}); a manifest has one JSON object a line") from error
+    if not isinstance(fields, dict):
+        raise UserError(f"{uri}, line {number}: a manifest has one JSON object a line, not {_short(fields)}")
+    try:
+        return _checked(fields)
+    except ValueError as error:
+        raise UserError(f"{uri}, line {number}: {error}") from error
+
+
+def _checked(fields: dict[str, Any]) -> Line:
+    names = [name for name in ("audio_filepath", "path") if fields.get(name) is not None]
+    audio = fields[names[0]] if names else None
+    if not isinstance(audio, str) or not audio or "\0" in audio or not is_text(audio):
+        raise ValueError(f"audio_filepath (or path) must name an audio file, not {_short(audio)}")
+    given = fields.get("id")
+    if given is not None and (not isinstance(given, str) or not given or not is_text(given)):
+        raise ValueError(f"id must be text, not {_short(given)}")
+    text = fields.get("text")
+    if text is not None and not isinstance(text, str):
+        raise ValueError(f"text must be text, not {_short(text)}")
+    own = (*_OWN[2:], *names[:1], *(("text",) if text is None else ()))
+    rest = {name: _plain(value) for name, value in fields.items() if name not in own}
+    return Line(audio, given, _time(fields, "offset"), _time(fields, "duration"), labels.from_fields(rest))
+
+
+def _time(fields: dict[str, Any], name: str) -> Seconds | None:
+    value = fields.get(name)
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < math.inf:
+        raise ValueError(f"{name} must be seconds, 0 or more, not {_short(value)}")
+    return float(value)
+
+
+def _plain(value: Any) -> Any:
+    """Replace NaN and infinity, which are no JSON, by null."""
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, dict):
+        return {key: _plain(each) for key, each in value.items()}
+    return [_plain(each) for each in value] if isinstance(value, list) else value
+
+
+def _plan(lines: list[Line], manifest: str, place: Place) -> Group:
+    recordings: list[Recording] = []
+    looked: dict[str, tuple[Entry, Measured]] = {}
+    for line in lines:
+        uri, path = _located(line.audio, manifest, place)
+        if uri not in looked:
+            known = all(other.duration is not None for other in lines)
+            looked[uri] = _look(uri, measured_by_lines=known)
+        recordings.append(_recording(line, path, looked[uri], place))
+    return tuple(recordings)
+
+
+def _located(audio: str, manifest: str, place: Place) -> tuple[str, str]:
+    """Give URI and path below the source; relative paths start at the manifest, and may climb from there."""
+    if "://" in audio or audio.startswith(("/", "~")):
+        uri = canonical(audio)
+        return uri, place.below(uri)
+    scheme, _, folder = parent(manifest).partition("://")
+    return canonical(f"{scheme}://{posixpath.normpath(f'{folder}/{audio}')}"), posixpath.normpath(audio)
+
+
+def _look(uri: str, *, measured_by_lines: bool) -> tuple[Entry, Measured]:
+    try:
+        entry = stat(uri)
+    except (FileNotFoundError, IsADirectoryError, PermissionError, NotADirectoryError):
+        return Entry(uri, 0, MISSING), Measured(0.0, "estimate", 0)
+    if measured_by_lines:
+        return entry, Measured(0.0, "estimate", 0)
+    format = extension(uri)
+    head = read_head(uri, 0, entry.size) if entry.size else b""
+    return entry, exact(measure_file(entry, head, format), uri, offset=0, size=entry.size)
+
+
+def _recording(line: Line, path: str, looked: tuple[Entry, Measured], place: Place) -> Recording:
+    entry, measured = looked
+    whole = place.id(path)
+    start = line.offset or 0.0
+    end = None if line.duration is None else start + line.duration
+    part = "" if line.offset is None and line.duration is None else f"@{_number(start)}-{_number(end)}"
+    seconds = line.duration if line.duration is not None else max(measured.seconds - start, 0.0)
+    return Recording(
+        id=line.id or whole + part,
+        source=entry.uri,
+        key=without_extension(path),
+        version=entry.version,
+        recording=whole,
+        format=extension(path),
+        seconds=seconds,
+        seconds_from="header" if line.duration is not None else measured.seconds_from,
+        size=entry.size,
+        sample_rate=measured.sample_rate,
+        start=start,
+        end=end,
+        reference=line.labels.reference,
+        metadata=line.labels.metadata,
+    )
+
+
+def _number(seconds: Seconds | None) -> str:
+    """Write seconds to the microsecond, without needless zeros; nothing for the open end."""
+    return "" if seconds is None else f"{seconds:.6f}".rstrip("0").rstrip(".")
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else text[:57] + "..."

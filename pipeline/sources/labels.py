@@ -1,0 +1,71 @@
+"""What comes along with audio: the reference text, and all other metadata as one JSON object."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+MAX_SIDECAR = 2**20
+"""Bytes; a larger sidecar is no label of one recording."""
+
+
+@dataclass(frozen=True, slots=True)
+class Labels:
+    """Reference text and metadata of one recording."""
+
+    reference: str | None = None
+    metadata: str | None = None
+
+
+NONE = Labels()
+
+
+def from_sidecars(text: bytes | None, metadata: bytes | None) -> Labels:
+    """Read the contents of a `.txt` and of a `.json` sidecar; `text` in the JSON counts where there is no `.txt`.
+
+    Raises:
+        ValueError: one of them is not what its name says.
+    """
+    reference = _text(text).strip() if text is not None else None
+    if metadata is None:
+        return Labels(reference)
+    try:
+        fields = json.loads(_text(metadata), parse_constant=_no_constant)
+    except json.JSONDecodeError as error:
+        raise ValueError(f"its .json sidecar is not JSON: {error}") from error
+    except RecursionError as error:
+        raise ValueError("its .json sidecar is nested too deeply") from error
+    if not isinstance(fields, dict):
+        fields = {"value": fields}
+    return from_fields(fields, reference)
+
+
+def from_fields(fields: dict[str, Any], reference: str | None = None) -> Labels:
+    """Take `text` as the reference, unless there is one, and everything else as metadata."""
+    rest = dict(fields)
+    if reference is None and isinstance(rest.get("text"), str):
+        reference = clean(rest.pop("text"))
+    return Labels(reference, to_json(rest) if rest else None)
+
+
+def to_json(fields: dict[str, Any]) -> str:
+    """Write JSON that every reader takes: no NaN, no half of a surrogate pair."""
+    text = json.dumps(fields, ensure_ascii=False, allow_nan=False)
+    return text if clean(text) == text else json.dumps(fields, allow_nan=False)
+
+
+def clean(text: str) -> str:
+    """Replace what is no Unicode character."""
+    return text.encode("utf-8", "replace").decode()
+
+
+def _text(data: bytes) -> str:
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise ValueError(f"its sidecar is not UTF-8 (byte {error.start})") from error
+
+
+def _no_constant(name: str) -> None:
+    """NaN and infinity are no JSON; null is what they mean."""

@@ -1,0 +1,81 @@
+"""What names say: which files are audio, their keys and ids."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+AUDIO = frozenset(
+    (
+        "8svx", "aif", "aifc", "aiff", "au", "avr", "bwf", "caf", "flac", "ircam", "mp1", "mp2", "mp3", "nist", "oga",
+        "ogg", "opus", "paf", "pvf", "rf64", "sds", "snd", "sph", "svx", "voc", "w64", "wav", "wave", "wve",
+    )
+)  # fmt: skip
+"""Extensions of what libsndfile reads."""
+UNREADABLE = frozenset(
+    (
+        "3gp", "aac", "ac3", "amr", "ape", "m4a", "m4b", "mka", "mov", "mp4", "mpc", "ra", "tta", "webm", "wma", "wv",
+    )
+)  # fmt: skip
+"""Extensions of sound that libsndfile cannot read; told to the user, for they would be missed."""
+TARS = (".tar",)
+COMPRESSED_TARS = (".tar.gz", ".tgz", ".tar.bz2", ".tbz", ".tbz2", ".tar.xz", ".txz", ".tar.zst", ".tzst")
+MANIFESTS = (".jsonl", ".json", ".ndjson")
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a source's ids begin: the name of its corpus, and the folder that paths are counted from."""
+
+    corpus: str
+    root: str
+    """URI of a folder."""
+
+    @classmethod
+    def of(cls, root: str, corpus: str | None) -> Place:
+        """By default the folder's URI names the corpus."""
+        return cls((corpus or root).rstrip("/"), root)
+
+    def below(self, uri: str) -> str:
+        """Give the path below the root; the URI itself for what lies elsewhere."""
+        root = self.root if self.root.endswith("/") else self.root + "/"
+        return uri.removeprefix(root)
+
+    def id(self, path: str, member: str | None = None) -> str:
+        """Make the id of a whole recording; a path that is a URI needs no corpus before it unless it was named."""
+        outside = "://" in path and self.corpus == self.root.rstrip("/")
+        whole = path if outside else f"{self.corpus}/{path}"
+        return whole if member is None else f"{whole}::{member}"
+
+
+def extension(path: str) -> str:
+    """Give the lower-case last extension without its dot; "" without one."""
+    base = path.rpartition("/")[2]
+    stem, dot, last = base.rpartition(".")
+    return last.lower() if dot and stem else ""
+
+
+def without_extension(path: str) -> str:
+    """Give a path without its last extension."""
+    last = extension(path)
+    return path[: -len(last) - 1] if last else path
+
+
+def tar_key(member: str) -> tuple[str, str]:
+    """Cut a member's name at the first dot of its base name, as WebDataset does: key and lower-case rest."""
+    folder, slash, base = member.rpartition("/")
+    key, _, rest = base.partition(".")
+    return folder + slash + key, rest.lower()
+
+
+def is_text(name: str) -> bool:
+    """Say whether a name is valid Unicode, as ids must be; names on local disks and in tars may be any bytes."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def shown(name: str) -> str:
+    """Make a name of any bytes printable."""
+    return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")

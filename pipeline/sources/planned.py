@@ -1,0 +1,71 @@
+"""From a file or tar member and its first bytes to a planned recording."""
+
+from __future__ import annotations
+
+import soundfile
+
+from pipeline.corpus import Recording
+from pipeline.sources.durations import measure
+from pipeline.sources.headers import Measured
+from pipeline.sources.labels import Labels
+from pipeline.sources.mpeg import id3_end
+from pipeline.sources.names import Place, extension, without_extension
+from pipeline.storage.listing import Entry
+from pipeline.storage.read import RangeFile, read_range
+
+HEAD = 16 * 1024
+"""Bytes from the start of audio that planning looks at."""
+LONG_SECONDS = 4 * 3600.0
+LONG_BYTES = 10**9
+"""Above these a recording is cut into spans, for which its length must be exact."""
+
+
+def from_file(entry: Entry, place: Place, *, head: bytes, labels: Labels) -> Recording:
+    """Plan a file that is one recording."""
+    path = place.below(entry.uri)
+    format = extension(path)
+    measured = exact(measure_file(entry, head, format), entry.uri, offset=0, size=entry.size)
+    whole = place.id(path)
+    return Recording(
+        id=whole,
+        source=entry.uri,
+        key=without_extension(path),
+        version=entry.version,
+        recording=whole,
+        format=format,
+        seconds=measured.seconds,
+        seconds_from=measured.seconds_from,
+        size=entry.size,
+        sample_rate=measured.sample_rate,
+        reference=labels.reference,
+        metadata=labels.metadata,
+    )
+
+
+def measure_file(entry: Entry, head: bytes, format: str) -> Measured:
+    """Measure a file; one that begins with a long tag (a picture in an MP3) is looked at behind it."""
+    start = id3_end(head)
+    if len(head) < start < entry.size:
+        head = read_head(entry.uri, start, entry.size)
+        return measure(head, entry.size - start, format)
+    return measure(head, entry.size, format)
+
+
+def read_head(uri: str, start: int, size: int) -> bytes:
+    """Read the first bytes of audio; b"" where they cannot be had, for that is found out when the unit is read."""
+    try:
+        return read_range(uri, start, min(HEAD, size - start))
+    except (EOFError, FileNotFoundError, PermissionError, IsADirectoryError):
+        return b""
+
+
+def exact(measured: Measured, uri: str, *, offset: int, size: int) -> Measured:
+    """Measure by seeking through the audio where it is long and its header does not say how long."""
+    long = measured.seconds > LONG_SECONDS or size > LONG_BYTES
+    if not long or measured.seconds_from == "header":
+        return measured
+    try:
+        with RangeFile(uri, offset, size) as file, soundfile.SoundFile(file) as sound:
+            return Measured(sound.frames / sound.samplerate, "header", sound.samplerate)
+    except (soundfile.LibsndfileError, EOFError, FileNotFoundError, PermissionError):
+        return measured

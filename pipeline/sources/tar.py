@@ -1,0 +1,191 @@
+"""Tar shards in the WebDataset convention: key and extension part at the first dot; sidecars beside the audio."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import BinaryIO
+
+from pipeline.corpus import Recording
+from pipeline.errors import UserError
+from pipeline.sources import labels
+from pipeline.sources.compression import decompressed
+from pipeline.sources.durations import measure
+from pipeline.sources.encoded import Group, Problem
+from pipeline.sources.headers import Measured
+from pipeline.sources.names import AUDIO, Place, extension, is_text, shown, tar_key
+from pipeline.sources.planned import HEAD, exact
+from pipeline.sources.tarformat import DamagedTar, Member, members, read_fully
+from pipeline.storage.listing import Entry
+from pipeline.storage.read import MEGABYTE, RangeFile
+
+
+def scan(entry: Entry, place: Place) -> Iterator[Group | Problem]:
+    """Plan an uncompressed tar: each audio member is a recording of its own group, read later by its offset.
+
+    Reads headers, sidecars and the start of audio; skips what lies beyond the read-ahead.
+
+    Raises:
+        UserError: a key comes back after others, or a name comes twice.
+        StorageFault, FileNotFoundError, PermissionError: the tar cannot be read.
+    """
+    with RangeFile(entry.uri, 0, entry.size) as raw, io.BufferedReader(raw, MEGABYTE) as file:
+        for found in _Scan(entry, place, streamed=False).run(file):
+            yield found if isinstance(found, Problem) else (found,)
+
+
+def scan_compressed(entry: Entry, place: Place) -> Iterator[Group | Problem]:
+    """Plan a compressed tar by reading it once; its members are one group, for one pass reads them all.
+
+    Raises:
+        UserError, StorageFault, FileNotFoundError, PermissionError: as `scan`.
+    """
+    recordings: list[Recording] = []
+    with decompressed(entry.uri) as file:
+        for found in _Scan(entry, place, streamed=True).run(file):
+            if isinstance(found, Problem):
+                yield found
+            else:
+                recordings.append(found)
+    if recordings:
+        yield tuple(recordings)
+
+
+def normal_name(name: str) -> str:
+    """Give a member's name without a leading "./"."""
+    while name.startswith("./"):
+        name = name[2:].lstrip("/")
+    return name
+
+
+@dataclass(slots=True)
+class _Key:
+    """What has come of one key so far."""
+
+    name: str
+    audio: list[tuple[Member, bytes]] = field(default_factory=list)
+    text: bytes | None = None
+    json: bytes | None = None
+
+
+@dataclass(slots=True)
+class _Scan:
+    entry: Entry
+    place: Place
+    streamed: bool
+    keys: dict[str, bool] = field(default_factory=dict)
+    """Keys that are finished, and whether they had audio."""
+
+    def run(self, file: BinaryIO) -> Iterator[Recording | Problem]:
+        key = _Key("")
+        try:
+            for member in members(file):
+                if (refusal := self._refusal(member)) is not None:
+                    yield refusal
+                    continue
+                name = normal_name(member.name)
+                if member.kind != "file" or _hidden(name):
+                    continue
+                if tar_key(name)[0] != key.name:
+                    yield from self._finish(key)
+                    key = self._open(name)
+                self._take(file, member, name, key)
+                self._check_cut(member)
+        except DamagedTar as damage:
+            yield from self._finish(key)
+            yield Problem(self.entry.uri, f"the tar {damage}; what comes after is not planned")
+            return
+        yield from self._finish(key)
+
+    def _refusal(self, member: Member) -> Problem | None:
+        name, uri = normal_name(member.name), f"{self.entry.uri}::{shown(member.name)}"
+        if member.kind in ("link", "special"):
+            return Problem(uri, "a link or special member is never followed")
+        if not is_text(name):
+            return Problem(uri, "the member's name is not UTF-8")
+        if name.startswith("/") or ".." in name.split("/"):
+            return Problem(uri, "a member's name must not be absolute or climb with '..'")
+        return None
+
+    def _open(self, name: str) -> _Key:
+        key, _ = tar_key(name)
+        if self.keys.get(key) or (key in self.keys and extension(name) in AUDIO):
+            raise UserError(
+                f"{self.entry.uri}: members of one key must stand together, but {key!r} comes back after others. "
+                "Make the tar from sorted names: tar --sort=name"
+            )
+        return _Key(key)
+
+    def _take(self, file: BinaryIO, member: Member, name: str, key: _Key) -> None:
+        _, part = tar_key(name)
+        if extension(name) in AUDIO:
+            if any(normal_name(other.name) == name for other, _ in key.audio):
+                raise UserError(f"{self.entry.uri}: {name!r} comes twice; names in a tar must differ")
+            key.audio.append((member, self._content(file, member, HEAD)))
+        elif part in ("txt", "json") and member.size <= labels.MAX_SIDECAR:
+            content = self._content(file, member, member.size)
+            if part == "txt":
+                key.text = content
+            else:
+                key.json = content
+
+    def _content(self, file: BinaryIO, member: Member, most: int) -> bytes:
+        want = min(most, member.size)
+        if not self.streamed:
+            want = max(min(want, self.entry.size - member.offset), 0)
+        try:
+            return read_fully(file, want)
+        except DamagedTar:
+            # The next header tells; the member that is cut is planned all the same.
+            return b""
+
+    def _check_cut(self, member: Member) -> None:
+        if not self.streamed and member.offset + member.size > self.entry.size:
+            raise DamagedTar(f"ends at byte {self.entry.size} inside {shown(member.name)!r}")
+
+    def _finish(self, key: _Key) -> Iterator[Recording | Problem]:
+        if key.name:
+            self.keys[key.name] = bool(key.audio)
+        if not key.audio:
+            return
+        try:
+            told = labels.from_sidecars(key.text, key.json)
+        except ValueError as error:
+            yield Problem(f"{self.entry.uri}::{key.name}", str(error))
+            told = labels.NONE
+        for member, head in key.audio:
+            yield self._recording(member, head, key.name, told)
+
+    def _recording(self, member: Member, head: bytes, key: str, told: labels.Labels) -> Recording:
+        name = normal_name(member.name)
+        format = extension(name)
+        measured = self._measure(member, head, format)
+        whole = self.place.id(self.place.below(self.entry.uri), name)
+        return Recording(
+            id=whole,
+            source=self.entry.uri,
+            key=key,
+            version=self.entry.version,
+            recording=whole,
+            format=format,
+            seconds=measured.seconds,
+            seconds_from=measured.seconds_from,
+            size=member.size,
+            offset=0 if self.streamed else member.offset,
+            member=name,
+            streamed=self.streamed,
+            sample_rate=measured.sample_rate,
+            reference=told.reference,
+            metadata=told.metadata,
+        )
+
+    def _measure(self, member: Member, head: bytes, format: str) -> Measured:
+        if self.streamed:
+            return measure(head, member.size, format)
+        size = max(min(member.size, self.entry.size - member.offset), 0)
+        return exact(measure(head, size, format), self.entry.uri, offset=member.offset, size=size)
+
+
+def _hidden(name: str) -> bool:
+    return any(part.startswith(".") for part in name.split("/"))

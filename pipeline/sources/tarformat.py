@@ -1,0 +1,139 @@
+"""The headers of tar archives: ustar, GNU long names, PAX records; one reader for files and for streams.
+
+Formats: POSIX.1-2017, pax; the GNU tar manual, "Basic Tar Format".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import BinaryIO, Literal
+
+BLOCK = 512
+_MAX_EXTENSION = 2**20
+"""Bytes; longer names or records are not believed."""
+_PLAIN = (b"0", b"\0", b"7")
+_EXTENSIONS = (b"L", b"K", b"x", b"X", b"g")
+_WITHOUT_CONTENT = (b"1", b"2", b"3", b"4", b"5", b"6")
+_KINDS: dict[bytes, Kind] = {b"1": "link", b"2": "link", b"5": "folder"}
+
+Kind = Literal["file", "link", "folder", "special"]
+
+
+class DamagedTar(Exception):
+    """A tar cannot be read any further; the message says where and why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """One member: its name as the archive has it, and where its bytes are."""
+
+    name: str
+    """Bytes that are no UTF-8 are escaped as surrogates."""
+    kind: Kind
+    offset: int
+    """First byte of the content, counted from the start of the (decompressed) archive."""
+    size: int
+
+
+def members(file: BinaryIO) -> Iterator[Member]:
+    """Yield the members in their order; between two the caller may read content, but not seek back.
+
+    Args:
+        file: needs `read` and a `seek` that goes forward.
+
+    Raises:
+        DamagedTar: a header is cut or wrong, or the end mark is missing, so members may be missing too.
+    """
+    position = 0
+    named: dict[str, str] = {}
+    while True:
+        file.seek(position)
+        header = read_fully(file, BLOCK)
+        if len(header) < BLOCK:
+            raise DamagedTar(f"ends at byte {position + len(header)} without an end mark")
+        if header.count(0) == BLOCK:
+            return
+        kind, size = header[156:157], _checked_size(header, position)
+        position += BLOCK
+        if kind in _EXTENSIONS:
+            named |= _extension(file, kind, size, position)
+        else:
+            size = int(named["size"]) if named.get("size", "").isdecimal() else size
+            yield _member(header, kind, named, position, size)
+            named = {}
+            size = 0 if kind in _WITHOUT_CONTENT else size
+        position += -(-size // BLOCK) * BLOCK
+
+
+def read_fully(file: BinaryIO, size: int) -> bytes:
+    """Read until `size` bytes or the end; streams may give less at a time."""
+    data = file.read(size)
+    while data and len(data) < size and (more := file.read(size - len(data))):
+        data += more
+    return data
+
+
+def _member(header: bytes, kind: bytes, named: dict[str, str], offset: int, size: int) -> Member:
+    name = named.get("path") or _name(header)
+    if kind in _PLAIN and not any(key.startswith("GNU.sparse") for key in named):
+        return Member(name, "folder" if name.endswith("/") else "file", offset, size)
+    return Member(name, _KINDS.get(kind, "special"), offset, size)
+
+
+def _name(header: bytes) -> str:
+    name = _text(header[:100])
+    prefix = _text(header[345:500]) if header[257:263] == b"ustar\0" else ""
+    return f"{prefix}/{name}" if prefix else name
+
+
+def _checked_size(header: bytes, position: int) -> int:
+    declared = _number(header[148:156])
+    if declared != sum(header) - sum(header[148:156]) + 8 * 32:
+        what = "is no tar archive" if position == 0 else f"is damaged at byte {position}"
+        raise DamagedTar(f"{what} (wrong checksum of a header)")
+    size = _number(header[124:136])
+    if size < 0:
+        raise DamagedTar(f"is damaged at byte {position} (negative size)")
+    return size
+
+
+def _number(field: bytes) -> int:
+    """Octal digits, or base 256 where the first bit is set."""
+    if field[0] & 0x80:
+        return int.from_bytes(field, "big", signed=False) & (1 << (8 * len(field) - 1)) - 1
+    digits = field.strip(b" \0").split(b"\0")[0]
+    try:
+        return int(digits or b"0", 8)
+    except ValueError:
+        return -1
+
+
+def _extension(file: BinaryIO, kind: bytes, size: int, position: int) -> dict[str, str]:
+    """Read what is said about the next member: its long name, or PAX records."""
+    if size > _MAX_EXTENSION:
+        raise DamagedTar(f"is damaged at byte {position} (a name of {size} bytes)")
+    content = read_fully(file, size)
+    if len(content) < size:
+        raise DamagedTar(f"ends at byte {position + len(content)} inside a header")
+    if kind == b"L":
+        return {"path": _text(content)}
+    return _records(content) if kind in (b"x", b"X") else {}
+
+
+def _records(content: bytes) -> dict[str, str]:
+    """Read PAX records: "length key=value" and a newline, the length counting all of it."""
+    found: dict[str, str] = {}
+    while content:
+        digits, _, _ = content.partition(b" ")
+        length = int(digits) if digits.isdigit() and len(digits) < 8 else 0
+        if not len(digits) < length <= len(content):
+            break
+        key, _, value = content[len(digits) + 1 : length].rstrip(b"\n").partition(b"=")
+        found[_text(key)] = _text(value)
+        content = content[length:]
+    return found
+
+
+def _text(field: bytes) -> str:
+    return field.split(b"\0", 1)[0].decode("utf-8", "surrogateescape")
