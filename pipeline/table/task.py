@@ -89,7 +89,7 @@ def read_record(output: str, name: str) -> TaskRecord:
 
 def tasks(output: str) -> list[str]:
     """Names of the tasks' folders of an output, sorted."""
-    names = [name.rstrip("/") for name in list_names(output) if name.endswith("/")]
+    names = sorted(name.rstrip("/") for name in list_names(output) if name.endswith("/"))
     candidates = [name for name in names if not name.startswith(("_", "."))]
     return [name for name in candidates if layout.TASK_FILE in list_names(join(output, name))]
 

@@ -1,0 +1,96 @@
+"""A reader sees committed rows, one for each recording, of its newest content."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+import pytest
+
+import pipeline
+from pipeline.errors import UserError
+from pipeline.table import read_table
+
+
+def shown(made: Any) -> dict[str, str]:
+    frame = read_table(made.output).to_pandas()
+    assert frame["id"].is_unique
+    return dict(zip(frame["id"], frame["version"], strict=True))
+
+
+def test_no_output_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"nowhere: there is no table here\. Name the output folder"):
+        read_table(str(tmp_path / "nowhere"))
+
+
+def test_a_plan_without_a_task_is_an_error(made: Any) -> None:
+    made.plan("a.wav")
+    with pytest.raises(UserError, match="there is no task transcribe in this output"):
+        read_table(made.output)
+
+
+def test_an_empty_table_has_the_schema(made: Any, task_schema: pa.Schema) -> None:
+    made.plan("a.wav")
+    made.declare()
+    table = read_table(made.output)
+    assert table.schema == task_schema
+    assert list(table.to_pandas().columns) == task_schema.names
+    assert (len(table.to_pandas()), table.count_rows()) == (0, 0)
+
+
+def test_rows_come_in_plan_order(made: Any) -> None:
+    names = [f"{number:02d}.wav" for number in range(20)]
+    made.plan(*names, seconds=30.0)
+    made.commit(*reversed(range(10)))
+    table = read_table(made.output)
+    assert table.to_table(columns=["id"]).column("id").to_pylist() == [f"c/{name}" for name in names]
+    assert table.count_rows() == 20
+    assert table.count_rows(filter=pc.field("id") == "c/03.wav") == 1
+    assert sum(batch.num_rows for batch in table.scanner(columns=["text"]).to_batches()) == 20
+    assert pipeline.read_table(Path(made.output)).count_rows() == 20
+
+
+def test_pending_units_and_strange_files_are_left_out(made: Any) -> None:
+    made.plan("a.wav", "b.wav")
+    made.commit(0)
+    pq.write_table(pq.read_table(made.file(0)), Path(made.output, "transcribe", "0" * 32 + ".parquet"))
+    Path(made.output, "transcribe", ".x.parquet.tmp").write_bytes(b"half a file")
+    assert shown(made) == {"c/a.wav": "1-1"}
+
+
+def test_the_newest_committed_version_is_shown(made: Any) -> None:
+    made.plan("a.wav", "b.wav", seconds=30.0)
+    made.commit(0)
+    made.plan("a.wav", version="2-2")
+    assert shown(made) == {"c/a.wav": "1-1", "c/b.wav": "1-1"}
+    made.commit(1)
+    assert shown(made) == {"c/a.wav": "2-2", "c/b.wav": "1-1"}
+    made.plan("a.wav", version="3-3")
+    made.plan("a.wav", version="1-1")
+    made.commit(3)
+    assert shown(made) == {"c/a.wav": "1-1", "c/b.wav": "1-1"}
+    table = read_table(made.output)
+    assert table.count_rows() == 2
+    assert table.to_table(columns=["text"], filter=pc.field("id") == "c/a.wav").num_rows == 1
+
+
+def test_columns_added_later_are_null_in_older_files(made: Any) -> None:
+    made.plan("a.wav")
+    made.commit(0)
+    more = dataclasses.replace(made.record, schema=made.record.schema.append(pa.field("language", pa.string())))
+    made.record = more
+    made.declare()
+    assert read_table(made.output).to_pandas()["language"].isna().all()
+
+
+def test_a_record_without_schema_takes_that_of_the_files(made: Any, task_schema: pa.Schema) -> None:
+    made.record = dataclasses.replace(made.record, schema=None)
+    made.plan("a.wav")
+    made.declare()
+    assert "id" in read_table(made.output).schema.names
+    made.commit(0)
+    assert read_table(made.output).schema.equals(task_schema)

@@ -1,0 +1,101 @@
+"""Labels of another model or of other parameters are never mixed in."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pytest
+
+from pipeline.errors import UserError
+from pipeline.table import declare
+from pipeline.table.task import decode_record, encode_record, next_name, read_record, tasks
+
+
+def test_the_first_run_writes_it_and_the_second_agrees(made: Any) -> None:
+    made.declare()
+    text = Path(made.output, "transcribe/_task.json").read_text()
+    assert json.loads(text)["model"] == {"name": "digits-ctc", "hash": made.record.model_hash}
+    made.declare()
+    assert Path(made.output, "transcribe/_task.json").read_text() == text
+    assert read_record(made.output, "transcribe") == made.record
+    assert tasks(made.output) == ["transcribe"]
+
+
+def test_another_checkpoint_is_refused(made: Any) -> None:
+    made.declare()
+    other = dataclasses.replace(made.record, model_hash="81aa" + "0" * 60, model_name="digits-2")
+    with pytest.raises(
+        UserError,
+        match=r"/out/transcribe was written by another model \(digits-ctc 2f9c…, now 81aa…\)\. "
+        r"Use --name transcribe-v2 to put the new labels beside the old, then compare them\.$",
+    ):
+        declare(made.output, "transcribe", other)
+    declare(made.output, "transcribe-v2", other)
+    assert tasks(made.output) == ["transcribe", "transcribe-v2"]
+
+
+def test_the_same_checkpoint_under_another_name_is_the_same(made: Any) -> None:
+    made.declare()
+    renamed = dataclasses.replace(made.record, model_name="copy-of-digits")
+    assert declare(made.output, "transcribe", renamed).model_name == "digits-ctc"
+
+
+def test_parameters_are_named_one_by_one(made: Any) -> None:
+    made.declare()
+    other = dataclasses.replace(made.record, parameters={"window": "20s", "dtype": "auto", "beam": "8"})
+    with pytest.raises(
+        UserError, match=r"with other parameters \(window 14s, now 20s; beam unset, now 8\)\. Use --name"
+    ):
+        declare(made.output, "transcribe", other)
+
+
+def test_another_output_version_or_task_is_refused(made: Any) -> None:
+    made.declare()
+    with pytest.raises(UserError, match=r"by another release \(output version 1, now 2\)"):
+        declare(made.output, "transcribe", dataclasses.replace(made.record, output_version=2))
+    with pytest.raises(UserError, match=r"by another task \(transcribe, now embed\)"):
+        declare(made.output, "transcribe", dataclasses.replace(made.record, task="embed"))
+
+
+def test_columns_are_only_added(made: Any) -> None:
+    made.declare()
+    more = made.record.schema.append(pa.field("language", pa.string()))
+    grown = declare(made.output, "transcribe", dataclasses.replace(made.record, schema=more))
+    assert grown.schema.names == more.names
+    made.declare()
+    assert read_record(made.output, "transcribe").schema.names == more.names
+    other_type = made.record.schema.set(0, pa.field("id", pa.int64()))
+    with pytest.raises(ValueError, match="column id was string, now int64"):
+        declare(made.output, "transcribe", dataclasses.replace(made.record, schema=other_type))
+
+
+def test_a_damaged_record_is_an_error(made: Any) -> None:
+    made.declare()
+    Path(made.output, "transcribe/_task.json").write_text('{"task": "transcribe"')
+    with pytest.raises(UserError, match=r"_task\.json: the record of the task is damaged.*Restore"):
+        made.declare()
+
+
+def test_a_missing_task_names_the_others(made: Any) -> None:
+    with pytest.raises(UserError, match="there is no task embed in this output; no task has been run there"):
+        read_record(made.output, "embed")
+    made.declare()
+    with pytest.raises(UserError, match="there is no task embed in this output; there are transcribe"):
+        read_record(made.output, "embed")
+
+
+def test_record_without_schema_comes_back(made: Any) -> None:
+    plain = dataclasses.replace(made.record, schema=None)
+    assert decode_record(encode_record(plain)) == plain
+
+
+@pytest.mark.parametrize(
+    ("name", "following"),
+    [("transcribe", "transcribe-v2"), ("transcribe-v2", "transcribe-v3"), ("a-v9", "a-v10"), ("x-vy", "x-vy-v2")],
+)
+def test_next_name(name: str, following: str) -> None:
+    assert next_name(name) == following

@@ -1,0 +1,158 @@
+"""Each way in which the promise can be broken is found, with the file that breaks it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from pipeline.errors import UserError
+from pipeline.table import mark_success
+from pipeline.table.commit import encode
+from pipeline.table.verify import format_verdict, verify
+
+
+@pytest.fixture
+def whole(made: Any) -> Any:
+    """Table of three units of two recordings, all committed, one row with an error."""
+    made.plan(*(f"{number}.wav" for number in range(6)), seconds=30.0)
+    made.commit(0, broken=["c/0.wav"])
+    made.commit(1, 2)
+    return made
+
+
+def messages(made: Any) -> list[str]:
+    return [f"{Path(each.file).name}: {each.message}" for each in verify(made.output).violations]
+
+
+def rewrite(file: Path, change: Callable[[pa.Table], pa.Table]) -> None:
+    table = pq.read_table(file)
+    plain = {key: value for key, value in table.schema.metadata.items() if key == b"voxmill.schema"}
+    file.write_bytes(encode(change(table.replace_schema_metadata(plain)), {}))
+
+
+def replaced(name: str, values: list[Any]) -> Callable[[pa.Table], pa.Table]:
+    def change(table: pa.Table) -> pa.Table:
+        column = table.schema.get_field_index(name)
+        return table.set_column(column, table.schema.field(name), pa.array(values, type=table.schema.field(name).type))
+
+    return change
+
+
+def test_a_whole_table_holds(whole: Any) -> None:
+    assert mark_success(whole.output, ["transcribe"])
+    verdict = verify(whole.output)
+    assert (verdict.holds, verdict.complete, verdict.units, verdict.recordings) == (True, True, 3, 6)
+    assert format_verdict("out", verdict) == (
+        "out: the promise holds  (transcribe: 3 of 3 units committed, 6 rows, 1 with an error)"
+    )
+
+
+def test_pending_units_are_no_violation_unless_success_claims_them(whole: Any) -> None:
+    mark_success(whole.output, ["transcribe"])
+    whole.file(1).unlink()
+    assert messages(whole) == ["_SUCCESS: claims transcribe complete; 1 units are missing"]
+    Path(whole.output, "_SUCCESS").unlink()
+    verdict = verify(whole.output)
+    assert (verdict.holds, verdict.complete, verdict.tasks[0].pending) == (True, False, 1)
+    assert "holds so far" in format_verdict("out", verdict)
+    assert "1 units pending" in format_verdict("out", verdict)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda t: t.slice(1), "1 rows for 2 planned recordings"),
+        (lambda t: t.take([1, 0]), "row 0 has the id 'c/3.wav' where the plan has 'c/2.wav'"),
+        (lambda t: t.take([0, 0]), "row 1 has the id 'c/2.wav' where the plan has 'c/3.wav'"),
+        (replaced("version", ["1-1", "7-7"]), "the versions of its recordings are not those of the plan"),
+        (replaced("text", ["one", None]), "1 rows have neither text nor error"),
+        (replaced("error", [None, {"stage": "read"}]), "1 rows have a text and an error"),
+        (lambda t: t.drop_columns(["duration"]), "column duration is missing"),
+        (lambda t: t.append_column("mood", pa.array(["a", "b"])), "column mood is not one of this task"),
+        (
+            replaced("words", [[], [{"word": "a", "start": 5.0, "end": 31.0, "confidence": 1.0}]]),
+            "1 words lie outside their recording",
+        ),
+        (
+            replaced(
+                "words",
+                [[], [{"word": "a", "start": 5.0, "end": 6.0, "confidence": 1.0},
+                      {"word": "b", "start": 4.0, "end": 6.0, "confidence": 1.0}]],
+            ),
+            "word times do not rise",
+        ),
+    ],
+)  # fmt: skip
+def test_a_file_that_is_not_its_unit(whole: Any, change: Callable[[pa.Table], pa.Table], message: str) -> None:
+    rewrite(whole.file(1), change)
+    assert messages(whole) == [f"{whole.file(1).name}: {message}"]
+    assert format_verdict("out", verify(whole.output)).startswith("out: BROKEN, 1 violation  (")
+
+
+def test_a_footer_that_tells_something_else(whole: Any) -> None:
+    table = pq.read_table(whole.file(1))
+    told = {**table.schema.metadata, b"voxmill.rows": b"3"}
+    pq.write_table(table.replace_schema_metadata(told), whole.file(1))
+    assert messages(whole) == [f"{whole.file(1).name}: its footer says rows=3, it has 2"]
+
+
+@pytest.mark.parametrize("damage", [lambda d: d[:-9], lambda d: b"", lambda d: d[:40] + bytes(300) + d[340:]])
+def test_a_file_that_cannot_be_read(whole: Any, damage: Callable[[bytes], bytes]) -> None:
+    whole.file(2).write_bytes(damage(whole.file(2).read_bytes()))
+    (message,) = messages(whole)
+    assert message.startswith(f"{whole.file(2).name}: cannot be read as Parquet (")
+    assert message.endswith("delete it and run again")
+
+
+def test_a_file_that_the_plan_does_not_know(whole: Any) -> None:
+    for name in ("0" * 32, "notes"):
+        pq.write_table(pq.read_table(whole.file(1)), Path(whole.output, "transcribe", f"{name}.parquet"))
+    assert [each.partition(": ")[2] for each in messages(whole)] == [
+        "no unit of the plan has this name; move the file away"
+    ] * 2
+
+
+def test_left_over_files_are_no_violation(whole: Any) -> None:
+    Path(whole.output, "transcribe", f".x.parquet.{'0' * 32}.tmp").write_bytes(b"half")
+    assert messages(whole) == []
+
+
+def test_a_changed_recording_is_planned_twice_and_rightly_so(whole: Any) -> None:
+    whole.plan("0.wav", version="2-2")
+    whole.commit(3)
+    verdict = verify(whole.output)
+    assert (verdict.complete, verdict.recordings, verdict.tasks[0].rows) == (True, 7, 7)
+
+
+def test_a_recording_planned_twice_is_a_violation(whole: Any) -> None:
+    plan = Path(whole.output, "_plan")
+    (plan / "000002.parquet").write_bytes((plan / "000001.parquet").read_bytes())
+    assert messages(whole) == ["_plan: 6 recordings are planned twice", "_plan: two units have one name"]
+
+
+def test_a_damaged_plan_is_a_violation(whole: Any) -> None:
+    plan = Path(whole.output, "_plan/000001.parquet")
+    plan.write_bytes(plan.read_bytes()[:-20])
+    (message,) = messages(whole)
+    assert message.startswith("000001.parquet: the plan file is damaged")
+
+
+def test_claims_that_cannot_be(whole: Any) -> None:
+    claim = Path(whole.output, "_SUCCESS")
+    claim.write_text('{"generation": 2, "tasks": ["embed"]}')
+    assert messages(whole) == [
+        "_SUCCESS: claims generation 2, the plan ends with 1",
+        "_SUCCESS: claims the task embed, which is not there",
+    ]
+    claim.write_text("yes")
+    assert messages(whole) == ["_SUCCESS: names no generation and tasks. Delete it; the next run writes it."]
+
+
+def test_no_output_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"nowhere: there is no table here\."):
+        verify(str(tmp_path / "nowhere"))
