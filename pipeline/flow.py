@@ -17,7 +17,7 @@ from pipeline import audio, sources
 from pipeline.audio import FEATURE_SIZE, FRAMES_PER_SECOND, Facts
 from pipeline.corpus import Recording, Seconds, Unit
 from pipeline.errors import ErrorRow, RecordingError, StorageFault
-from pipeline.sources.encoded import Encoded
+from pipeline.sources import Encoded
 
 if TYPE_CHECKING:
     from pipeline.models.predict import Predictor

@@ -160,7 +160,8 @@ def _work(
     recordings = sum(unit.count for unit in pending)
     seconds = sum(unit.seconds for unit in pending)
     if not pending:
-        return Tally(recordings=0, audio_seconds=0.0, workers={}), "", "", versions()
+        idle = Tally(recordings=0, audio_seconds=0.0, workers={}, clock=lambda: 0.0)
+        return idle, "", "", versions()
     stopped = ""
     with _workers(name, pending, output, config, model, _printer(console)) as (receipts, workers, pools):
         tally = Tally(recordings=recordings, audio_seconds=seconds, workers=workers)

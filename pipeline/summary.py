@@ -107,7 +107,7 @@ def _outcome(summary: RunSummary) -> list[str]:
         f"plan    {summary.planned_recordings:,} recordings in {summary.planned_units:,} units, "
         f"{summary.new_recordings:,} new in this run"
     )
-    if not summary.units and not summary.pending_units:
+    if not summary.work_seconds:
         done = "nothing to do: every planned recording is already in the table"
     left = f", {summary.pending_units:,} units pending" if summary.pending_units else ""
     stopped = [f"stopped {summary.stopped}"] if summary.stopped else []

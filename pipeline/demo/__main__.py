@@ -24,9 +24,7 @@ OUTPUT = "demo-output"
 def main(argv: Sequence[str] = ()) -> int:
     """Transcribe the embedded corpus into `demo-output` and show what came out."""
     parser = cli.Parser(prog="voxmill demo", description=main.__doc__, allow_abbrev=False)
-    parser.add_argument(
-        "--output", default=OUTPUT, help=f"folder of the table, emptied first (default: {OUTPUT})"
-    )
+    parser.add_argument("--output", default=OUTPUT, help=f"folder of the table, emptied first (default: {OUTPUT})")
     parser.add_argument("--num-cpus", default=None, help="logical CPUs of the local Ray")
     given = parser.parse_args(argv)
     with kept_off(show=False) as (console, log):

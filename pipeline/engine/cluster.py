@@ -6,6 +6,7 @@ import logging
 import os
 import platform
 import secrets
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -29,12 +30,14 @@ def joined(address: str | None, *, num_cpus: int | None = None) -> Iterator[None
         UserError: the cluster does not answer.
     """
     _quiet()
+    where = address or os.environ.get("RAY_ADDRESS") or "local"
+    if where == "local":
+        _prepare_local()
     import ray
 
     if ray.is_initialized():
         yield
         return
-    where = address or os.environ.get("RAY_ADDRESS") or "local"
     try:
         ray.init(**_local(num_cpus) if where == "local" else {"address": where}, **_silent())
     except (ConnectionError, TimeoutError, ValueError, RuntimeError) as error:
@@ -46,12 +49,16 @@ def joined(address: str | None, *, num_cpus: int | None = None) -> Iterator[None
         ray.shutdown()
 
 
-def _local(num_cpus: int | None) -> dict[str, Any]:
-    # A local Ray would leave ~/.ray/auth_token behind, and later clusters of this user would then ask for it.
-    if "RAY_AUTH_MODE" not in os.environ:
+def _prepare_local() -> None:
+    """Set what a local Ray takes from the environment; Ray reads it when it is imported."""
+    # It would leave ~/.ray/auth_token behind, and later clusters of this user would then ask for it.
+    if "RAY_AUTH_MODE" not in os.environ and "ray" not in sys.modules:
         os.environ["RAY_AUTH_MODE"] = "token"
         os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
     _make_importable()
+
+
+def _local(num_cpus: int | None) -> dict[str, Any]:
     store = int(os.environ.get("VOXMILL_OBJECT_STORE_BYTES", LOCAL_OBJECT_STORE))
     return {
         "address": "local",

@@ -21,6 +21,9 @@ Row: TypeAlias = pa.Table
 """Exactly one row: `unit` string, `meta` large_string (JSON), `payload` large_binary."""
 
 
+_FAULT = "stays_pending"
+
+
 def make(unit: str, meta: dict[str, Any], payload: Any = b"") -> Row:
     """A row around a buffer, without copying it."""
     buffer = pa.py_buffer(payload)
@@ -40,7 +43,12 @@ def open_row(row: Row) -> tuple[str, dict[str, Any], memoryview]:
 
 def from_fault(unit: str, fault: str, trace: str) -> Row:
     """A row that says why its unit stays pending; later stages pass it on."""
-    return make(unit, {"fault": fault, "trace": trace})
+    return make(unit, {_FAULT: fault, "trace": trace})
+
+
+def fault_of(unit: str, meta: dict[str, Any]) -> Receipt | None:
+    """Receipt of a row that `from_fault` made, None of any other."""
+    return Receipt(unit, "fault", fault=meta[_FAULT], fault_trace=meta["trace"]) if _FAULT in meta else None
 
 
 def from_encoded(unit: str, encoded: Encoded, timings: Timings) -> Row:

@@ -18,7 +18,7 @@ from pipeline.engine.shipping import Shipped
 from pipeline.errors import VoxmillError
 from pipeline.job import Job
 from pipeline.plan import UnitRef, load_unit
-from pipeline.receipts import Receipt, Timings
+from pipeline.receipts import Timings
 from pipeline.timing import StageClock
 
 
@@ -88,13 +88,11 @@ class Commit:
     def __call__(self, row: Row) -> Row:
         """Commit one unit."""
         unit, meta, payload = rows.open_row(row)
-        if "fault" in meta:
-            return rows.from_receipt(Receipt(unit, "fault", fault=meta["fault"], fault_trace=meta["trace"]))
-        done = _carry("commit", unit, lambda clock: self._commit(unit, meta, payload, clock))
-        failed = rows.open_row(done)[1]
-        if "fault" in failed:
-            return rows.from_receipt(Receipt(unit, "fault", fault=failed["fault"], fault_trace=failed["trace"]))
-        return done
+        fault = rows.fault_of(unit, meta)
+        if fault is None:
+            done = _carry("commit", unit, lambda clock: self._commit(unit, meta, payload, clock))
+            fault = rows.fault_of(unit, rows.open_row(done)[1])
+        return done if fault is None else rows.from_receipt(fault)
 
     def _commit(self, unit: str, meta: dict[str, Any], payload: memoryview, clock: StageClock) -> Row:
         outputs = rows.to_outputs(meta, payload)
@@ -118,7 +116,7 @@ def limit_threads(cpus: float) -> None:
 
 def _pass(stage: str, row: Row, work: Callable[[str, dict[str, Any], memoryview, StageClock], Row]) -> Row:
     unit, meta, payload = rows.open_row(row)
-    if "fault" in meta:
+    if rows.fault_of(unit, meta):
         return row
     return _carry(stage, unit, lambda clock: work(unit, meta, payload, clock))
 

@@ -45,12 +45,13 @@ def find(source: str) -> Found:
     """
     uri = canonical(source)
     magic = bool(_MAGIC.search(uri) or _BRACES.search(uri))
+    root = _plain_folder(uri) if magic else uri
     found = _named(uri, must_exist=not magic)
     if found is not None:
         return found
     parts = [_expanded(each, source) for each in expand_braces(uri)]
     return Found(
-        root=_plain_folder(uri),
+        root=root,
         files=tuple(entry for part in parts for entry in part.files),
         folders=tuple(folder for part in parts for folder in part.folders),
         manifests=not _MAGIC.search(uri) or uri.lower().endswith(MANIFESTS),

@@ -126,13 +126,16 @@ def list_names(uri: str) -> list[str]:
 
 
 def children(uri: str) -> tuple[list[str], list[Entry]]:
-    """List one folder: the URIs of the folders in it and its files, sorted, without hidden ones.
+    """List one folder: the URIs of the folders in it and its files, sorted, without hidden ones; none if it is none.
 
     Raises:
         UserError, StorageFault: as `walk`.
     """
     fs, path = filesystem(uri)
-    items = attempt(uri, "listing", lambda: _lister(fs)(_Folder(path)))
+    try:
+        items = _list_folder(fs, _Folder(path))
+    except NotADirectoryError:
+        items = []
     folders = [uri_of(fs, item.path) for item in items if isinstance(item, _Folder)]
     return folders, [item for item in items if isinstance(item, Entry)]
 

@@ -116,6 +116,4 @@ def _finite(heard: Heard) -> bool:
 
 def _not_finite() -> ErrorRow:
     """The fault of a recording whose logits hold NaN or infinity."""
-    return ErrorRow(
-        "model", "not_finite", "the model's output is not a number in some frames; try --dtype float32"
-    )
+    return ErrorRow("model", "not_finite", "the model's output is not a number in some frames; try --dtype float32")

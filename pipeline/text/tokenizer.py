@@ -116,9 +116,7 @@ def _tokens(folder: Path, ids: Mapping[str, Any]) -> tuple[str, ...]:
     """Tokens in the order of their ids, which must be 0, 1, 2, … without gap or repetition."""
     wrong = [token for token, id in ids.items() if not isinstance(id, int) or isinstance(id, bool)]
     if wrong:
-        raise UserError(
-            f"{folder}: vocab.json must give each token an integer id; {wrong[0]!r} has {ids[wrong[0]]!r}."
-        )
+        raise UserError(f"{folder}: vocab.json must give each token an integer id; {wrong[0]!r} has {ids[wrong[0]]!r}.")
     ordered = sorted(ids, key=lambda token: ids[token])
     for expected, token in enumerate(ordered):
         if ids[token] != expected:
@@ -139,8 +137,7 @@ def _check_blank(folder: Path, tokens: tuple[str, ...], pad: str | None, delimit
         )
     if pad == delimiter:
         raise UserError(
-            f"{folder}: tokenizer_config.json names {pad!r} as pad_token and as word_delimiter_token; "
-            "they must differ."
+            f"{folder}: tokenizer_config.json names {pad!r} as pad_token and as word_delimiter_token; they must differ."
         )
 
 

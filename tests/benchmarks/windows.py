@@ -23,7 +23,7 @@ from pipeline.corpus import Recording  # noqa: E402
 from pipeline.demo import checkpoint_folder  # noqa: E402
 from pipeline.models.predict import Predictor  # noqa: E402
 from pipeline.scoring import word_errors  # noqa: E402
-from pipeline.sources.encoded import Encoded  # noqa: E402
+from pipeline.sources import Encoded  # noqa: E402
 from pipeline.tasks import transcribe  # noqa: E402
 from pipeline.text import Tokenizer  # noqa: E402
 from tests.digits import RATE, encoded, utterances  # noqa: E402

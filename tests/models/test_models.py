@@ -1,0 +1,78 @@
+"""The two doors, load and save."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+from transformers import Wav2Vec2BertForCTC
+
+from pipeline import models
+from pipeline.errors import UserError
+
+MakeCheckpoint = Callable[..., Path]
+
+
+def test_importing_models_loads_neither_ray_nor_transformers() -> None:
+    code = "import sys, pipeline.models, pipeline.models.predict; print({'ray', 'transformers', 'fsspec'} & {*sys.modules})"
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert result.stdout.strip() == "set()"
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16, torch.float64])
+def test_a_model_has_the_dtype_asked_for(checkpoint: Path, dtype: torch.dtype) -> None:
+    model = models.load(checkpoint, dtype=dtype)
+    assert {parameter.dtype for parameter in model.parameters()} == {dtype}
+    assert not model.training
+    assert not any(parameter.requires_grad for parameter in model.parameters())
+    output = model(torch.randn(1, 9, 160), [9])
+    assert output.logits.dtype == dtype
+    assert output.logits.isfinite().all()
+
+
+def test_what_is_saved_is_the_checkpoint_bit_for_bit(checkpoint: Path, tmp_path: Path) -> None:
+    models.save(models.load(checkpoint), tmp_path / "saved")
+    ours, theirs = (load_file(folder / "model.safetensors") for folder in (tmp_path / "saved", checkpoint))
+    assert ours.keys() == theirs.keys()
+    assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
+    configs = [json.loads((folder / "config.json").read_text()) for folder in (tmp_path / "saved", checkpoint)]
+    assert configs[0] == configs[1]
+    assert [file.name for file in (tmp_path / "saved").iterdir() if file.name.startswith(".")] == []
+
+
+def test_what_is_saved_loads_in_transformers(make_checkpoint: MakeCheckpoint, tmp_path: Path) -> None:
+    folder = make_checkpoint()
+    models.save(models.load(folder), tmp_path / "saved")
+    ours, theirs = (Wav2Vec2BertForCTC.from_pretrained(path).state_dict() for path in (tmp_path / "saved", folder))
+    assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
+
+
+def test_a_model_is_saved_in_its_own_dtype(checkpoint: Path, tmp_path: Path) -> None:
+    models.save(models.load(checkpoint, dtype=torch.bfloat16), tmp_path)
+    assert {tensor.dtype for tensor in load_file(tmp_path / "model.safetensors").values()} == {torch.bfloat16}
+
+
+def test_the_message_names_the_checkpoint_as_it_was_given(
+    make_checkpoint: MakeCheckpoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = make_checkpoint()
+    shutil.move(folder / "config.json", folder / "configuration.json")
+    monkeypatch.chdir(folder.parent)
+    with pytest.raises(UserError, match="^tiny: no config.json"):
+        models.load("tiny")
+
+
+def test_fused_attention_gives_the_same_model(checkpoint: Path, cxx_compiler: str) -> None:
+    generator = torch.Generator().manual_seed(0)
+    features = torch.randn(3, 200, 160, generator=generator)
+    lengths = [200, 60, 131]
+    plain = models.load(checkpoint, kernel="plain")(features, lengths).logits
+    fused = models.load(checkpoint, kernel="fused")(features, lengths).logits
+    torch.testing.assert_close(fused, plain, atol=1e-4, rtol=0)

@@ -1,0 +1,83 @@
+"""Both forms of attention against the definition: softmax over the document, bias by distance."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+
+from pipeline.models import packed_attention
+from pipeline.models.layout import Packed
+from pipeline.models.packed_attention import DistanceBias, Kernel, prepare
+
+HEADS, CHANNELS = 2, 8
+
+
+def by_definition(q: Tensor, k: Tensor, v: Tensor, bias: DistanceBias | None, lengths: tuple[int, ...]) -> Tensor:
+    """One pair of frames at a time decides the score; float64."""
+    q, k, v = q.double(), k.double(), v.double()
+    documents = torch.arange(len(lengths)).repeat_interleave(torch.tensor(lengths))
+    scores = torch.einsum("qhd,khd->hqk", q, k) * CHANNELS**-0.5
+    if bias is not None:
+        frames = torch.arange(len(q))
+        distance = (frames[None] - frames[:, None]).clamp(-bias.left, bias.right)
+        for head in range(HEADS):
+            scores[head] += bias.table[:, head].double().gather(1, distance + bias.left)
+    scores = scores.masked_fill(documents[:, None] != documents, -torch.inf)
+    return torch.einsum("hqk,khd->qhd", scores.softmax(-1), v)
+
+
+def draw(lengths: tuple[int, ...], *, left: int = 4, right: int = 2) -> tuple[Tensor, Tensor, Tensor, DistanceBias]:
+    generator = torch.Generator().manual_seed(sum(lengths))
+    q, k, v = torch.randn(3, sum(lengths), HEADS, CHANNELS, generator=generator)
+    table = torch.randn(sum(lengths), HEADS, left + 1 + right, generator=generator)
+    return q, k, v, DistanceBias(table, left, right)
+
+
+def check(kernel: Kernel, lengths: tuple[int, ...], *, left: int = 4, right: int = 2) -> None:
+    q, k, v, bias = draw(lengths, left=left, right=right)
+    mixed = prepare(kernel, Packed(lengths))(q, k, v, bias)
+    torch.testing.assert_close(mixed.double(), by_definition(q, k, v, bias, lengths), atol=1e-5, rtol=0)
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.lists(st.integers(1, 20), min_size=1, max_size=6), st.integers(0, 9), st.integers(0, 9))
+def test_plain_is_the_definition(lengths: list[int], left: int, right: int) -> None:
+    check("plain", tuple(lengths), left=left, right=right)
+
+
+@pytest.mark.parametrize("lengths", [(7,), (90, 90, 90, 5), (200, 3), (1, 1, 1)])
+def test_plain_cuts_runs_and_rows_without_a_seam(monkeypatch: pytest.MonkeyPatch, lengths: tuple[int, ...]) -> None:
+    monkeypatch.setattr(packed_attention, "_SCORES", 2000)
+    monkeypatch.setattr(packed_attention, "_ROWS", 3)
+    check("plain", lengths)
+
+
+def test_plain_without_a_bias() -> None:
+    q, k, v, _ = draw((5, 9))
+    mixed = prepare("plain", Packed((5, 9)))(q, k, v, None)
+    torch.testing.assert_close(mixed.double(), by_definition(q, k, v, None, (5, 9)), atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("lengths", [(130, 1, 2, 40), (300, 70)])
+def test_fused_is_the_definition(lengths: tuple[int, ...], cxx_compiler: str) -> None:
+    check("fused", lengths)
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.lists(st.integers(1, 400), min_size=1, max_size=8))
+def test_the_fused_mask_visits_every_pair_of_a_document_and_no_block_without_one(lengths: list[int]) -> None:
+    layout = Packed(tuple(lengths))
+    mask = packed_attention._document_mask(layout)
+    same = layout.documents[:, None] == layout.documents
+    num_blocks = mask.to_dense().shape[-1]
+    padding = num_blocks * 128 - layout.num_frames
+    pairs = torch.nn.functional.pad(same, (0, padding, 0, padding)).view(num_blocks, 128, num_blocks, 128)
+    assert torch.equal(mask.to_dense()[0, 0].bool(), pairs.any(dim=3).any(dim=1))
+    for row in range(num_blocks):
+        full = mask.full_kv_indices[0, 0, row, : mask.full_kv_num_blocks[0, 0, row]].tolist()
+        for column in full:
+            inside = same[row * 128 : row * 128 + 128, column * 128 : column * 128 + 128]
+            assert inside.all()
