@@ -165,8 +165,10 @@ def _proxy(bucket: Bucket) -> Iterator[Proxy]:
             self.send_response(answer.status)
             for name, value in answer.headers:
                 self.send_header(name, value)
-            if self.command != "HEAD":
-                self.send_header("Content-Length", str(len(answer.body)))
+            if self.command == "HEAD":
+                self.end_headers()
+                return
+            self.send_header("Content-Length", str(len(answer.body)))
             self.end_headers()
             self.wfile.write(answer.body if answer.cut is None else answer.body[: answer.cut])
             self.close_connection = self.close_connection or answer.cut is not None

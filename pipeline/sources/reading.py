@@ -79,11 +79,11 @@ def read(unit: Unit) -> Encoded:
                 payload[start : start + length] = content
         reading.streamed.clear()
         _fill(reading, pool, slices, payload)
-    places = (_blob(each) if index not in reading.errors else None for index, each in enumerate(unit.recordings))
+    places = {index: _blob(each) for index, each in reading.living()}
     return Encoded(
         recordings=unit.recordings,
         payload=payload.toreadonly(),
-        slices=tuple(slices.get(place) if place else None for place in places),
+        slices=tuple(slices[places[index]] if index in places else None for index in range(len(unit.recordings))),
         errors=reading.errors,
     )
 

@@ -95,9 +95,7 @@ def test_links_are_followed_and_loops_are_not(tmp_path: Path) -> None:
     (tmp_path / "linked").symlink_to(tmp_path / "a")
     (tmp_path / "gone.wav").symlink_to(tmp_path / "nowhere.wav")
     os.mkfifo(tmp_path / "pipe.wav")
-    listed = {
-        entry.uri.removeprefix(f"file://{tmp_path}/"): entry.size for entry in listing.walk(str(tmp_path))
-    }
+    listed = {entry.uri.removeprefix(f"file://{tmp_path}/"): entry.size for entry in listing.walk(str(tmp_path))}
     assert listed == {"a/x.wav": 1, "a/self": 0, "gone.wav": 0, "linked/x.wav": 1, "linked/self": 0}
 
 

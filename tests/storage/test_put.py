@@ -64,9 +64,7 @@ def test_a_lost_answer_to_an_own_put_is_a_taken_name(s3_proxy: Any, monkeypatch:
 @pytest.mark.parametrize(
     ("status", "code"), [(503, "SlowDown"), (500, "InternalError"), (409, "ConditionalRequestConflict")]
 )
-def test_busy_stores_are_asked_again(
-    status: int, code: str, s3_proxy: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_busy_stores_are_asked_again(status: int, code: str, s3_proxy: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(retry, "DELAYS", (0.01, 0.01))
     s3_proxy.refuse("^PUT ", status=status, code=code, times=2)
     assert put.put_if_absent(f"{s3_proxy.bucket.uri}/x", b"1") is True
@@ -82,15 +80,11 @@ def test_a_store_that_stays_busy_is_a_fault(s3_proxy: Any, monkeypatch: pytest.M
 
 def test_a_conditional_put_is_one_request_whatever_its_size(s3_proxy: Any) -> None:
     assert put.put_if_absent(f"{s3_proxy.bucket.uri}/big", bytes(101 * 2**20))
-    assert [line for line in s3_proxy.requests if not line.startswith("HEAD")] == [
-        f"PUT /{s3_proxy.bucket.name}/big"
-    ]
+    assert [line for line in s3_proxy.requests if not line.startswith("HEAD")] == [f"PUT /{s3_proxy.bucket.name}/big"]
 
 
 @pytest.mark.parametrize("store", ["local", "s3"])
-def test_put_overwrites_and_delete_forgives(
-    store: str, tmp_path: Path, request: pytest.FixtureRequest
-) -> None:
+def test_put_overwrites_and_delete_forgives(store: str, tmp_path: Path, request: pytest.FixtureRequest) -> None:
     folder = str(tmp_path / "new folder") if store == "local" else request.getfixturevalue("s3_server").uri
     for data in (b"long before", b"after"):
         put.put(f"{folder}/_run #1.json", data)
@@ -107,32 +101,24 @@ def test_probe_leaves_nothing(store: str, tmp_path: Path, request: pytest.Fixtur
     assert list_names(folder) == []
 
 
-def test_probe_finds_a_store_that_ignores_the_condition(
-    s3_server: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_probe_finds_a_store_that_ignores_the_condition(s3_server: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     from pipeline.storage.paths import filesystem
 
     fs = filesystem(s3_server.uri)[0]
     plain = fs.pipe_file
-    monkeypatch.setattr(
-        fs, "pipe_file", lambda path, data, mode="overwrite", **rest: plain(path, data, **rest)
-    )
+    monkeypatch.setattr(fs, "pipe_file", lambda path, data, mode="overwrite", **rest: plain(path, data, **rest))
     assert put.probe_write(s3_server.uri + "/out").conditional is False
 
 
 def test_probe_explains_denied_access(s3_proxy: Any) -> None:
     s3_proxy.refuse("^PUT ", status=403, code="AccessDenied")
-    with pytest.raises(
-        UserError, match=r"access denied \(403\) while writing. Check AWS_PROFILE or .*s3:PutObject"
-    ):
+    with pytest.raises(UserError, match=r"access denied \(403\) while writing. Check AWS_PROFILE or .*s3:PutObject"):
         put.probe_write(s3_proxy.bucket.uri)
 
 
 def test_probe_explains_refused_credentials(s3_proxy: Any) -> None:
     s3_proxy.refuse("^PUT ", status=403, code="InvalidAccessKeyId")
-    with pytest.raises(
-        UserError, match=r"credentials refused \(InvalidAccessKeyId, 403\).*AWS_ACCESS_KEY_ID"
-    ):
+    with pytest.raises(UserError, match=r"credentials refused \(InvalidAccessKeyId, 403\).*AWS_ACCESS_KEY_ID"):
         put.probe_write(s3_proxy.bucket.uri)
 
 
@@ -157,9 +143,7 @@ def test_probe_explains_a_file_in_place_of_the_folder(tmp_path: Path) -> None:
         put.probe_write(str(tmp_path / "out"))
 
 
-def test_probe_explains_a_folder_that_may_not_be_written(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_probe_explains_a_folder_that_may_not_be_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def makedirs(path: str, exist_ok: bool) -> None:
         raise PermissionError(errno.EACCES, "Permission denied", path)
 

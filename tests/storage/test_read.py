@@ -159,9 +159,7 @@ class TestProbe:
         for name in "abc":
             put.put(f"{s3_proxy.bucket.uri}/c/{name}", b"1")
         s3_proxy.refuse("^GET .*/[abc]$", status=403, code="AccessDenied")
-        with pytest.raises(
-            UserError, match=r"/c/a: access denied \(403\) while reading. .* s3:GetObject is needed"
-        ):
+        with pytest.raises(UserError, match=r"/c/a: access denied \(403\) while reading. .* s3:GetObject is needed"):
             read.probe_read(f"{s3_proxy.bucket.uri}/c")
 
     def test_one_object_closed(self, s3_proxy: Any) -> None:
@@ -180,9 +178,7 @@ class TestProbe:
         with pytest.raises(UserError, match="AWS_ENDPOINT_URL must be a URL"):
             read.probe_read("s3://bucket/x")
 
-    def test_no_credentials(
-        self, monkeypatch: pytest.MonkeyPatch, s3_environment: str, tmp_path: Path
-    ) -> None:
+    def test_no_credentials(self, monkeypatch: pytest.MonkeyPatch, s3_environment: str, tmp_path: Path) -> None:
         for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
             monkeypatch.delenv(name)
         monkeypatch.setenv("HOME", str(tmp_path))

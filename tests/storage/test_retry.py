@@ -68,9 +68,7 @@ def test_other_answers_of_storage_are_faults_at_once(error: OSError) -> None:
         retry.attempt("s3://b/x", "writing", Flaky(error))
 
 
-@pytest.mark.parametrize(
-    "kind", [FileNotFoundError, FileExistsError, PermissionError, IsADirectoryError, EOFError]
-)
+@pytest.mark.parametrize("kind", [FileNotFoundError, FileExistsError, PermissionError, IsADirectoryError, EOFError])
 def test_what_is_said_about_one_object_passes(kind: type[Exception]) -> None:
     with pytest.raises(kind, match="x"):
         retry.attempt("s3://b/x", "reading", Flaky(kind("x")))

@@ -1,0 +1,173 @@
+import contextlib
+import dataclasses
+import io
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import soundfile as sf
+
+from pipeline.corpus import Recording, Unit
+from pipeline.errors import RecordingError, StorageFault
+from pipeline.sources import Encoded, Problem, entries, open_audio, read
+from pipeline.storage import put, retry
+
+Audio = Callable[..., bytes]
+MakeTar = Callable[..., bytes]
+Fill = Callable[[str, dict[str, bytes]], str]
+
+
+def _recordings(source: str) -> tuple[Recording, ...]:
+    return tuple(each for item in entries([source]) if not isinstance(item, Problem) for each in item)
+
+
+def _content(encoded: Encoded, index: int) -> bytes:
+    place = encoded.slices[index]
+    assert place is not None
+    return bytes(encoded.payload[place[0] : place[0] + place[1]])
+
+
+def test_files_and_members_come_back_whole(folder: str, fill: Fill, audio: Audio, make_tar: MakeTar) -> None:
+    clips = [audio(0.05, seed=number) for number in range(30)]
+    fill(folder, {f"{number:02}.wav": clip for number, clip in enumerate(clips[:10])})
+    put.put(f"{folder}/x.tar", make_tar([(f"{number:02}.wav", clips[number]) for number in range(10, 20)]))
+    put.put(f"{folder}/y.tar.gz", make_tar([(f"{number:02}.wav", clips[number]) for number in range(20, 30)], "w:gz"))
+    recordings = _recordings(folder)[::-1]
+    encoded = read(Unit("u", recordings))
+    assert encoded.recordings == recordings
+    assert not encoded.errors
+    for index, each in enumerate(recordings):
+        assert _content(encoded, index) == clips[int(each.key.rpartition("/")[2])]
+    assert len(encoded.payload) == sum(map(len, clips))
+
+
+def test_missing_and_changed_sources_cost_no_neighbour(
+    folder: str, fill: Fill, audio: Audio, make_tar: MakeTar
+) -> None:
+    fill(folder, {f"{name}.wav": audio() for name in "abc"})
+    put.put(f"{folder}/x.tar", make_tar([("k.wav", audio()), ("l.wav", audio())]))
+    recordings = _recordings(folder)
+    put.delete(f"{folder}/a.wav")
+    put.put(f"{folder}/c.wav", audio(0.2))
+    put.put(f"{folder}/x.tar", make_tar([("k.wav", audio())]))
+    encoded = read(Unit("u", recordings))
+    assert {index: (each.stage, each.type) for index, each in encoded.errors.items()} == {
+        0: ("read", "missing"),
+        2: ("read", "changed"),
+        3: ("read", "changed"),
+        4: ("read", "changed"),
+    }
+    assert [place is None for place in encoded.slices] == [True, False, True, True, True]
+    assert _content(encoded, 1) == audio()
+    assert "is not what was planned" in encoded.errors[2].message
+
+
+def test_a_unit_is_read_in_few_requests(s3_proxy: Any, audio: Audio, make_tar: MakeTar) -> None:
+    uri = f"{s3_proxy.bucket.uri}/x.tar"
+    put.put(uri, make_tar([(f"{number}.wav", audio(1.0)) for number in range(100)]))
+    recordings = _recordings(uri)
+    s3_proxy.requests.clear()
+    encoded = read(Unit("u", recordings[10:]))
+    assert not encoded.errors
+    assert sorted(line.split()[0] for line in s3_proxy.requests) == ["GET", "HEAD"]
+
+
+def test_storage_that_fails_is_never_an_error_of_a_recording(
+    s3_proxy: Any, fill: Fill, audio: Audio, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(retry, "DELAYS", (0.01, 0.01))
+    fill(s3_proxy.bucket.uri, {f"{n}.wav": audio(seed=n) for n in range(3)})
+    recordings = _recordings(s3_proxy.bucket.uri)
+    s3_proxy.refuse("^GET .*/1.wav", status=503, code="SlowDown", times=2)
+    s3_proxy.cut_body("^GET .*/2.wav", after=100, times=2)
+    encoded = read(Unit("u", recordings))
+    assert not encoded.errors
+    assert [_content(encoded, index) for index in range(3)] == [audio(seed=n) for n in range(3)]
+    s3_proxy.refuse("^GET .*/1.wav", status=503, code="SlowDown")
+    with pytest.raises(StorageFault, match="/1.wav: .*while reading"):
+        read(Unit("u", recordings))
+
+
+def test_expired_credentials_are_never_an_error_of_a_recording(s3_proxy: Any, fill: Fill, audio: Audio) -> None:
+    from pipeline.errors import UserError
+
+    fill(s3_proxy.bucket.uri, {"a.wav": audio()})
+    recordings = _recordings(s3_proxy.bucket.uri)
+    s3_proxy.refuse("^HEAD", status=403, code="")
+    s3_proxy.refuse("^GET", status=400, code="ExpiredToken")
+    with pytest.raises(UserError, match="credentials refused"):
+        read(Unit("u", recordings))
+
+
+def test_spans_are_left_to_seeking(folder: str, fill: Fill, audio: Audio, make_tar: MakeTar) -> None:
+    clip = audio(1.0)
+    fill(folder, {"a.wav": clip, "b.tar": make_tar([("k.wav", clip)]), "c.tar.gz": make_tar([("k.wav", clip)], "w:gz")})
+    for recording in _recordings(folder):
+        span = dataclasses.replace(recording, spans=2)
+        encoded = read(Unit("u", (span, recording)))
+        assert not encoded.errors
+        assert encoded.slices == (None, (0, len(clip)))
+        with open_audio(span) as file:
+            assert sf.info(file).duration == 1.0
+            file.seek(-100, io.SEEK_END)
+            assert file.read(100) == clip[-100:]
+
+
+def test_a_stretch_of_a_huge_file_is_left_to_seeking(tmp_path: Path) -> None:
+    huge = tmp_path / "huge.wav"
+    with huge.open("wb") as file:
+        file.truncate(3 * 10**9)
+    (recording,) = _recordings(str(huge))
+    encoded = read(Unit("u", (dataclasses.replace(recording, start=5.0, end=6.0),)))
+    assert (encoded.slices, encoded.errors, len(encoded.payload)) == ((None,), {}, 0)
+
+
+def test_open_audio_tells_what_is_wrong(folder: str, fill: Fill, audio: Audio) -> None:
+    fill(folder, {"a.wav": audio()})
+    (recording,) = _recordings(folder)
+    put.put(f"{folder}/a.wav", audio(0.5))
+    with pytest.raises(RecordingError, match="is not what was planned") as caught, open_audio(recording):
+        pass
+    assert caught.value.error.type == "changed"
+    put.delete(f"{folder}/a.wav")
+    with pytest.raises(RecordingError, match="no longer there") as caught, open_audio(recording):
+        pass
+    assert caught.value.error.type == "missing"
+
+
+def test_a_decoder_cannot_swallow_a_storage_fault(s3_proxy: Any, audio: Audio, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(retry, "DELAYS", (0.01,))
+    put.put(f"{s3_proxy.bucket.uri}/a.wav", audio(60.0))
+    (recording,) = _recordings(f"{s3_proxy.bucket.uri}/a.wav")
+
+    def swallow() -> None:
+        with open_audio(recording) as file:
+            file.read(10)
+            s3_proxy.refuse("^GET ", status=503, code="SlowDown")
+            file.seek(1_800_000)
+            with contextlib.suppress(StorageFault):
+                file.read(10)
+
+    with pytest.raises(StorageFault, match="while reading"):
+        swallow()
+
+
+def test_a_damaged_member_of_a_compressed_tar_is_kept_up_to_the_damage(
+    tmp_path: Path, make_tar: MakeTar, audio: Audio
+) -> None:
+    clips = [audio(5.0, seed=number) for number in range(3)]
+    data = bytearray(make_tar([(f"{number}.wav", clip) for number, clip in enumerate(clips)], "w:gz"))
+    (tmp_path / "a.tar.gz").write_bytes(data)
+    recordings = _recordings(str(tmp_path))
+    middle = len(data) // 2
+    data[middle : middle + 100] = b"\xff" * 100
+    status = (tmp_path / "a.tar.gz").stat()
+    (tmp_path / "a.tar.gz").write_bytes(data)
+    os.utime(tmp_path / "a.tar.gz", ns=(status.st_atime_ns, status.st_mtime_ns))
+    encoded = read(Unit("u", recordings))
+    assert _content(encoded, 0) == clips[0]
+    assert encoded.errors[2].type == "truncated"
+    assert "a.tar.gz is damaged at byte" in encoded.errors[2].message or "decompressed" in encoded.errors[2].message
+    assert 1 not in encoded.errors

@@ -1,0 +1,211 @@
+import io
+import tarfile
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from pipeline.corpus import Recording, Unit
+from pipeline.errors import UserError
+from pipeline.sources import Problem, entries, read
+from pipeline.storage import put
+
+MakeTar = Callable[..., bytes]
+Audio = Callable[..., bytes]
+
+
+def _split(found: Any) -> tuple[list[Recording], list[Problem]]:
+    items = list(found)
+    recordings = [each for item in items if not isinstance(item, Problem) for each in item]
+    return recordings, [item for item in items if isinstance(item, Problem)]
+
+
+def test_members_are_recordings_with_their_sidecars(folder: str, make_tar: MakeTar, audio: Audio) -> None:
+    one, two = audio(0.5, "WAV"), audio(0.25, "FLAC", rate=8000)
+    members = [
+        ("d/utt 1.json", b'{"speaker": "ann", "text": "not this"}'),
+        ("d/utt 1.txt", "four één\n".encode()),
+        ("d/utt 1.wav", one),
+        ("d/utt 2.left.flac", two),
+        ("d/utt 2.right.FLAC", two),
+        ("d/utt 3.txt", b"no audio"),
+        ("d/._utt 4.wav", one),
+    ]
+    put.put(f"{folder}/s #1.tar", make_tar(members))
+    recordings, problems = _split(entries([folder]))
+    assert not problems
+    first, left, right = recordings
+    version = first.version
+    assert first == Recording(
+        id=f"{folder}/s #1.tar::d/utt 1.wav",
+        source=f"{folder}/s #1.tar",
+        key="d/utt 1",
+        version=version,
+        recording=f"{folder}/s #1.tar::d/utt 1.wav",
+        format="wav",
+        seconds=0.5,
+        seconds_from="header",
+        size=len(one),
+        offset=first.offset,
+        member="d/utt 1.wav",
+        sample_rate=16000,
+        reference="four één",
+        metadata='{"speaker": "ann", "text": "not this"}',
+    )
+    assert [(left.key, left.member, left.seconds, left.sample_rate) for left in (left, right)] == [
+        ("d/utt 2", "d/utt 2.left.flac", 0.25, 8000),
+        ("d/utt 2", "d/utt 2.right.FLAC", 0.25, 8000),
+    ]
+    assert right.format == "flac"
+    encoded = read(Unit("u", (first, left, right)))
+    assert not encoded.errors
+    assert [bytes(encoded.payload[a : a + n]) for a, n in filter(None, encoded.slices)] == [one, two, two]
+
+
+@pytest.mark.parametrize("mode", ["gz", "bz2", "xz", "zst"])
+def test_compressed_tars_are_one_group_each(mode: str, folder: str, make_tar: MakeTar, audio: Audio) -> None:
+    contents = [audio(0.1, "WAV", seed=number) for number in range(5)]
+    members = [(f"./{number}.wav", content) for number, content in enumerate(contents)]
+    put.put(f"{folder}/a.tar.{mode}", _compressed(mode, make_tar(members)))
+    (group,) = entries([f"{folder}/a.tar.{mode}"])
+    assert not isinstance(group, Problem)
+    assert [each.member for each in group] == [f"{number}.wav" for number in range(5)]
+    assert all(each.streamed and each.seconds == 0.1 for each in group)
+    encoded = read(Unit("u", (group[3], group[0])))
+    assert not encoded.errors
+    assert [bytes(encoded.payload[a : a + n]) for a, n in filter(None, encoded.slices)] == [contents[3], contents[0]]
+
+
+def _compressed(mode: str, data: bytes) -> bytes:
+    import bz2
+    import gzip
+    import lzma
+
+    import pyarrow as pa
+
+    if mode == "zst":
+        return pa.Codec("zstd").compress(data, asbytes=True)
+    return {"gz": gzip.compress, "bz2": bz2.compress, "xz": lzma.compress}[mode](data)
+
+
+@pytest.mark.parametrize("name", ["a.tar", "a.tar.gz"])
+def test_a_key_that_comes_back_is_refused(name: str, folder: str, make_tar: MakeTar, audio: Audio) -> None:
+    data = make_tar([("k/a.wav", audio()), ("k/b.wav", audio()), ("k/a.txt", b"late")], "w:gz" if "gz" in name else "w")
+    put.put(f"{folder}/{name}", data)
+    with pytest.raises(UserError, match=rf"{name}: members of one key must stand together, but 'k/a' comes back"):
+        list(entries([folder]))
+
+
+def test_other_files_may_come_back(folder: str, make_tar: MakeTar, audio: Audio) -> None:
+    put.put(f"{folder}/a.tar", make_tar([("x.md", b""), ("b.wav", audio()), ("x.cfg", b"")]))
+    recordings, _ = _split(entries([folder]))
+    assert [each.key for each in recordings] == ["b"]
+
+
+def test_a_name_that_comes_twice_is_refused(folder: str, make_tar: MakeTar, audio: Audio) -> None:
+    put.put(f"{folder}/a.tar", make_tar([("a.wav", audio()), ("./a.wav", audio())]))
+    with pytest.raises(UserError, match="a.tar: 'a.wav' comes twice"):
+        list(entries([folder]))
+
+
+def test_links_devices_and_climbing_names_are_problems(folder: str, audio: Audio) -> None:
+    file = io.BytesIO()
+    with tarfile.open(fileobj=file, mode="w") as tar:
+        for name, kind in [("../evil.wav", tarfile.REGTYPE), ("/abs.wav", tarfile.REGTYPE), ("l.wav", tarfile.SYMTYPE)]:
+            info = tarfile.TarInfo(name)
+            info.type, info.linkname = kind, "/etc/passwd"
+            tar.addfile(info)
+        info = tarfile.TarInfo("good.wav")
+        info.size = len(audio())
+        tar.addfile(info, io.BytesIO(audio()))
+    put.put(f"{folder}/a.tar", file.getvalue())
+    recordings, problems = _split(entries([folder]))
+    assert [each.member for each in recordings] == ["good.wav"]
+    assert [(each.uri.rpartition("::")[2], each.message.split()[0]) for each in problems] == [
+        ("../evil.wav", "a"),
+        ("/abs.wav", "a"),
+        ("l.wav", "a"),
+    ]
+    assert "absolute or climb" in problems[0].message
+    assert "never followed" in problems[2].message
+
+
+def test_a_sidecar_that_cannot_be_read_is_a_problem(folder: str, make_tar: MakeTar, audio: Audio) -> None:
+    put.put(f"{folder}/a.tar", make_tar([("a.json", b"{"), ("a.wav", audio()), ("b.wav", audio())]))
+    recordings, problems = _split(entries([folder]))
+    assert [each.key for each in recordings] == ["a", "b"]
+    assert problems[0].uri == f"{folder}/a.tar::a"
+    assert "not JSON" in problems[0].message
+
+
+class TestTruncated:
+    def _members(self, audio: Audio) -> list[tuple[str, bytes]]:
+        return [(f"{number}.wav", audio(1.0, seed=number)) for number in range(4)]
+
+    def test_plain(self, folder: str, make_tar: MakeTar, audio: Audio) -> None:
+        members = self._members(audio)
+        whole = make_tar(members)
+        third = whole.index(members[2][1])
+        put.put(f"{folder}/a.tar", whole[: third + 20_000])
+        recordings, problems = _split(entries([folder]))
+        assert [each.member for each in recordings] == ["0.wav", "1.wav", "2.wav"]
+        assert [each.message for each in problems] == [
+            f"the tar ends at byte {third + 20_000} inside '2.wav'; what comes after is not planned"
+        ]
+        assert recordings[2].seconds == pytest.approx((20_000 - 44) / 32_000)
+        encoded = read(Unit("u", tuple(recordings)))
+        assert not encoded.errors
+        assert encoded.slices[2] is not None
+        start, length = encoded.slices[2]
+        assert bytes(encoded.payload[start : start + length]) == members[2][1][:20_000]
+
+    def test_after_a_header(self, folder: str, make_tar: MakeTar, audio: Audio) -> None:
+        members = self._members(audio)
+        whole = make_tar(members)
+        put.put(f"{folder}/a.tar", whole[: whole.index(members[2][1])])
+        recordings, problems = _split(entries([folder]))
+        assert len(problems) == 1
+        encoded = read(Unit("u", tuple(recordings)))
+        assert {index: (error.stage, error.type) for index, error in encoded.errors.items()} == {
+            2: ("read", "truncated")
+        }
+        assert encoded.slices[2] is None
+        assert encoded.slices[1] is not None
+
+    @pytest.mark.parametrize("mode", ["gz", "bz2", "xz", "zst"])
+    def test_compressed(self, mode: str, folder: str, make_tar: MakeTar, audio: Audio) -> None:
+        whole = _compressed(mode, make_tar([(f"{n}.wav", audio(20.0, seed=n)) for n in range(4)]))
+        put.put(f"{folder}/a.tar.{mode}", whole[: len(whole) * 6 // 10])
+        recordings, problems = _split(entries([folder]))
+        assert len(problems) == 1
+        assert "cannot be decompressed" in problems[0].message or "without an end mark" in problems[0].message
+        assert {"0.wav", "1.wav"} <= {each.member for each in recordings} <= {"0.wav", "1.wav", "2.wav"}
+        encoded = read(Unit("u", tuple(recordings)))
+        assert set(encoded.errors) <= {2}
+        start, length = encoded.slices[0] or (0, 0)
+        assert bytes(encoded.payload[start : start + length]) == audio(20.0, seed=0)
+        start, length = encoded.slices[1] or (0, 0)
+        assert length > 0
+        assert audio(20.0, seed=1).startswith(bytes(encoded.payload[start : start + length]))
+
+    def test_not_a_tar(self, folder: str) -> None:
+        put.put(f"{folder}/a.tar", b"This is no tar.\n" * 1000)
+        with pytest.raises(UserError, match="no audio found .*a.tar: the tar is no tar archive"):
+            list(entries([folder]))
+
+
+def test_scanning_skips_payload_beyond_the_read_ahead(s3_proxy: Any, make_tar: MakeTar, audio: Audio) -> None:
+    uri = f"{s3_proxy.bucket.uri}/big.tar"
+    put.put(uri, make_tar([(f"{number}.wav", audio(60, seed=number)) for number in range(4)]))
+    s3_proxy.requests.clear()
+    recordings, _ = _split(entries([uri]))
+    assert [each.seconds for each in recordings] == [60.0] * 4
+    gets = [line for line in s3_proxy.requests if line.startswith("GET")]
+    assert len(gets) <= 6, "one a member of 1.9 MB, and one for the end"
+
+
+def test_many_tars_are_scanned_at_once(s3_server: Any, make_tar: MakeTar, audio: Audio) -> None:
+    for number in range(20):
+        put.put(f"{s3_server.uri}/s-{number:03}.tar", make_tar([(f"{number}.wav", audio())]))
+    recordings, _ = _split(entries([f"{s3_server.uri}/s-{{000..019}}.tar"], corpus="radio"))
+    assert [each.id for each in recordings] == [f"radio/s-{number:03}.tar::{number}.wav" for number in range(20)]
