@@ -1,4 +1,4 @@
-"""Names that stay: the id of a recording, the id of a span, the name of a unit."""
+"""Names that stay: the id of a span, the name of a unit; digests that stand for ids."""
 
 from __future__ import annotations
 
@@ -12,19 +12,6 @@ from pipeline.corpus import Recording, Seconds
 
 UNIT_NAME_DIGITS = 32
 """Hex digits of a unit's name, 128 bits: among 10^9 units two are equal by chance once in 10^21 corpora."""
-
-
-def recording_id(corpus: str, path: str, *, member: str | None = None) -> str:
-    """Id of a whole recording: corpus + "/" + path below the source, with extension [+ "::" + tar member].
-
-    Args:
-        corpus: name of the corpus, by default the source's URI; slashes at its end do not count.
-        path: path below the source with "/" between its parts; "" where the source is the file itself.
-        member: name inside a tar, as the tar has it.
-    """
-    root = corpus.rstrip("/")
-    whole = f"{root}/{path}" if path else root
-    return whole if member is None else f"{whole}::{member}"
 
 
 def span_id(whole: str, start: Seconds, end: Seconds) -> str:

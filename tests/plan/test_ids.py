@@ -5,24 +5,11 @@ from __future__ import annotations
 import dataclasses
 
 import numpy as np
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.corpus import Recording
-from pipeline.plan.ids import digests, recording_id, span_id, unit_name, unit_name_of
-
-
-@pytest.mark.parametrize(
-    ("corpus", "path", "member", "expected"),
-    [
-        ("s3://b/2026/", "a b#c.wav", None, "s3://b/2026/a b#c.wav"),
-        ("talks", "x/shard-1.tar", "ann/one.wav", "talks/x/shard-1.tar::ann/one.wav"),
-        ("file:///talk.flac", "", None, "file:///talk.flac"),
-    ],
-)
-def test_recording_id(corpus: str, path: str, member: str | None, expected: str) -> None:
-    assert recording_id(corpus, path, member=member) == expected
+from pipeline.plan.ids import digests, span_id, unit_name, unit_name_of
 
 
 def test_span_id_is_in_whole_seconds() -> None:
