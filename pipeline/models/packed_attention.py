@@ -117,16 +117,23 @@ class _Fused:
     def __call__(self, queries: Tensor, keys: Tensor, values: Tensor, bias: DistanceBias | None) -> Tensor:
         # (N, H, D) -> (1, H, N, D)
         q, k, v = (tensor.transpose(0, 1)[None] for tensor in (queries, keys, values))
+        sizes = (*queries.shape[1:], *(() if bias is None else (bias.left, bias.right)))
         score_mod = None if bias is None else _add_bias(bias)
-        mixed: Tensor = _compiled_flex()(q, k, v, score_mod=score_mod, block_mask=self._mask)
+        mixed: Tensor = _compiled_flex(sizes)(q, k, v, score_mod, self._mask)
         return mixed[0].transpose(0, 1)
 
 
 @cache
-def _compiled_flex() -> Callable[..., Any]:
-    # Sizes become symbols when they first change: three compilations, then none whatever the lengths. With
-    # dynamic=True the clipping distances would be symbols too, and the CPU form cannot compile those.
-    return torch.compile(flex_attention)
+def _compiled_flex(sizes: tuple[int, ...]) -> Callable[..., Any]:
+    """FlexAttention for models of one shape: compiled at the first call, and twice more as N changes, then no more."""
+
+    def flex(q: Tensor, k: Tensor, v: Tensor, score_mod: Callable[..., Tensor] | None, mask: BlockMask) -> Any:
+        return flex_attention(q, k, v, score_mod=score_mod, block_mask=mask)
+
+    # The compiler remembers by a function's name which sizes changed, and makes symbols of them. N shall be one;
+    # heads, channels and distances must not, for the CPU form cannot compile those: so each shape has its name.
+    flex.__code__ = flex.__code__.replace(co_name="_".join(map(str, ("flex", *sizes))))
+    return torch.compile(flex)
 
 
 def _add_bias(bias: DistanceBias) -> Callable[[Tensor, Tensor, Tensor, Tensor, Tensor], Tensor]:

@@ -109,9 +109,9 @@ def _check_names(wanted: Collection[str], found: Collection[str], *, optional: C
     surplus = sorted(set(found) - set(wanted) - set(optional))
     if not missing and not surplus:
         return
-    faults = [f"{verb} {_list(names)}" for verb, names in (("lacks", missing), ("has unknown", surplus)) if names]
+    faults = [f"{verb} {_list(names)}" for verb, names in (("lack", missing), ("have unknown", surplus)) if names]
     raise UserError(
-        f"{where}: the safetensors {' and '.join(faults)} ({len(missing)} missing, {len(surplus)} surplus); "
+        f"{where}: the weights {' and '.join(faults)} ({len(missing)} missing, {len(surplus)} surplus); "
         "config.json and weights must be of one model."
     )
 

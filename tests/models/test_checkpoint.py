@@ -38,9 +38,7 @@ def test_a_hub_that_cannot_be_reached_is_one_line(tmp_path: Path) -> None:
     # In a process of its own: the hub's client reads its environment when it is imported.
     code = "from pipeline.models import checkpoint; checkpoint.resolve('owner/name')"
     environment = {"HF_ENDPOINT": "http://127.0.0.1:9", "HF_HOME": str(tmp_path), "PATH": "/usr/bin:/bin"}
-    result = subprocess.run(
-        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False
-    )
+    result = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False)
     last = result.stderr.strip().splitlines()[-1]
     assert last.startswith("pipeline.errors.UserError: owner/name: no such folder here, and the hub did not give it")
 

@@ -61,9 +61,11 @@ def test_plain_without_a_bias() -> None:
     torch.testing.assert_close(mixed.double(), by_definition(q, k, v, None, (5, 9)), atol=1e-5, rtol=0)
 
 
-@pytest.mark.parametrize("lengths", [(130, 1, 2, 40), (300, 70)])
-def test_fused_is_the_definition(lengths: tuple[int, ...], cxx_compiler: str) -> None:
-    check("fused", lengths)
+@pytest.mark.filterwarnings("ignore:`torch.jit.script_method`:DeprecationWarning")  # torch's own, on compiling
+def test_fused_is_the_definition_for_two_shapes_of_model_in_one_process(cxx_compiler: str) -> None:
+    # Sizes that differ from call to call become symbols unless the models are kept apart; the compiler fails on them.
+    check("fused", (130, 1, 2, 40), left=4, right=2)
+    check("fused", (50, 90), left=3, right=1)
 
 
 @settings(deadline=None, max_examples=60)

@@ -26,21 +26,21 @@ def rewrite(folder: Path, change: Callable[[dict[str, Tensor]], Any]) -> None:
 def test_a_missing_tensor_is_named_and_counted(make_checkpoint: MakeCheckpoint) -> None:
     folder = make_checkpoint()
     rewrite(folder, lambda tensors: tensors.pop(FFN))
-    with pytest.raises(UserError, match=rf"^{folder}: the safetensors lacks {FFN} \(1 missing, 0 surplus\); config"):
+    with pytest.raises(UserError, match=rf"^{folder}: the weights lack {FFN} \(1 missing, 0 surplus\); config"):
         models.load(folder)
 
 
 def test_surplus_tensors_are_named_and_counted(make_checkpoint: MakeCheckpoint) -> None:
     folder = make_checkpoint()
     rewrite(folder, lambda tensors: tensors.update({f"x{i}": torch.zeros(1) for i in range(5)}))
-    with pytest.raises(UserError, match=r"has unknown x0, x1, x2, \.\.\. \(0 missing, 5 surplus\)"):
+    with pytest.raises(UserError, match=r"have unknown x0, x1, x2, \.\.\. \(0 missing, 5 surplus\)"):
         models.load(folder)
 
 
 def test_missing_and_surplus_are_told_together(make_checkpoint: MakeCheckpoint) -> None:
     folder = make_checkpoint()
     rewrite(folder, lambda tensors: tensors.update(classifier=tensors.pop(HEAD)))
-    with pytest.raises(UserError, match=rf"lacks {HEAD} and has unknown classifier \(1 missing, 1 surplus\)"):
+    with pytest.raises(UserError, match=rf"lack {HEAD} and have unknown classifier \(1 missing, 1 surplus\)"):
         models.load(folder)
 
 

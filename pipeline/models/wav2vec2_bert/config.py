@@ -21,7 +21,6 @@ ACTIVATIONS: Mapping[str, Activation] = {
     "swish": partial(F.silu, inplace=True),
     "silu": partial(F.silu, inplace=True),
     "relu": partial(F.relu, inplace=True),
-    "selu": partial(F.selu, inplace=True),
     "gelu": F.gelu,
     "gelu_new": partial(F.gelu, approximate="tanh"),
     "gelu_pytorch_tanh": partial(F.gelu, approximate="tanh"),
@@ -115,7 +114,7 @@ def _malformed(config: Config) -> Iterator[str]:
         value = getattr(config, name)
         if isinstance(value, bool) or not isinstance(value, int | float) or value < 0:
             yield f"{name}={_show(value)} (must be a number, at least 0)"
-    if config.hidden_act not in ACTIVATIONS:
+    if not isinstance(config.hidden_act, str) or config.hidden_act not in ACTIVATIONS:
         yield f"hidden_act={_show(config.hidden_act)} (must be one of {', '.join(ACTIVATIONS)})"
     if not_counts:
         return

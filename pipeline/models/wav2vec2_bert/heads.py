@@ -66,6 +66,8 @@ class CtcModel(nn.Module):
         if len(features) != layout.num_frames:
             raise ValueError(f"the layout has {layout.num_frames} frames, got features of {len(features)}")
         weight = self.head.weight
+        if not layout.lengths:
+            return CtcOutput(weight.new_zeros(0, len(weight)), weight.new_zeros(0, weight.shape[1]))
         hidden = self.encoder(features.to(weight.device, weight.dtype), layout)
         return CtcOutput(self.head(hidden), hidden)
 

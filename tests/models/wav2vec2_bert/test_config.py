@@ -1,0 +1,74 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from transformers import Wav2Vec2BertConfig
+
+from pipeline.errors import UserError
+from pipeline.models.wav2vec2_bert.config import Config
+
+PLAIN: dict[str, Any] = {
+    "model_type": "wav2vec2-bert",
+    "architectures": ["Wav2Vec2BertForCTC"],
+    "vocab_size": 7,
+}
+
+
+def test_defaults_are_those_of_transformers() -> None:
+    ours, theirs = Config.read(PLAIN, where="foo"), Wav2Vec2BertConfig()
+    for name, value in vars(ours).items():
+        if name not in ("document", "vocab_size"):
+            assert value == getattr(theirs, name), name
+
+
+def test_the_document_is_kept_as_it_was(checkpoint: Path) -> None:
+    document = json.loads((checkpoint / "config.json").read_text()) | {"unknown": [1, {"a": None}]}
+    assert Config.read(document, where="foo").document == document
+
+
+@pytest.mark.parametrize(
+    ("fields", "said"),
+    [
+        (
+            {"architectures": ["WhisperForConditionalGeneration"], "model_type": "whisper"},
+            'architectures=["WhisperForConditionalGeneration"]; Voxmill runs Wav2Vec2-BERT with a CTC head.',
+        ),
+        ({"architectures": ["Wav2Vec2BertForXVector"]}, 'architectures=["Wav2Vec2BertForXVector"]; Voxmill runs'),
+        ({"architectures": None, "model_type": "wav2vec2"}, 'model_type="wav2vec2"; Voxmill runs Wav2Vec2-BERT with'),
+        ({"model_type": None}, "model_type=null; Voxmill runs Wav2Vec2-BERT with a CTC head."),
+        ({"position_embeddings_type": "rotary"}, 'position_embeddings_type="rotary"; Voxmill runs relative_key pos'),
+        ({"position_embeddings_type": None}, "position_embeddings_type=null; Voxmill runs relative_key positions"),
+        ({"add_adapter": True}, "add_adapter=true; Voxmill runs relative_key positions without an adapter."),
+        ({"quantization_config": {"bits": 4}}, 'quantization_config={"bits": 4}; Voxmill runs'),
+        ({"vocab_size": None}, "vocab_size=null (must be a whole number, at least 1); no Wav2Vec2-BERT can be made"),
+        ({"num_hidden_layers": 0}, "num_hidden_layers=0 (must be a whole number, at least 1); no"),
+        ({"hidden_size": "1024"}, 'hidden_size="1024" (must be a whole number, at least 1); no'),
+        ({"hidden_size": True}, "hidden_size=true (must be a whole number, at least 1); no"),
+        ({"left_max_position_embeddings": -1}, "left_max_position_embeddings=-1 (must be a whole number, at least 0)"),
+        ({"layer_norm_eps": "small"}, 'layer_norm_eps="small" (must be a number, at least 0); no'),
+        ({"hidden_act": "mish"}, 'hidden_act="mish" (must be one of swish, silu, relu, gelu, gelu_new, gelu_py'),
+        ({"hidden_act": ["swish"]}, 'hidden_act=["swish"] (must be one of swish'),
+        (
+            {"hidden_size": 10, "num_attention_heads": 3},
+            "hidden_size=10, num_attention_heads=3 (the second must divide the first); no Wav2Vec2-BERT",
+        ),
+        ({"conv_depthwise_kernel_size": 4}, "conv_depthwise_kernel_size=4 (must be odd); no Wav2Vec2-BERT"),
+        (
+            {"position_embeddings_type": "relative", "add_adapter": True},
+            'position_embeddings_type="relative"; add_adapter=true; Voxmill runs',
+        ),
+    ],
+)
+def test_what_cannot_be_run_is_refused_by_field_and_value(fields: dict[str, Any], said: str) -> None:
+    with pytest.raises(UserError) as caught:
+        Config.read({**PLAIN, **fields}, where="models/foo")
+    assert str(caught.value).startswith(f"models/foo: config.json says {said}")
+    assert "\n" not in str(caught.value)
+
+
+def test_architectures_may_be_missing() -> None:
+    without = {name: value for name, value in PLAIN.items() if name != "architectures"}
+    assert Config.read(without, where="foo").vocab_size == 7

@@ -1,0 +1,18 @@
+from __future__ import annotations
+
+from transformers import Wav2Vec2BertConfig, Wav2Vec2BertForCTC
+
+from pipeline.models.wav2vec2_bert.config import Config
+from pipeline.models.wav2vec2_bert.heads import CtcModel
+from pipeline.models.wav2vec2_bert.names import stored
+
+SIZES = {"hidden_size": 8, "num_hidden_layers": 11, "num_attention_heads": 2, "intermediate_size": 12, "vocab_size": 5}
+
+
+def test_every_tensor_of_transformers_has_one_of_ours_with_its_shape() -> None:
+    for mask_time_prob in (0.05, 0.0):
+        theirs = Wav2Vec2BertConfig(**SIZES, mask_time_prob=mask_time_prob, architectures=["Wav2Vec2BertForCTC"])
+        ours = CtcModel(Config.read(theirs.to_dict(), where="foo"), kernel="plain")
+        shapes = {entry.name: entry.shape for entry in stored(ours).values()}
+        assert shapes == {name: tuple(t.shape) for name, t in Wav2Vec2BertForCTC(theirs).state_dict().items()}
+        assert len(stored(ours)) == len(shapes)
