@@ -137,8 +137,8 @@ def guarded(work: Callable[[], int], console: Any, *, debug: bool) -> int:
 def _parser(prog: str) -> Parser:
     parser = Parser(
         prog=prog,
-        description="Transcribe audio files, tar shards or a JSONL manifest into a table of Parquet files. A second run does only "
-        "what is new, changed or left over.",
+        description="Transcribe audio files, tar shards or a JSONL manifest into a table of Parquet files. A second "
+        "run does only what is new, changed or left over.",
         epilog=EXAMPLES.format(prog=prog) + "\n" + EXIT_CODES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         usage=f"{prog} SOURCE [SOURCE ...] OUTPUT --model DIR_OR_HUB_ID [options]",
@@ -147,7 +147,8 @@ def _parser(prog: str) -> Parser:
     )
     parser.add_argument(
         "paths", nargs="+", action=_Paths, metavar="SOURCE OUTPUT",
-        help="file, folder, tar shard, JSONL manifest or pattern on any storage that fsspec knows; last the folder of the table",
+        help="file, folder, tar shard, JSONL manifest or pattern on any storage that fsspec knows; "
+        "last the folder of the table",
     )  # fmt: skip
     parser.add_argument("--config", metavar="FILE", help="YAML file with options, one a line; the command line wins")
     fields = dataclasses.fields(config.RunConfig)

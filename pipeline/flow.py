@@ -33,14 +33,17 @@ class Settings:
     """Most frames that the model sees at once, context included."""
     context: int
     """Frames on each side of a cut whose outputs are thrown away."""
+    features: str = "float64"
+    """What the features are computed in, float64 or float32; see `audio.features_of_crops`."""
     dtype: str = "float32"
     """Of the frames between features and model: float32, or float16 where the model computes in half precision."""
 
     @classmethod
-    def of(cls, *, window: Seconds, context: Seconds, half: bool) -> Settings:
+    def of(cls, *, window: Seconds, context: Seconds, half: bool, features: str = "float64") -> Settings:
         """From seconds."""
         frames = (round(window * FRAMES_PER_SECOND), round(context * FRAMES_PER_SECOND))
-        return cls(window=frames[0], context=frames[1], dtype="float16" if half else "float32")
+        dtype = "float16" if half else "float32"
+        return cls(window=frames[0], context=frames[1], features=features, dtype=dtype)
 
     @property
     def context_seconds(self) -> int:
@@ -149,9 +152,10 @@ def _featurise_file(
     try:
         if place is None:
             with sources.open_audio(first) as file:
-                return audio.features_of_crops(file, crops, context=settings.context_seconds)
+                return audio.features_of_crops(file, crops, context=settings.context_seconds, dtype=settings.features)
         start, length = place
-        return audio.features_of_crops(memoryview(encoded.payload)[start : start + length], crops)
+        blob = memoryview(encoded.payload)[start : start + length]
+        return audio.features_of_crops(blob, crops, dtype=settings.features)
     except RecordingError as error:
         return [error.error] * len(members)
     except (StorageFault, MemoryError):

@@ -9,40 +9,29 @@ import time
 from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 
 from rich.console import Console
 
-from pipeline import alone, flow, models, plan, table
+from pipeline import alone, checkpoint, flow, plan, table
+from pipeline.checkpoint import Checkpoint
 from pipeline.config import RunConfig
 from pipeline.display import showing
-from pipeline.errors import StorageFault, UserError
+from pipeline.errors import StorageFault
 from pipeline.job import Job
-from pipeline.models import checkpoint
 from pipeline.plan import PlanReport, UnitRef
 from pipeline.receipts import Receipt
+from pipeline.stopping import Stopped, stoppable
 from pipeline.storage.paths import canonical, redact
 from pipeline.storage.put import probe_write
-from pipeline.stopping import Stopped, stoppable
 from pipeline.summary import COMPLETE, ERRORS, PARTIAL, RunSummary
 from pipeline.table import TaskRecord
+from pipeline.table.columns import parse_columns
+from pipeline.table.schema import schema
 from pipeline.tally import Tally
 from pipeline.tasks import TASKS
-from pipeline.text import Tokenizer
-from pipeline.timing import peak_bytes
 from pipeline.versions import versions
 
-
 TASK = "transcribe"
-
-
-@dataclass(frozen=True, slots=True)
-class Checkpoint:
-    """The checkpoint of a run: found and hashed once, on the driver."""
-
-    path: Path
-    name: str
-    hash: str
 
 
 def run(sources: Sequence[str], output: str, config: RunConfig, *, console: Console | None = None) -> RunSummary:
@@ -62,35 +51,44 @@ def run(sources: Sequence[str], output: str, config: RunConfig, *, console: Cons
     started = datetime.now(UTC)
     name = f"{started:%Y%m%dT%H%M%S}-{secrets.token_hex(2)}"
     say = _printer(console)
-    model = _checkpoint(config)
-    output = canonical(output)
+    model = checkpoint.choose(config.model)
+    shown, output = redact(output), canonical(output)
     if not config.dry_run:
         _probe(output, say)
     report, plan_seconds = _plan(sources, output, config, console)
     if config.dry_run:
         say(plan.format_report(report))
-        return _dry_summary(name, started, sources, output, config, model, report)
+        return _dry_summary(name, started, sources, shown, config, model, report)
     record = _record(config, model)
     table.declare(output, config.name, record)
     units = plan.units(output)
     pending = table.pending(output, config.name, units)
-    tally, stopped, pools, versions = _work(name, pending, output, config, model, console)
+    done = _work(name, pending, output, config, model, console)
     left = table.pending(output, config.name, units)
     if not left:
         table.mark_success(output, [config.name])
+    tally = done.tally
     summary = RunSummary(
-        run=name, output=output, task=config.name, sources=tuple(map(redact, sources)),
-        model={"name": model.name, "hash": model.hash}, config=dataclasses.asdict(config),
-        started=started.isoformat(), finished=datetime.now(UTC).isoformat(), versions=versions, pools=pools,
-        exit_code=_exit_code(tally, report, left=bool(left), config=config), stopped=stopped,
-        planned_recordings=sum(unit.count for unit in units), planned_units=len(units), new_recordings=report.planned,
-        pending_units=len(left), units=tally.units, taken=tally.taken, rows=tally.done,
-        audio_seconds=tally.done_seconds, errors=dict(tally.errors), examples=tally.examples, warnings=tally.warnings,
-        faults=tally.faults, problems=tuple(f"{each.uri}: {each.message}" for each in report.problems),
-        plan_seconds=plan_seconds, startup_seconds=tally.first_commit, first_audio_seconds=tally.first_audio, work_seconds=tally.elapsed,
-        stage_seconds=dict(tally.stage_seconds), slowest=tally.slowest, busy=tally.busy, waste=tally.waste,
-        peak_bytes=tally.peak_bytes | {"driver": peak_bytes()},
-    )  # fmt: skip
+        run=name,
+        exit_code=_exit_code(tally, report, left=bool(left), config=config),
+        output=shown,
+        task=config.name,
+        sources=tuple(map(redact, sources)),
+        model={"name": model.name, "hash": model.hash},
+        config=dataclasses.asdict(config),
+        started=started.isoformat(),
+        finished=datetime.now(UTC).isoformat(),
+        versions=versions(),
+        pools=done.pools,
+        planned_recordings=sum(unit.count for unit in units),
+        planned_units=len(units),
+        new_recordings=report.planned,
+        pending_units=len(left),
+        problems=tuple(f"{each.uri}: {each.message}" for each in report.problems),
+        plan_seconds=plan_seconds,
+        stopped=done.stopped,
+        **tally.totals(),
+    )
     table.write_run(output, name, summary.to_json())
     return summary
 
@@ -103,27 +101,8 @@ def _probe(output: str, say: Callable[[str], None]) -> None:
     """Check that the output can be written before any work starts, and say what its storage cannot promise."""
     if not probe_write(output).conditional:
         say(
-            f"{redact(output)}: this storage ignores conditional puts (If-None-Match); a unit that two workers finish at the "
-            "same time is written twice, the last one stays"
-        )
-
-
-def _checkpoint(config: RunConfig) -> Checkpoint:
-    if not config.model:
-        raise UserError("--model is needed: a checkpoint folder or hub id of Wav2Vec2-BERT with a CTC head")
-    path = checkpoint.resolve(config.model)
-    # On the meta device names and shapes are checked and nothing is read: mistakes show before any work.
-    model = models.load(path, device="meta")
-    _check_blank(config.model, Tokenizer.load(path).blank_id, model.config.vocab_size)
-    name = config.model if not Path(config.model).expanduser().is_dir() else path.resolve().name
-    return Checkpoint(path.resolve(), name, checkpoint.fingerprint(path))
-
-
-def _check_blank(where: str, blank_id: int, num_classes: int) -> None:
-    if blank_id >= num_classes:
-        raise UserError(
-            f"{where}: the blank (pad token) of vocab.json is number {blank_id}, but the model's head has {num_classes} classes "
-            "(vocab_size in config.json); take both files from one checkpoint"
+            f"{redact(output)}: this storage ignores conditional puts (If-None-Match); a unit that two workers finish "
+            "at the same time is written twice, the last one stays"
         )
 
 
@@ -147,24 +126,35 @@ def _record(config: RunConfig, model: Checkpoint) -> TaskRecord:
         parameters={
             "window": f"{config.window:g}s",
             "context": f"{config.context:g}s",
+            "features": config.features,
             "dtype": config.dtype,
-            "columns": config.columns,
         },
+        schema=schema(TASKS[TASK].COLUMNS, parse_columns(config.columns)),
     )
+
+
+@dataclass(frozen=True, slots=True)
+class _Done:
+    """What the work came to."""
+
+    tally: Tally
+    pools: str = ""
+    stopped: str = ""
 
 
 def _work(
     name: str, pending: Sequence[UnitRef], output: str, config: RunConfig, model: Checkpoint, console: Console
-) -> tuple[Tally, str, str, dict[str, str]]:
-    """Do the pending units; returns the counts, why it stopped early, the pools, and the versions."""
-    recordings = sum(unit.count for unit in pending)
-    seconds = sum(unit.seconds for unit in pending)
+) -> _Done:
+    """Do the pending units."""
     if not pending:
-        idle = Tally(recordings=0, audio_seconds=0.0, workers={}, clock=lambda: 0.0)
-        return idle, "", "", versions()
+        return _Done(Tally(recordings=0, audio_seconds=0.0, workers={}, clock=lambda: 0.0))
     stopped = ""
     with _workers(name, pending, output, config, model, _printer(console)) as (receipts, workers, pools):
-        tally = Tally(recordings=recordings, audio_seconds=seconds, workers=workers)
+        tally = Tally(
+            recordings=sum(unit.count for unit in pending),
+            audio_seconds=sum(unit.seconds for unit in pending),
+            workers=workers,
+        )
         try:
             with stoppable(), showing(tally, console=console, run=name, every=config.log_every):
                 for receipt in receipts:
@@ -174,7 +164,7 @@ def _work(
         except StorageFault as fault:
             stopped = f"by a fault: {fault}"
         tally.stop()
-    return tally, stopped, pools, versions()
+    return _Done(tally, pools, stopped)
 
 
 @contextlib.contextmanager
@@ -195,24 +185,23 @@ def _workers(
         return
     from pipeline.engine import session
 
-    with session.opened(config, model_bytes=_weight_bytes(model.path), say=say) as opened:
+    with session.opened(config, model_bytes=model.num_bytes, say=say) as opened:
         job = _job(name, output, config, model, opened.device)
         say(f"{opened.describe()}  ·  model {model.name} {model.hash[:8]}")
         yield opened.receipts(job, pending, model.path), opened.workers, opened.pools.describe()
-
-
-def _weight_bytes(path: Path) -> int:
-    return sum(file.stat().st_size for file in checkpoint.weight_files(path, where=str(path)))
 
 
 def _job(name: str, output: str, config: RunConfig, model: Checkpoint, device: str) -> Job:
     dtype = config.dtype
     if dtype == "auto":
         dtype = "bfloat16" if device == "cuda" else "float32"
-    settings = flow.Settings.of(window=config.window, context=config.context, half=dtype != "float32")
+    settings = flow.Settings.of(
+        window=config.window, context=config.context, half=dtype != "float32", features=config.features
+    )
     return Job(
         run=name, output=output, task=TASK, name=config.name, model_name=model.name, model_hash=model.hash,
-        columns=config.columns, device="cuda" if device == "cuda" else "cpu", dtype=dtype, frame_budget=config.frame_budget, settings=settings,
+        columns=config.columns, device="cuda" if device == "cuda" else "cpu", dtype=dtype,
+        frame_budget=config.frame_budget, settings=settings,
     )  # fmt: skip
 
 

@@ -76,7 +76,10 @@ class RunSummary:
 
     @property
     def speed(self) -> float:
-        """Audio seconds per second from the first committed unit on, its audio apart; of all the work where that is nothing."""
+        """Audio seconds per second from the first committed unit on, its audio apart.
+
+        Of all the work where that took less than a second.
+        """
         working = self.work_seconds - (self.startup_seconds or 0.0)
         if working < 1.0:
             return self.audio_seconds / max(self.work_seconds, 1e-9)
@@ -101,7 +104,8 @@ def _outcome(summary: RunSummary) -> list[str]:
     start = "" if summary.startup_seconds is None else f" (start-up {summary.startup_seconds:.1f} s)"
     done = (
         f"{summary.rows - errors:,} transcribed, {errors:,} error{'s' * (errors != 1)}  ·  "
-        f"{show_seconds(summary.audio_seconds)} audio  ·  {summary.work_seconds:.1f} s{start}  ·  {summary.speed:,.0f}x real time"
+        f"{show_seconds(summary.audio_seconds)} audio  ·  {summary.work_seconds:.1f} s{start}  ·  "
+        f"{summary.speed:,.0f}x real time"
     )
     planned = (
         f"plan    {summary.planned_recordings:,} recordings in {summary.planned_units:,} units, "
@@ -147,12 +151,11 @@ def _where_time_went(summary: RunSummary) -> list[str]:
 
 def _next(summary: RunSummary) -> list[str]:
     output = shlex.quote(summary.output)
-    lines = [
-        f'table   {summary.output}    python -c "import pipeline; print(pipeline.read_table({summary.output!r}).to_pandas())"',
-    ]
+    read = f"import pipeline; print(pipeline.read_table({summary.output!r}).to_pandas())"
+    lines = [f"table   {summary.output}    python -c {shlex.quote(read)}"]
     if summary.exit_code == PARTIAL:
         lines.append(
-            f"next    run the same command again; what is committed stays: python -m pipeline.table status {output}"
+            f"next    run the same command again, what is committed stays: python -m pipeline.table status {output}"
         )
     elif summary.errors:
         lines.append(f"next    python -m pipeline.table errors {output}")

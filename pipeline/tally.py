@@ -5,9 +5,11 @@ from __future__ import annotations
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Mapping
+from typing import Any
 
 from pipeline.corpus import Seconds
 from pipeline.receipts import Receipt
+from pipeline.timing import peak_bytes
 
 RECENT: Seconds = 60.0
 """Speed and ETA are taken over the last minute."""
@@ -129,3 +131,24 @@ class Tally:
     def error_share(self) -> float:
         """Error rows of all rows."""
         return sum(self.errors.values()) / self.done if self.done else 0.0
+
+    def totals(self) -> dict[str, Any]:
+        """The fields of a run's summary that are counted here."""
+        return {
+            "units": self.units,
+            "taken": self.taken,
+            "rows": self.done,
+            "audio_seconds": self.done_seconds,
+            "errors": dict(self.errors),
+            "examples": self.examples,
+            "warnings": self.warnings,
+            "faults": self.faults,
+            "startup_seconds": self.first_commit,
+            "first_audio_seconds": self.first_audio,
+            "work_seconds": self.elapsed,
+            "stage_seconds": dict(self.stage_seconds),
+            "slowest": self.slowest,
+            "busy": self.busy,
+            "waste": self.waste,
+            "peak_bytes": self.peak_bytes | {"driver": peak_bytes()},
+        }

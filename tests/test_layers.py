@@ -18,7 +18,7 @@ TIERS = (
     {"sources", "audio", "models", "text"},
     {"plan", "tasks", "table"},
     {"flow"},
-    {"receipts", "timing", "job", "tally", "display", "summary"},
+    {"checkpoint", "receipts", "timing", "job", "tally", "display", "summary"},
     {"alone", "engine"},
     {"run"},
     {"api", "demo", "cli"},
@@ -39,7 +39,7 @@ ONLY_IN = {
 
 
 def imports(file: Path) -> set[str]:
-    """Full names of all modules that a file imports, at its top or inside functions; not those for type checkers only."""
+    """Full names of all modules that a file imports, in functions too; not those for type checkers only."""
     tree = ast.parse(file.read_text())
     hidden = {
         id(node)
@@ -98,5 +98,7 @@ def test_every_room_has_its_place():
 )
 def test_a_fresh_interpreter_loads_no_more_than_it_needs(module, absent):
     script = f"import sys, {module}; print(*sorted({{name.split('.')[0] for name in sys.modules}}))"
-    loaded = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, cwd=PACKAGE.parent)
+    loaded = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True, cwd=PACKAGE.parent
+    )
     assert not absent & set(loaded.stdout.split())

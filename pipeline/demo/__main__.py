@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import shutil
 import sys
 from collections.abc import Sequence
@@ -81,14 +82,26 @@ def _closing(rows: Any, summary: RunSummary, output: str, console: Console) -> N
     rate = f"{errors.rate:.1%}" if errors.rate is not None else "not defined"
     failed = int(rows.error.notna().sum())
     lines = (
-        f"\nword error rate {rate} ({errors.errors} of {errors.words})  ·  {len(rows) - failed} transcribed, {failed} error"
-        f"{'s' * (failed != 1)}  ·  {show_seconds(summary.audio_seconds)} of audio in {summary.work_seconds:.1f} s "
+        f"\nword error rate {rate} ({errors.errors} of {errors.words})  ·  "
+        f"{len(rows) - failed} transcribed, {failed} error{'s' * (failed != 1)}  ·  "
+        f"{show_seconds(summary.audio_seconds)} of audio in {summary.work_seconds:.1f} s "
         f"(start-up {summary.startup_seconds or 0:.1f} s)",
         f"table   {output}/    python -c \"import pipeline; print(pipeline.read_table('{output}').to_pandas())\"",
-        f"run it on your own audio:    python jobs/transcribe_corpus.py ~/recordings out/ --model {demo.checkpoint_folder()}",
+        f"run it on your own audio:    {_command()} ~/recordings out/ --model {_shown(demo.checkpoint_folder())}",
     )
     for line in lines:
         console.print(line, markup=False, soft_wrap=True)
+
+
+def _command() -> str:
+    """What works as pasted here: the job of a clone, or the installed command."""
+    job = Path("jobs/transcribe_corpus.py")
+    return f"python {job}" if job.is_file() else "voxmill transcribe"
+
+
+def _shown(folder: Path) -> str:
+    here = Path.cwd()
+    return shlex.quote(str(folder.relative_to(here) if folder.is_relative_to(here) else folder))
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import pyarrow as pa
@@ -50,29 +51,28 @@ def receipts(
 
 def _chain(job: Job, units: Sequence[UnitRef], shipped: Shipped, pools: Pools) -> Dataset:
     source = UnitSource(units, Read(job), tasks=max(64, 8 * pools.read_tasks))
-    dataset = ray.data.read_datasource(
-        source,
-        override_num_blocks=source.num_tasks,
-        num_cpus=pools.read_cpus,
-        compute=TaskPoolStrategy(size=pools.read_tasks),
-        ray_remote_args={"max_retries": TRIES_AFTER_A_CRASH},
+    with _unnamed_parameters():
+        dataset = ray.data.read_datasource(
+            source,
+            override_num_blocks=source.num_tasks,
+            num_cpus=pools.read_cpus,
+            compute=TaskPoolStrategy(size=min(pools.read_tasks, source.num_tasks)),
+            ray_remote_args={"max_retries": TRIES_AFTER_A_CRASH},
+        )
+    # An actor that will see no unit would only delay the others' start.
+    most = len(units)
+    stages = (
+        (Features, (job, pools.feature_cpus), pools.feature_actors, pools.feature_cpus, 0.0),
+        (Inference, (job, shipped, pools.model_cpus), pools.model_actors, pools.model_cpus, pools.model_gpus),
+        (Commit, (job, shipped), pools.commit_tasks, pools.commit_cpus, 0.0),
     )
-    dataset = _pool(dataset, Features, (job, pools.feature_cpus), pools.feature_actors, pools.feature_cpus, 0.0)
-    dataset = _pool(
-        dataset,
-        Inference,
-        (job, shipped, pools.model_cpus),
-        pools.model_actors,
-        pools.model_cpus,
-        pools.model_gpus,
-    )
-    return _pool(dataset, Commit, (job, shipped), pools.commit_tasks, pools.commit_cpus, 0.0)
+    for stage, arguments, size, cpus, gpus in stages:
+        dataset = _pool(dataset, stage, arguments, min(size, most), cpus, gpus)
+    return dataset
 
 
 def _pool(dataset: Dataset, stage: type, arguments: tuple[Any, ...], size: int, cpus: float, gpus: float) -> Dataset:
-    # A named parameter for restarts does not exist; the keyword arguments that carry them warn that they will go.
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+    with _unnamed_parameters():
         return dataset.map_batches(
             stage,
             batch_size=None if not gpus else 1,
@@ -85,6 +85,14 @@ def _pool(dataset: Dataset, stage: type, arguments: tuple[Any, ...], size: int, 
             max_restarts=ACTOR_RESTARTS,
             max_task_retries=TRIES_AFTER_A_CRASH,
         )
+
+
+@contextmanager
+def _unnamed_parameters() -> Iterator[None]:
+    """Named parameters for restarts and retries do not exist; the arguments that carry them warn that they will go."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
 
 
 def _prepare_context(stall: Seconds) -> None:

@@ -52,7 +52,10 @@ class UnitSource(Datasource):
 
 
 def split(units: Sequence[Any], tasks: int) -> list[list[Any]]:
-    """Shares of units for at most `tasks` tasks; neighbours in the plan stay together, because they share its row groups."""
+    """Shares of units for at most `tasks` tasks.
+
+    Neighbours in the plan stay together, because they share its row groups.
+    """
     tasks = min(tasks, len(units))
     bounds = [len(units) * index // tasks for index in range(tasks + 1)] if tasks else [0]
     return [list(units[start:stop]) for start, stop in zip(bounds, bounds[1:], strict=False)]

@@ -54,7 +54,8 @@ class Pools:
         """One line for the start of a run."""
         device = f"{self.model_gpus:g} GPU + {self.model_cpus:g} CPU" if self.model_gpus else f"{self.model_cpus:g} CPU"
         return (
-            f"{self.read_tasks} read x {self.read_cpus:g} CPU, {self.feature_actors} features x {self.feature_cpus:g} CPU, "
+            f"{self.read_tasks} read x {self.read_cpus:g} CPU, "
+            f"{self.feature_actors} features x {self.feature_cpus:g} CPU, "
             f"{self.model_actors} model x {device}, {self.commit_tasks} commit x {self.commit_cpus:g} CPU"
         )
 
@@ -143,11 +144,13 @@ def _check(pools: Pools, cluster: Cluster) -> None:
     gpus = pools.model_actors * pools.model_gpus
     if pools.model_actors < 1 or gpus > cluster.gpus + 1e-9:
         raise UserError(
-            f"{pools.model_actors} model actors with {pools.model_gpus:g} GPU each need {max(gpus, pools.model_gpus):g} GPUs, "
-            f"the cluster has {cluster.gpus:g}; use fewer --model-actors or a smaller --gpus-per-actor"
+            f"{pools.model_actors} model actors with {pools.model_gpus:g} GPU each need "
+            f"{max(gpus, pools.model_gpus):g} GPUs, the cluster has {cluster.gpus:g}; "
+            "use fewer --model-actors or a smaller --gpus-per-actor"
         )
     if pools.cpus > cluster.cpus + 1e-9:
         raise UserError(
-            f"the stages ask for {pools.cpus:g} CPUs ({pools.describe()}), the cluster has {cluster.cpus:g}, and a stage without a "
-            "place would wait for ever; use fewer --model-actors, --feature-actors or --read-tasks, or a larger cluster"
+            f"the stages ask for {pools.cpus:g} CPUs ({pools.describe()}), the cluster has {cluster.cpus:g}, "
+            "and a stage without a place would wait for ever; "
+            "use fewer --model-actors, --feature-actors or --read-tasks, or a larger cluster"
         )

@@ -12,7 +12,6 @@ import ray
 from pipeline.errors import StorageFault
 from pipeline.models import checkpoint
 
-
 SUFFIXES = (".json", ".safetensors", ".txt")
 """Files of a checkpoint that are sent: data, never code."""
 

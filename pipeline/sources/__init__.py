@@ -6,12 +6,13 @@ A new format is a module with one function from a file to its groups of recordin
 from __future__ import annotations
 
 import functools
+import itertools
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
-from pipeline.errors import UserError
+from pipeline.errors import StorageFault, UserError
 from pipeline.sources import folder, jsonl, tar
 from pipeline.sources.encoded import Encoded, Group, Problem
 from pipeline.sources.folder import Files
@@ -22,8 +23,10 @@ from pipeline.storage import listing
 from pipeline.storage.listing import Entry
 from pipeline.storage.parallel import in_order
 from pipeline.storage.paths import redact
+from pipeline.storage.read import probe_any
+from pipeline.storage.retry import hasty, unreachable
 
-__all__ = ["Encoded", "Group", "Problem", "entries", "open_audio", "read"]
+__all__ = ["Encoded", "Group", "Problem", "entries", "open_audio", "probe", "read"]
 
 Format = Callable[[Entry, Place], Iterable[Group | Problem]]
 FORMATS: Mapping[str, Format] = {
@@ -64,6 +67,27 @@ def entries(
     for source, items in _by_source(sources, found, corpus, progress):
         yield from _checked(source, items, progress)
     progress.end()
+
+
+def probe(sources: Sequence[str]) -> None:
+    """Check before any work that every source exists and that one of its first three files can be read.
+
+    Raises:
+        UserError: one does not exist, access is denied, or the endpoint does not answer; with the remedy.
+    """
+    try:
+        with hasty():
+            _probe(sources[0])
+        with ThreadPoolExecutor(WORKERS, thread_name_prefix="probe") as pool:
+            list(pool.map(_probe, sources[1:]))
+    except StorageFault as fault:
+        raise unreachable(fault) from fault
+
+
+def _probe(source: str) -> None:
+    found = find(source)
+    listed = itertools.chain.from_iterable(map(listing.walk, found.folders))
+    probe_any([entry.uri for entry in itertools.islice(itertools.chain(found.files, listed), 3)])
 
 
 class _Progress:

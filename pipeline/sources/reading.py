@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import bisect
 import contextlib
+import io
 import tempfile
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -94,7 +95,7 @@ def by_seeking(recording: Recording) -> bool:
 
 
 @contextlib.contextmanager
-def open_audio(recording: Recording) -> Iterator[BinaryIO]:
+def open_audio(recording: Recording) -> Iterator[io.BufferedIOBase | io.RawIOBase]:
     """Open the whole audio that a recording is part of, to be read by seeking.
 
     What fails while it is read is raised when the block ends, even if a decoder took it for the end of the file.
@@ -108,10 +109,10 @@ def open_audio(recording: Recording) -> Iterator[BinaryIO]:
         if recording.streamed:
             with tempfile.TemporaryFile() as copy:
                 _copy_member(recording, cast(BinaryIO, copy))
-                yield cast(BinaryIO, copy)
+                yield cast(io.BufferedIOBase, copy)
         else:
             with RangeFile(recording.source, recording.offset, _available(recording, size)) as file:
-                yield cast(BinaryIO, file)
+                yield file
     except _REFUSED as error:
         raise RecordingError("read", *_reason(recording.source, error)) from error
 

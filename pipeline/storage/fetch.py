@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from pipeline.storage import listing
 from pipeline.storage.paths import filesystem, is_local, is_s3, local_path, redact
-from pipeline.storage.retry import attempt
+from pipeline.storage.retry import answer_of, attempt
 
 
 def read_bytes(uri: str) -> bytes:
@@ -55,7 +55,8 @@ def _read_part(uri: str, start: int, length: int) -> bytes:
     try:
         return bytes(fs.cat_file(path, start=start, end=start + length))
     except OSError as error:
-        if "InvalidRange" in str(error) or "not satisfiable" in str(error):
+        code, status = answer_of(error)
+        if code == "InvalidRange" or status == 416:
             return b""
         raise
 

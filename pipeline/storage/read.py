@@ -15,7 +15,17 @@ from pipeline.storage.paths import redact
 from pipeline.storage.rangefile import MEGABYTE, RangeFile
 from pipeline.storage.retry import denied, hasty, unreachable
 
-__all__ = ["MEGABYTE", "RangeFile", "coalesce", "open_stream", "probe_read", "read_bytes", "read_range", "read_ranges"]
+__all__ = [
+    "MEGABYTE",
+    "RangeFile",
+    "coalesce",
+    "open_stream",
+    "probe_any",
+    "probe_read",
+    "read_bytes",
+    "read_range",
+    "read_ranges",
+]
 
 READERS = 16
 """Ranges of one object read at the same time."""
@@ -77,7 +87,7 @@ def probe_read(uri: str) -> None:
     """
     try:
         with hasty():
-            _one_readable([file.uri for file in _first_look(uri)[:3]])
+            probe_any([file.uri for file in _first_look(uri)[:3]])
     except StorageFault as fault:
         raise unreachable(fault) from fault
 
@@ -93,7 +103,13 @@ def _first_look(uri: str) -> list[listing.Entry]:
         raise denied(uri, "looking", "s3:ListBucket and s3:GetObject") from error
 
 
-def _one_readable(uris: Sequence[str]) -> None:
+def probe_any(uris: Sequence[str]) -> None:
+    """Check that one of some files can be read.
+
+    Raises:
+        UserError: access is denied to all of them.
+        StorageFault: storage failed for longer than the retries.
+    """
     refused: UserError | None = None
     for uri in uris:
         try:

@@ -89,7 +89,7 @@ def attempt(uri: str, doing: str, call: Callable[[], T]) -> T:
             if isinstance(error, _PASSED) or not _from_storage(error):
                 raise
             if delay is None or not is_transient(error):
-                raise StorageFault(f"{redact(uri)}: {_name(error)} while {doing}: {redact(str(error))}") from error
+                raise StorageFault(f"{redact(uri)}: {_what(error)} while {doing}: {redact(str(error))}") from error
             time.sleep(delay * random.uniform(0.5, 1.5))
     raise AssertionError("the last try returns or raises")
 
@@ -150,6 +150,11 @@ def denied(uri: str, doing: str, permission: str) -> UserError:
 def unreachable(fault: StorageFault) -> UserError:
     """Make of a fault met before any work the user's error, with the variables to look at."""
     return UserError(f"{fault}. Is the endpoint right and up? Check AWS_ENDPOINT_URL and the network.")
+
+
+def _what(error: BaseException) -> str:
+    code, status = answer_of(error)
+    return redact(f"{code} ({status})") if status else _name(error)
 
 
 def _name(error: BaseException) -> str:
