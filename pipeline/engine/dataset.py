@@ -52,7 +52,7 @@ def receipts(
 def _chain(job: Job, units: Sequence[UnitRef], shipped: Shipped, pools: Pools) -> Dataset:
     source = UnitSource(units, Read(job), tasks=max(64, 8 * pools.read_tasks))
     with _unnamed_parameters():
-        dataset = ray.data.read_datasource(
+        dataset: Dataset = ray.data.read_datasource(
             source,
             override_num_blocks=source.num_tasks,
             num_cpus=pools.read_cpus,
@@ -73,7 +73,7 @@ def _chain(job: Job, units: Sequence[UnitRef], shipped: Shipped, pools: Pools) -
 
 def _pool(dataset: Dataset, stage: type, arguments: tuple[Any, ...], size: int, cpus: float, gpus: float) -> Dataset:
     with _unnamed_parameters():
-        return dataset.map_batches(
+        mapped: Dataset = dataset.map_batches(
             stage,
             batch_size=None if not gpus else 1,
             batch_format="pyarrow",
@@ -85,6 +85,7 @@ def _pool(dataset: Dataset, stage: type, arguments: tuple[Any, ...], size: int, 
             max_restarts=ACTOR_RESTARTS,
             max_task_retries=TRIES_AFTER_A_CRASH,
         )
+    return mapped
 
 
 @contextmanager

@@ -1,0 +1,241 @@
+"""Whole runs: what goes in, what stands in the table, and what a second run does."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from pipeline.errors import UserError
+from pipeline.models import checkpoint as checkpoints
+from pipeline.summary import RunSummary
+from pipeline.table import read_table
+from pipeline.table.runs import runs
+from pipeline.table.verify import verify
+from pipeline.versions import PACKAGES
+from tests.jobs.corpora import MODEL, clips, encoded, newest_run, transcribed, write_tar
+
+# Ray copies its own settings and warns about some of them.
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:ray.data.context")
+
+FORMATS = {
+    "a.wav": ("WAV", "PCM_16"),
+    "b.flac": ("FLAC", None),
+    "c.mp3": ("MP3", None),
+    "d.ogg": ("OGG", "VORBIS"),
+    "e.opus": ("OGG", "OPUS"),
+    "f.aiff": ("AIFF", "PCM_16"),
+    "sub dir/ünï #1%.wav": ("WAV", "PCM_24"),
+}
+
+
+@dataclass(frozen=True)
+class Mixed:
+    """A run over a folder of many formats and a manifest."""
+
+    folder: Path
+    output: Path
+    summary: RunSummary
+    rows: pd.DataFrame
+
+
+@pytest.fixture(scope="module")
+def mixed(tmp_path_factory: pytest.TempPathFactory, ray_cluster: None) -> Mixed:
+    base = tmp_path_factory.mktemp("mixed")
+    folder, output = base / "audio", base / "out"
+    (folder / "sub dir").mkdir(parents=True)
+    for clip, (name, (format, subtype)) in zip(clips(), FORMATS.items(), strict=False):
+        (folder / name).write_bytes(encoded(clip.samples, format, subtype, clip.rate))
+    (folder / "a.txt").write_text(clips()[0].text + "\n")
+    (folder / "b.json").write_text(json.dumps({"speaker": "cleo", "year": 2021, "note": ["x", None]}))
+    stereo = np.stack([clips()[7].resampled(44_100)] * 2, axis=1)
+    write_tar(
+        folder / "shards/one.tar",
+        {
+            "x/p.1.flac": encoded(clips()[8].samples, rate=clips()[8].rate),
+            "x/p.txt": clips()[8].text.encode(),
+            "x/p.json": b'{"speaker": "dev", "year": 1999}',
+            "q.wav": encoded(stereo, "WAV", rate=44_100),
+        },
+    )
+    long = np.concatenate([clips()[0].samples, clips()[1].samples])
+    (base / "elsewhere").mkdir()
+    (base / "elsewhere/two.flac").write_bytes(encoded(long))
+    cut = len(clips()[0].samples) / 16_000
+    lines = [
+        {"audio_filepath": "two.flac", "offset": 0, "duration": cut, "text": clips()[0].text, "speaker": "m"},
+        {"path": "two.flac", "offset": cut, "id": "second", "year": 7},
+    ]
+    manifest = base / "elsewhere/lines.jsonl"
+    manifest.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    summary = transcribed([folder, manifest], output, columns="speaker:string,year:int32", model_actors=1)
+    return Mixed(folder, output, summary, read_table(str(output)).to_pandas().set_index("id"))
+
+
+def test_every_recording_of_every_kind_of_source_is_one_row(mixed):
+    named = {f"c/{name}" for name in FORMATS}
+    tar = {"c/shards/one.tar::x/p.1.flac", "c/shards/one.tar::q.wav"}
+    assert set(mixed.rows.index) == named | tar | {"c/two.flac@0-3.041375", "second"}
+    assert not mixed.rows.index.duplicated().any()
+    assert mixed.rows.error.isna().all()
+    assert mixed.summary.exit_code == 0
+    assert (mixed.summary.rows, mixed.summary.planned_recordings) == (11, 11)
+
+
+def test_every_format_says_what_was_spoken(mixed):
+    spoken = {f"c/{name}": clip.text for name, clip in zip(FORMATS, clips(), strict=False)}
+    spoken |= {"c/shards/one.tar::x/p.1.flac": clips()[8].text, "c/shards/one.tar::q.wav": clips()[7].text}
+    heard = mixed.rows.text
+    lossless = [id for id in spoken if not id.endswith(("mp3", "ogg", "opus"))]
+    assert {id: heard[id] for id in lossless} == {id: spoken[id] for id in lossless}
+    assert all(heard[id] for id in spoken)
+
+
+def test_labels_that_came_along_stand_in_their_columns(mixed):
+    rows = mixed.rows
+    assert rows.reference["c/a.wav"] == clips()[0].text
+    assert rows.reference["c/shards/one.tar::x/p.1.flac"] == clips()[8].text
+    assert rows.reference["c/two.flac@0-3.041375"] == clips()[0].text
+    assert pd.isna(rows.reference["c/c.mp3"])
+    assert json.loads(rows.metadata["c/b.flac"])["note"] == ["x", None]
+    assert (rows.speaker["c/b.flac"], rows.year["c/b.flac"]) == ("cleo", 2021)
+    assert (rows.speaker["c/shards/one.tar::x/p.1.flac"], rows.year["c/shards/one.tar::x/p.1.flac"]) == ("dev", 1999)
+    assert (rows.speaker["c/two.flac@0-3.041375"], rows.year["second"]) == ("m", 7)
+    assert pd.isna(rows.speaker["c/c.mp3"])
+
+
+def test_rows_say_where_they_come_from_and_how_long_they_are(mixed):
+    rows = mixed.rows
+    assert rows.key["c/sub dir/ünï #1%.wav"] == "sub dir/ünï #1%"
+    assert rows.key["c/shards/one.tar::x/p.1.flac"] == "x/p"
+    assert rows.source["c/sub dir/ünï #1%.wav"] == f"file://{mixed.folder}/sub dir/ünï #1%.wav"
+    assert rows.duration["c/a.wav"] == len(clips()[0].samples) / 16_000
+    assert rows.start["second"] == pytest.approx(len(clips()[0].samples) / 16_000, abs=1e-9)
+    assert (rows.channels["c/shards/one.tar::q.wav"], rows.sample_rate["c/shards/one.tar::q.wav"]) == (2, 44_100)
+    assert rows.unit["second"] == rows.unit["c/two.flac@0-3.041375"]
+
+
+def test_a_finished_run_is_claimed_and_written_down(mixed):
+    claim = json.loads((mixed.output / "_SUCCESS").read_text())
+    assert claim == {"generation": 1, "tasks": ["transcribe"]}
+    record = newest_run(mixed.output)
+    assert (record["exit_code"], record["meaning"]) == (0, "complete")
+    assert record["model"] == {"name": "digits-ctc", "hash": checkpoints.fingerprint(MODEL)}
+    assert (record["rows"], record["new_recordings"], record["pending_units"]) == (11, 11, 0)
+    assert record["config"]["columns"] == "speaker:string,year:int32"
+    assert set(record["versions"]) == {"voxmill", "python", *PACKAGES}
+    assert {"read", "features", "model", "commit"} <= set(record["stage_seconds"])
+    assert record["sources"] == [str(mixed.folder), str(mixed.folder.parent / "elsewhere/lines.jsonl")]
+    assert record["started"] < record["finished"]
+
+
+def test_a_finished_table_is_verified(mixed):
+    verdict = verify(str(mixed.output))
+    assert verdict.complete
+    assert verdict.violations == ()
+
+
+def files(output: Path) -> dict[str, int]:
+    """Committed files with their modification times."""
+    return {file.name: file.stat().st_mtime_ns for file in (output / "transcribe").glob("*.parquet")}
+
+
+@pytest.fixture
+def one(tmp_path: Path) -> Iterator[tuple[Path, Path]]:
+    """Folder with one short recording, and an output where it is done."""
+    folder, output = tmp_path / "audio", tmp_path / "out"
+    folder.mkdir()
+    (folder / "a.wav").write_bytes(encoded(clips()[0].samples, "WAV"))
+    assert transcribed([folder], output).exit_code == 0
+    return folder, output
+
+
+def test_a_second_run_does_nothing(one):
+    folder, output = one
+    before = files(output)
+    again = transcribed([folder], output)
+    assert (again.exit_code, again.units, again.rows, again.new_recordings) == (0, 0, 0, 0)
+    assert files(output) == before
+    assert sorted(path.name for path in (output / "_plan").iterdir()) == ["000001.parquet"]
+    assert len(runs(str(output))) == 2
+
+
+def test_a_new_file_is_the_only_one_done(one):
+    folder, output = one
+    before = files(output)
+    (folder / "b.wav").write_bytes(encoded(clips()[1].samples, "WAV"))
+    summary = transcribed([folder], output)
+    assert (summary.rows, summary.new_recordings, summary.planned_recordings) == (1, 1, 2)
+    assert before.items() < files(output).items()
+    texts = read_table(str(output)).to_pandas().set_index("id").text
+    assert texts.to_dict() == {"c/a.wav": clips()[0].text, "c/b.wav": clips()[1].text}
+    assert json.loads((output / "_SUCCESS").read_text())["generation"] == 2
+
+
+def test_a_changed_file_gets_one_new_row_which_readers_see(one):
+    folder, output = one
+    before = files(output)
+    (folder / "a.wav").write_bytes(encoded(clips()[2].samples, "WAV"))
+    summary = transcribed([folder], output)
+    assert (summary.rows, summary.new_recordings) == (1, 1)
+    assert before.items() < files(output).items()
+    rows = read_table(str(output)).to_pandas()
+    assert rows.text.tolist() == [clips()[2].text]
+    assert len(pd.concat([pd.read_parquet(file) for file in (output / "transcribe").glob("*.parquet")])) == 2
+    assert verify(str(output)).complete
+
+
+def test_a_file_that_went_away_keeps_its_row(one):
+    folder, output = one
+    (folder / "b.wav").write_bytes(encoded(clips()[1].samples, "WAV"))
+    (folder / "a.wav").unlink()
+    assert transcribed([folder], output).exit_code == 0
+    assert set(read_table(str(output)).to_pandas().id) == {"c/a.wav", "c/b.wav"}
+
+
+def test_another_checkpoint_is_refused_and_goes_beside(one, tmp_path):
+    folder, output = one
+    other = tmp_path / "other"
+    shutil.copytree(MODEL, other)
+    settings = json.loads((other / "config.json").read_text())
+    (other / "config.json").write_text(json.dumps(settings | {"voxmill_test": 1}))
+    before = files(output)
+    with pytest.raises(UserError, match=r"written by another model \(digits-ctc .*Use --name transcribe-v2 to put"):
+        transcribed([folder], output, model=str(other))
+    assert files(output) == before
+    beside = transcribed([folder], output, model=str(other), name="transcribe-v2")
+    assert (beside.exit_code, beside.rows) == (0, 1)
+    assert files(output) == before
+    assert json.loads((output / "_SUCCESS").read_text())["tasks"] == ["transcribe", "transcribe-v2"]
+    new = read_table(str(output), task="transcribe-v2").to_pandas()
+    assert new.model[0]["hash"] != read_table(str(output)).to_pandas().model[0]["hash"]
+    assert verify(str(output)).complete
+
+
+def test_other_parameters_that_change_labels_are_refused_by_name(one):
+    folder, output = one
+    with pytest.raises(UserError, match=r"with other parameters \(window 10s, now 8s\).*--name transcribe-v2"):
+        transcribed([folder], output, window="8s")
+
+
+def test_a_dry_run_says_what_it_would_do_and_writes_nothing(tmp_path):
+    folder, output = tmp_path / "audio", tmp_path / "out"
+    folder.mkdir()
+    (folder / "a.wav").write_bytes(encoded(clips()[0].samples, "WAV"))
+    summary = transcribed([folder], output, dry_run=True)
+    assert (summary.exit_code, summary.new_recordings, summary.rows) == (0, 1, 0)
+    assert not output.exists()
+
+
+def test_a_dry_run_over_a_table_leaves_it_alone(one):
+    folder, output = one
+    (folder / "b.wav").write_bytes(encoded(clips()[1].samples, "WAV"))
+    before = {path: path.stat().st_mtime_ns for path in output.rglob("*")}
+    assert transcribed([folder], output, dry_run=True).new_recordings == 1
+    assert {path: path.stat().st_mtime_ns for path in output.rglob("*")} == before
