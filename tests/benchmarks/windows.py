@@ -1,16 +1,23 @@
 """Which window and context to cut long recordings with: word error rate against piecewise and against no windows.
 
-    python tests/benchmarks/windows.py [--hours 0.5]
+    python tests/benchmarks/windows.py [--minutes 2 10 30] [--hours 3] [--unwindowed 10]
 
-Strings of human digits (VOXMILL_SPEECH) are joined to recordings of 2 and 10 minutes and of some hours; each is
-transcribed in windows of several lengths, and every string alone as the yardstick.
+Strings of human digits (VOXMILL_SPEECH) are joined to recordings of some minutes and hours; each is transcribed in
+windows of several lengths, and every string alone as the yardstick. Where each digit lies is known, so every one is
+looked up: `lost` ones have no word, `doubled` ones several; `at seams` is the share of wrong digits among those within
+0.5 s of a seam, `elsewhere` among the others; `off` counts words that reach more than 0.1 s beyond their digit.
+The fine grid is for the minutes; hours are cut in three ways.
 """
 
 from __future__ import annotations
 
 import argparse
+import itertools
 import os
 import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +25,8 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from pipeline import flow, models  # noqa: E402
+from pipeline import audio, flow, models  # noqa: E402
+from pipeline.config import RunConfig  # noqa: E402
 from pipeline.corpus import Recording  # noqa: E402
 from pipeline.demo import checkpoint_folder  # noqa: E402
 from pipeline.models.predict import Predictor  # noqa: E402
@@ -26,60 +34,166 @@ from pipeline.scoring import word_errors  # noqa: E402
 from pipeline.sources import Encoded  # noqa: E402
 from pipeline.tasks import transcribe  # noqa: E402
 from pipeline.text import Tokenizer  # noqa: E402
-from tests.digits import RATE, encoded, utterances  # noqa: E402
+from tests.benchmarks.header import header  # noqa: E402
+from tests.digits import RATE, Utterance, encoded, utterances  # noqa: E402
 
-GRID = ((6, 1), (10, 1), (10, 2), (14, 2), (18, 2), (20, 3), (30, 3))
+DEFAULT = (RunConfig().window, RunConfig().context)
+GRID = (
+    (4, 1), (6, 0), (6, 0.5), (6, 1), (8, 1), (10, 0), (10, 0.5), (10, 1),
+    (10, 2), (12, 1), (14, 1), (14, 2), (20, 2), (30, 2), (30, 3),
+)  # fmt: skip
+COARSE = (DEFAULT, (6, 1), (30, 3))
+NEAR = 0.5
+FAR = 0.1
+NAMES = ("recording", "window", "context", "WER %", "piecewise", "lost", "doubled", "at seams %", "elsewhere %", "off",
+         "waste %", "x real time")  # fmt: skip
 
 
-def recording(number: int, seconds: float) -> Recording:
-    return Recording(
-        id=f"r{number}", source="memory", key=f"r{number}", version="1", recording=f"r{number}", format="flac",
-        seconds=seconds, seconds_from="header", size=0,
+@dataclass(frozen=True)
+class Joined:
+    """One long recording and all that is known about it."""
+
+    samples: np.ndarray
+    digits: list[tuple[str, float, float]]
+    """What is said from when to when."""
+    piecewise: float
+    """Word error rate of its strings alone."""
+
+    @property
+    def text(self) -> str:
+        return " ".join(word for word, _, _ in self.digits)
+
+    @property
+    def seconds(self) -> float:
+        return len(self.samples) / RATE
+
+
+class Ear:
+    """The demo's model on one thread."""
+
+    def __init__(self) -> None:
+        self._predictor = Predictor(models.load(checkpoint_folder()))
+        self._tokenizer = Tokenizer.load(checkpoint_folder())
+
+    def words(self, features: flow.UnitFeatures, settings: flow.Settings) -> tuple[list[list[dict]], float]:
+        """Words of each recording, and the share of frames computed for nothing."""
+        outputs = flow.infer(features, self._predictor, transcribe, settings)
+        return flow.rows(outputs, transcribe, self._tokenizer)[0]["words"].to_pylist(), outputs.waste
+
+
+def features_of(recordings: Sequence[np.ndarray]) -> flow.UnitFeatures:
+    """Through a FLAC file each, as everything that is read."""
+    blobs = [encoded(samples) for samples in recordings]
+    starts = itertools.accumulate(map(len, blobs), initial=0)
+    named = tuple(
+        Recording(
+            id=f"r{number}", source="memory", key=f"r{number}", version="1", recording=f"r{number}", format="flac",
+            seconds=len(samples) / RATE, seconds_from="header", size=0,
+        )
+        for number, samples in enumerate(recordings)
     )  # fmt: skip
+    slices = tuple((start, len(blob)) for start, blob in zip(starts, blobs, strict=False))
+    return flow.featurise(Encoded(named, b"".join(blobs), slices, {}), flow.Settings(window=1, context=0))
 
 
-def transcripts(audio, predictor, tokenizer, *, window, context):
-    blobs = [encoded(samples) for samples in audio]
-    slices, start = [], 0
-    for blob in blobs:
-        slices.append((start, len(blob)))
-        start += len(blob)
-    recordings = tuple(recording(i, len(samples) / RATE) for i, samples in enumerate(audio))
+def join(spoken: Sequence[Utterance], alone: Sequence[str], *, seconds: float) -> Joined:
+    """So many seconds of strings, one behind the other, and the error rate that their own transcripts have."""
+    digits, starts = [], [0.0]
+    for each in spoken:
+        if starts[-1] >= seconds:
+            break
+        digits += [
+            (word, starts[-1] + start, starts[-1] + end)
+            for word, start, end in zip(each.text.split(), each.starts, each.ends, strict=True)
+        ]
+        starts.append(starts[-1] + each.seconds)
+    count = len(starts) - 1
+    piecewise = word_errors([each.text for each in spoken[:count]], alone[:count]).rate or 0.0
+    return Joined(np.concatenate([each.samples for each in spoken[:count]]), digits, piecewise)
+
+
+def measure(ear: Ear, joined: Joined, features: flow.UnitFeatures, window: float, context: float) -> str:
+    """One line of the table."""
     settings = flow.Settings.of(window=window, context=context, half=False)
-    features = flow.featurise(Encoded(recordings, b"".join(blobs), tuple(slices), {}), settings)
-    outputs = flow.infer(features, predictor, transcribe, settings)
-    return flow.rows(outputs, transcribe, tokenizer)[0]["text"].to_pylist()
+    begin = time.perf_counter()
+    (words,), waste = ear.words(features, settings)
+    spent = time.perf_counter() - begin
+    error = word_errors([joined.text], [" ".join(word["word"] for word in words)]).rate or 0.0
+    windows = audio.cut(features.lengths[0], window=settings.window, context=settings.context)
+    seams = np.array([each.keep_start / audio.FRAMES_PER_SECOND for each in windows[1:]])
+    found = look_up(joined.digits, words)
+    near = [
+        bool((np.abs(seams - (start + end) / 2) < NEAR + (end - start) / 2).any()) for _, start, end in joined.digits
+    ]
+    wrong = [
+        [word["word"] for word in heard] != [said] for (said, _, _), heard in zip(joined.digits, found, strict=True)
+    ]
+    off = sum(
+        max(start - word["start"], word["end"] - end) > FAR
+        for (_, start, end), heard in zip(joined.digits, found, strict=True)
+        for word in heard
+    )
+    whole = window >= joined.seconds
+    return row(
+        f"{joined.seconds / 3600:.0f} h" if joined.seconds >= 7200 else f"{round(joined.seconds / 60, 1):g} min",
+        "whole" if whole else f"{window:g} s",
+        "" if whole else f"{context:g} s",
+        f"{100 * error:.2f}",
+        f"{100 * joined.piecewise:.2f}",
+        sum(not heard for heard in found),
+        sum(len(heard) > 1 for heard in found),
+        share(wrong, near),
+        share(wrong, [not each for each in near]),
+        off,
+        f"{100 * waste:.1f}",
+        f"{joined.seconds / spent:.0f}",
+    )
+
+
+def row(*cells: object) -> str:
+    """Cells below their names."""
+    return "  ".join(f"{cell!s:>{len(name)}}" for name, cell in zip(NAMES, cells, strict=True))
+
+
+def look_up(digits: Sequence[tuple[str, float, float]], words: Sequence[dict]) -> list[list[dict]]:
+    """For each digit the words whose middle lies nearest to it."""
+    found: list[list[dict]] = [[] for _ in digits]
+    edges = [(before[2] + after[1]) / 2 for before, after in itertools.pairwise(digits)]
+    for word in words:
+        found[int(np.searchsorted(edges, (word["start"] + word["end"]) / 2))].append(word)
+    return found
+
+
+def share(values: Sequence[bool], chosen: Sequence[bool]) -> str:
+    picked = [value for value, take in zip(values, chosen, strict=True) if take]
+    return f"{100 * sum(picked) / len(picked):.2f}" if picked else "-"
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--hours", type=float, default=0.5, help="length of the longest recording")
-    hours = parser.parse_args().hours
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--minutes", type=float, nargs="*", default=[2, 10, 30], help="recordings for the fine grid")
+    parser.add_argument("--hours", type=float, default=0, help="one more recording, cut in three ways")
+    parser.add_argument(
+        "--unwindowed", type=float, default=2, help="most minutes to be seen whole, at 100 s for 10 minutes"
+    )
+    options = parser.parse_args()
     torch.set_num_threads(1)
     speech = Path(os.environ.get("VOXMILL_SPEECH", Path(__file__).resolve().parents[2] / "../shared/speech"))
-    predictor = Predictor(models.load(checkpoint_folder()))
-    tokenizer = Tokenizer.load(checkpoint_folder())
-    spoken = utterances(speech, count=int(hours * 3600 / 3.2))
-    alone = transcripts([each.samples for each in spoken], predictor, tokenizer, window=60, context=0)
-    print("recording   window  context  WER %   piecewise WER %")
-    for minutes in (2, 10, hours * 60):
-        some, total = [], 0.0
-        for each in spoken:
-            if total < minutes * 60:
-                some.append(each)
-                total += each.seconds
-        reference = " ".join(each.text for each in some)
-        whole = np.concatenate([each.samples for each in some])
-        piecewise = word_errors([each.text for each in some], alone[: len(some)]).rate
-        grid = (*GRID, (int(total) + 10, 0)) if minutes <= 10 else GRID
-        for window, context in grid:
-            text = transcripts([whole], predictor, tokenizer, window=window, context=context)
-            rate = word_errors([reference], text).rate
-            name = f"{window:4d} s" if window < total else "whole "
-            print(
-                f"{minutes:6.0f} min  {name}  {context:4d} s  {100 * rate:6.2f}  {100 * piecewise:6.2f}",
-                flush=True,
-            )
+    lengths = sorted([*options.minutes, *([options.hours * 60] if options.hours else [])])
+    spoken = utterances(speech, count=int(max(lengths) * 60 / 3) + 1)
+    ear = Ear()
+    pieces = ear.words(
+        features_of([each.samples for each in spoken]), flow.Settings.of(window=60, context=0, half=False)
+    )[0]
+    alone = [" ".join(word["word"] for word in words) for words in pieces]
+    print(f"{header()}\n\n{row(*NAMES)}")
+    for minutes in lengths:
+        joined = join(spoken, alone, seconds=60 * minutes)
+        features = features_of([joined.samples])
+        grid = GRID if minutes in options.minutes else COARSE
+        whole = ((joined.seconds + 1, 0),) if minutes <= options.unwindowed else ()
+        for window, context in (*grid, *whole):
+            print(measure(ear, joined, features, window, context), flush=True)
 
 
 if __name__ == "__main__":
