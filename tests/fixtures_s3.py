@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import os
 import re
 import threading
 import uuid
@@ -10,6 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -30,7 +32,10 @@ class Bucket:
 
 @pytest.fixture(scope="session")
 def s3_endpoint() -> Iterator[str]:
-    """Address of a moto server that lives as long as the tests."""
+    """Address of a moto server that lives as long as the tests, or of the store in VOXMILL_TEST_S3."""
+    if _STORE.hostname:
+        yield f"http://{_STORE.hostname}:{_STORE.port}"
+        return
     from moto.server import ThreadedMotoServer  # costs a second, which only tests that need it pay
 
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
@@ -60,8 +65,8 @@ def use_endpoint(monkeypatch: pytest.MonkeyPatch, endpoint: str) -> None:
     for name in ("AWS_PROFILE", "AWS_SESSION_TOKEN", "AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("AWS_ENDPOINT_URL", endpoint)
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "testing-key-id")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "testing-secret-key")
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", _STORE.username or "testing-key-id")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", _STORE.password or "testing-secret-key")
     monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
     monkeypatch.setenv("NO_PROXY", "127.0.0.1,localhost")
@@ -191,4 +196,6 @@ def _proxy(bucket: Bucket) -> Iterator[Proxy]:
         thread.join()
 
 
+_STORE = urlsplit(os.environ.get("VOXMILL_TEST_S3", ""))
+"""A real store to run the tests against: http://key:secret@host:port."""
 _HOP = ("content-length", "transfer-encoding", "connection", "server", "date")

@@ -85,6 +85,8 @@ def probe_write(folder_uri: str) -> ProbeResult:
             delete(name)
     except StorageFault as fault:
         raise unreachable(fault) from fault
+    except UserError as error:
+        raise UserError(str(error).replace(redact(name), redact(folder_uri))) from error
     return ProbeResult(folder_uri, conditional)
 
 

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from pipeline.errors import StorageFault, UserError
-from pipeline.sources import Problem, entries
+from pipeline.sources import Problem, entries, probe
 from pipeline.storage import put, retry, s3
 
 Audio = Callable[..., bytes]
@@ -103,3 +103,26 @@ def test_a_tar_that_is_closed_is_a_problem(s3_proxy: Any, audio: Audio, make_tar
     found = list(entries([s3_proxy.bucket.uri]))
     assert [item.uri for item in found if isinstance(item, Problem)] == [f"{s3_proxy.bucket.uri}/1.tar"]
     assert len(found) == 3
+
+
+class TestProbe:
+    def test_passes(self, folder: str, fill: Fill, audio: Audio) -> None:
+        fill(folder, {"a/1.wav": audio(), "b.wav": audio()})
+        assert probe([folder, f"{folder}/a", f"{folder}/*.wav", f"{folder}/b.wav"]) is None
+
+    def test_names_the_source_that_is_missing(self, folder: str, fill: Fill, audio: Audio) -> None:
+        fill(folder, {"a/1.wav": audio()})
+        for sources in (["nix", "a"], ["a", "nix"]):
+            with pytest.raises(UserError, match="corpus/nix: no such"):
+                probe([f"{folder}/{name}" for name in sources])
+
+    def test_denied(self, s3_proxy: Any, fill: Fill, audio: Audio) -> None:
+        fill(s3_proxy.bucket.uri, {"a.wav": audio(), "b.wav": audio()})
+        s3_proxy.refuse("^GET .*.wav", status=403, code="AccessDenied")
+        with pytest.raises(UserError, match=r"a.wav: access denied \(403\) while reading.*s3:GetObject"):
+            probe([s3_proxy.bucket.uri])
+
+    def test_nobody_listens(self, monkeypatch: pytest.MonkeyPatch, s3_environment: str) -> None:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:1")
+        with pytest.raises(UserError, match="Could not connect.*Check AWS_ENDPOINT_URL and the network"):
+            probe(["s3://bucket/x"])

@@ -74,7 +74,7 @@ def test_busy_stores_are_asked_again(status: int, code: str, s3_proxy: Any, monk
 def test_a_store_that_stays_busy_is_a_fault(s3_proxy: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(retry, "DELAYS", (0.01, 0.01))
     s3_proxy.refuse("^PUT ", status=503, code="SlowDown")
-    with pytest.raises(StorageFault, match="s3://.*/x: OSError while writing"):
+    with pytest.raises(StorageFault, match=r"s3://.*/x: SlowDown \(503\) while writing"):
         put.put_if_absent(f"{s3_proxy.bucket.uri}/x", b"1")
 
 
@@ -123,7 +123,7 @@ def test_probe_explains_refused_credentials(s3_proxy: Any) -> None:
 
 
 def test_probe_explains_a_missing_bucket(s3_environment: str) -> None:
-    with pytest.raises(UserError, match="s3://no-such-bucket-here/.*: no such bucket"):
+    with pytest.raises(UserError, match="s3://no-such-bucket-here: no such bucket"):
         put.probe_write("s3://no-such-bucket-here")
 
 
