@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import traceback
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -48,17 +48,17 @@ def device(config: RunConfig) -> Literal["cuda", "cpu"]:
     return "cuda" if config.device != "cpu" and torch.cuda.is_available() else "cpu"
 
 
-def receipts(job: Job, units: Sequence[UnitRef], checkpoint: Path) -> Iterator[Receipt]:
-    """One receipt a unit, one unit after the other."""
+def receipts(job: Job, units: Sequence[UnitRef], checkpoint: Path, *, say: Callable[[str], None]) -> Iterator[Receipt]:
+    """One receipt a unit, one unit after the other; the words are said as soon as they are known."""
     predictor, tokenizer = job.load_predictor(checkpoint), job.load_tokenizer(checkpoint)
     for unit in units:
         try:
-            yield _receipt(job, unit, predictor, tokenizer)
+            yield _receipt(job, unit, predictor, tokenizer, say)
         except VoxmillError as error:
             yield Receipt(unit.name, "fault", fault=str(error), fault_trace=traceback.format_exc())
 
 
-def _receipt(job: Job, ref: UnitRef, predictor: Predictor, tokenizer: Tokenizer) -> Receipt:
+def _receipt(job: Job, ref: UnitRef, predictor: Predictor, tokenizer: Tokenizer, say: Callable[[str], None]) -> Receipt:
     clock = StageClock("read")
     encoded = flow.read(load_unit(job.output, ref))
     timings = clock.timings()
@@ -69,4 +69,7 @@ def _receipt(job: Job, ref: UnitRef, predictor: Predictor, tokenizer: Tokenizer)
     outputs = job.infer(features, predictor)
     timings = timings.joined(clock.timings()).joined(Timings(seconds={"wait": 0.0}))
     clock = StageClock("commit")
-    return job.commit(ref.name, outputs, tokenizer, lambda: timings.joined(clock.timings()))
+    rows = job.rows(ref.name, outputs, tokenizer)
+    for row in rows.select(["text", "error"]).to_pylist():
+        say(f"{row['error']['stage']}: {row['error']['message']}" if row["error"] else row["text"] or "(no words)")
+    return job.commit(ref.name, rows, outputs, lambda: timings.joined(clock.timings()))

@@ -16,6 +16,8 @@ from pipeline.tasks import TASKS, Task
 from pipeline.versions import versions
 
 if TYPE_CHECKING:
+    import pyarrow as pa
+
     from pipeline.models.predict import Predictor
     from pipeline.text import Tokenizer
 
@@ -58,15 +60,22 @@ class Job:
         """Run the model over a unit."""
         return flow.infer(features, predictor, self._task, self.settings)
 
-    def commit(
-        self, unit: str, outputs: flow.UnitOutputs, tokenizer: Tokenizer, timings: Callable[[], Timings]
-    ) -> Receipt:
-        """Turn a unit's outputs into rows, put its file, and tell what became of it."""
+    def rows(self, unit: str, outputs: flow.UnitOutputs, tokenizer: Tokenizer) -> pa.Table:
+        """The rows of a unit, one a recording, with the schema of the task."""
         columns, errors = flow.rows(outputs, self._task, tokenizer)
-        rows = assemble(
-            unit, outputs.recordings, outputs.facts, errors, columns,
-            task_fields=self._task.COLUMNS, extra=self.columns, model=(self.model_name, self.model_hash),
-        )  # fmt: skip
+        return assemble(
+            unit,
+            outputs.recordings,
+            outputs.facts,
+            errors,
+            columns,
+            task_fields=self._task.COLUMNS,
+            extra=self.columns,
+            model=(self.model_name, self.model_hash),
+        )
+
+    def commit(self, unit: str, rows: pa.Table, outputs: flow.UnitOutputs, timings: Callable[[], Timings]) -> Receipt:
+        """Put the file of a unit, and tell what became of it."""
         footer = {"run": self.run, "device": self.device, "dtype": self.dtype, **versions()}
         footer["timings"] = json.dumps(asdict(timings()))
         ids = [recording.id for recording in outputs.recordings]

@@ -20,6 +20,7 @@ from pipeline.errors import StorageFault
 from pipeline.job import Job
 from pipeline.plan import PlanReport, UnitRef
 from pipeline.receipts import Receipt
+from pipeline.sources import probe
 from pipeline.stopping import Stopped, stoppable
 from pipeline.storage.paths import canonical, redact
 from pipeline.storage.put import probe_write
@@ -53,8 +54,9 @@ def run(sources: Sequence[str], output: str, config: RunConfig, *, console: Cons
     say = _printer(console)
     model = checkpoint.choose(config.model)
     shown, output = redact(output), canonical(output)
+    probe(sources)
     if not config.dry_run:
-        _probe(output, say)
+        _probe_output(output, say)
     report, plan_seconds = _plan(sources, output, config, console)
     if config.dry_run:
         say(plan.format_report(report))
@@ -97,7 +99,7 @@ def _printer(console: Console) -> Callable[[str], None]:
     return lambda text: console.print(text, markup=False, highlight=False, soft_wrap=True)
 
 
-def _probe(output: str, say: Callable[[str], None]) -> None:
+def _probe_output(output: str, say: Callable[[str], None]) -> None:
     """Check that the output can be written before any work starts, and say what its storage cannot promise."""
     if not probe_write(output).conditional:
         say(
@@ -149,7 +151,7 @@ def _work(
     if not pending:
         return _Done(Tally(recordings=0, audio_seconds=0.0, workers={}, clock=lambda: 0.0))
     stopped = ""
-    with _workers(name, pending, output, config, model, _printer(console)) as (receipts, workers, pools):
+    with _workers(name, pending, output, config, model, console) as (receipts, workers, pools):
         tally = Tally(
             recordings=sum(unit.count for unit in pending),
             audio_seconds=sum(unit.seconds for unit in pending),
@@ -174,18 +176,21 @@ def _workers(
     output: str,
     config: RunConfig,
     model: Checkpoint,
-    say: Callable[[str], None],
+    console: Console,
 ) -> Generator[tuple[Iterator[Receipt], dict[str, int], str]]:
     """Receipts of the pending units, from this process or from a cluster, with stage -> number of workers."""
+    say = _printer(console)
     if alone.fits(pending, config):
         device = alone.device(config)
         job = _job(name, output, config, model, device)
         say(f"one recording, so without a cluster  ·  {device}  ·  model {model.name}")
-        yield alone.receipts(job, pending, model.path), alone.WORKERS, "this process"
+        yield alone.receipts(job, pending, model.path, say=say), alone.WORKERS, "this process"
         return
     from pipeline.engine import session
 
-    with session.opened(config, model_bytes=model.num_bytes, say=say) as opened:
+    with contextlib.ExitStack() as stack:
+        with console.status("joining the cluster" if config.address else "starting Ray"):
+            opened = stack.enter_context(session.opened(config, model_bytes=model.num_bytes, say=say))
         job = _job(name, output, config, model, opened.device)
         say(f"{opened.describe()}  ·  model {model.name} {model.hash[:8]}")
         yield opened.receipts(job, pending, model.path), opened.workers, opened.pools.describe()

@@ -38,11 +38,11 @@ def main(argv: Sequence[str] = ()) -> int:
 
 
 def _show(output: str, num_cpus: str | None, console: Console) -> int:
+    console.print(f"Voxmill {__version__}  ·  the embedded corpus of spoken digits\n")
     from pipeline.run import run
     from pipeline.table import read_table
 
     _empty(Path(output))
-    console.print(f"Voxmill {__version__}  ·  the embedded corpus of spoken digits\n")
     model = str(demo.checkpoint_folder())
     options = config.make({"model": model, "corpus": "demo", "num_cpus": num_cpus})
     summary = run([str(demo.corpus_folder())], output, options, console=console)

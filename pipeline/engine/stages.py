@@ -97,7 +97,8 @@ class Commit:
     def _commit(self, unit: str, meta: dict[str, Any], payload: memoryview, clock: StageClock) -> Row:
         outputs = rows.to_outputs(meta, payload)
         before = rows.timings_of(meta)
-        receipt = self._job.commit(unit, outputs, self._tokenizer, lambda: before.joined(clock.timings()))
+        made = self._job.rows(unit, outputs, self._tokenizer)
+        receipt = self._job.commit(unit, made, outputs, lambda: before.joined(clock.timings()))
         return rows.from_receipt(receipt)
 
 

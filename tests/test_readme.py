@@ -1,0 +1,80 @@
+"""Every command and block of code of the README works as pasted."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from pathlib import Path
+
+import duckdb
+import pytest
+
+import pipeline
+from pipeline import cli
+from pipeline.table.__main__ import main as table_main
+
+ROOT = Path(__file__).resolve().parent.parent
+TEXT = (ROOT / "README.md").read_text()
+COMMANDS = [
+    line.strip().split("   ")[0]
+    for line in TEXT.splitlines()
+    if re.match(r"    (python|ray|voxmill|make|duckdb|export) ", line)
+]
+BLOCKS = re.findall(r"```python\n(.*?)```", TEXT, flags=re.DOTALL)
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory, ray_cluster):
+    """A folder that looks like a clone in which `make demo` was run, with a table `out`."""
+    folder = tmp_path_factory.mktemp("clone")
+    (folder / "pipeline").symlink_to(ROOT / "pipeline")
+    pipeline.transcribe(
+        ROOT / "pipeline/demo", folder / "demo-output", model=ROOT / "pipeline/demo/digits-ctc", corpus="demo"
+    )
+    (folder / "out").symlink_to(folder / "demo-output")
+    return folder
+
+
+def job_arguments(command: str) -> list[str]:
+    words = shlex.split(command, comments=True)
+    starts = [i for i, word in enumerate(words) if word.endswith("transcribe_corpus.py") or word == "transcribe"]
+    return words[starts[-1] + 1 :]
+
+
+@pytest.mark.parametrize("command", [each for each in COMMANDS if "--model" in each])
+def test_the_job_takes_the_options_that_are_shown(command):
+    given = cli._parser("job").parse_args(job_arguments(command))
+    assert len(given.paths) >= 2
+    assert given.model
+
+
+@pytest.mark.parametrize("command", [each for each in COMMANDS if "pipeline.table" in each])
+def test_the_table_commands_run(command, place, monkeypatch, capsys):
+    monkeypatch.chdir(place)
+    words = shlex.split(command, comments=True)
+    assert table_main(words[words.index("pipeline.table") + 1 :]) == 0
+    assert capsys.readouterr().out
+
+
+@pytest.mark.parametrize("command", [each for each in COMMANDS if each.startswith("make")])
+def test_make_has_the_targets(command):
+    targets = re.findall(r"^(\w+):", (ROOT / "Makefile").read_text(), flags=re.MULTILINE)
+    assert command.split()[1] in targets
+
+
+@pytest.mark.parametrize("command", [each for each in COMMANDS if each.startswith("duckdb")])
+def test_duckdb_reads_a_glob(command, place, monkeypatch):
+    monkeypatch.chdir(place)
+    assert len(duckdb.sql(shlex.split(command)[-1]).fetchall()) == 38
+
+
+@pytest.mark.parametrize("block", BLOCKS, ids=[f"block-{n}" for n in range(len(BLOCKS))])
+def test_the_python_blocks_run(block, place, monkeypatch, capsys):
+    monkeypatch.chdir(place)
+    exec(compile(block, "README.md", "exec"), {})
+    assert capsys.readouterr().out
+
+
+def test_there_is_something_to_test():
+    assert len(COMMANDS) >= 10
+    assert len(BLOCKS) >= 2
