@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 
@@ -34,6 +35,25 @@ def showing(tally: Tally, *, console: Console, run: str, every: Seconds) -> Iter
         stop.set()
         thread.join(timeout=5)
         console.print(line(tally, run=run), soft_wrap=True, markup=False, highlight=False)
+
+
+@contextmanager
+def listing(console: Console, *, every: Seconds) -> Iterator[Callable[[int], None]]:
+    """Show that a long listing is alive: a function to call with the number of recordings so far."""
+    if console.is_terminal:
+        with console.status("listing") as status:
+            yield lambda count: status.update(f"listing: {count:,} recordings so far")
+        return
+    last = time.monotonic()
+
+    def say(count: int) -> None:
+        nonlocal last
+        if time.monotonic() - last >= every:
+            last = time.monotonic()
+            stamp = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+            console.print(f"{stamp} listing recordings={count}", soft_wrap=True, highlight=False)
+
+    yield say
 
 
 def line(tally: Tally, *, run: str, now: datetime | None = None) -> str:

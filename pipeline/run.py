@@ -15,7 +15,7 @@ from rich.console import Console
 from pipeline import alone, checkpoint, flow, plan, table
 from pipeline.checkpoint import Checkpoint
 from pipeline.config import RunConfig
-from pipeline.display import showing
+from pipeline.display import listing, showing
 from pipeline.errors import StorageFault
 from pipeline.job import Job
 from pipeline.plan import PlanReport, UnitRef
@@ -110,11 +110,16 @@ def _probe_output(output: str, say: Callable[[str], None]) -> None:
 
 def _plan(sources: Sequence[str], output: str, config: RunConfig, console: Console) -> tuple[PlanReport, float]:
     begin = time.monotonic()
-    with console.status("listing") as status:
+    with listing(console, every=config.log_every) as show:
         report = plan.extend(
-            sources, output, corpus=config.corpus, unit_seconds=config.unit_seconds, unit_bytes=config.unit_bytes,
-            on_progress=lambda count: status.update(f"listing: {count:,} recordings so far"), dry_run=config.dry_run,
-        )  # fmt: skip
+            sources,
+            output,
+            corpus=config.corpus,
+            unit_seconds=config.unit_seconds,
+            unit_bytes=config.unit_bytes,
+            on_progress=show,
+            dry_run=config.dry_run,
+        )
     return report, time.monotonic() - begin
 
 

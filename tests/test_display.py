@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 from rich.console import Console
 
-from pipeline.display import block, line, showing
+from pipeline.display import block, line, listing, showing
 from pipeline.receipts import Receipt
 from pipeline.tally import Tally
 
@@ -45,3 +45,22 @@ def test_before_the_first_unit_the_block_says_what_it_waits_for():
     console = Console(file=io.StringIO(), width=160, force_terminal=True, color_system=None)
     console.print(block(Tally(recordings=1, audio_seconds=1.0, workers={})))
     assert "starting workers, loading the model" in console.file.getvalue()
+
+
+def test_a_long_listing_without_a_terminal_says_that_it_is_alive():
+    stream = io.StringIO()
+    with listing(Console(file=stream, width=200), every=0.0) as show:
+        show(1000)
+        show(2000)
+    assert [text.split(" ", 1)[1] for text in stream.getvalue().splitlines()] == [
+        "listing recordings=1000",
+        "listing recordings=2000",
+    ]
+
+
+def test_a_listing_does_not_flood_the_log():
+    stream = io.StringIO()
+    with listing(Console(file=stream, width=200), every=60.0) as show:
+        for count in range(100):
+            show(count)
+    assert stream.getvalue() == ""
