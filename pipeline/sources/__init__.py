@@ -22,7 +22,7 @@ from pipeline.sources.reading import open_audio, read
 from pipeline.storage import listing
 from pipeline.storage.listing import Entry
 from pipeline.storage.parallel import in_order
-from pipeline.storage.paths import redact
+from pipeline.storage.paths import is_local, redact
 from pipeline.storage.read import probe_any
 from pipeline.storage.retry import hasty, unreachable
 
@@ -39,6 +39,8 @@ FORMATS: Mapping[str, Format] = {
 WORKERS = 12
 """Tars, or bundles of audio files, that are looked at together."""
 _BUNDLE = 256
+_REMOTE_BUNDLE = 32
+"""Audio files that are one job; fewer where each costs a request, so that a small folder keeps all workers busy."""
 
 _Item = Group | Problem
 _Job = Callable[[], Iterable[_Item]]
@@ -180,11 +182,12 @@ def _named(found: Found) -> Iterator[Entry | Files]:
 
 def _planned(found: Iterable[Entry | Files], place: Place, *, named: bool) -> Iterator[_Job]:
     """Give jobs for shards and manifests, and for bundles of the audio files that stand between them."""
+    most = _BUNDLE if is_local(place.root) else _REMOTE_BUNDLE
     bundle: list[Files] = []
     for each in found:
         if isinstance(each, Files):
             bundle.append(each)
-        if bundle and (len(bundle) == _BUNDLE or isinstance(each, Entry)):
+        if bundle and (len(bundle) == most or isinstance(each, Entry)):
             yield functools.partial(folder.plan, bundle, place)
             bundle = []
         if isinstance(each, Entry) and (format := _format(each.uri, named=named)) is not None:

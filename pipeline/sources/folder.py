@@ -14,8 +14,8 @@ from pipeline.storage.listing import Entry
 from pipeline.storage.paths import is_local
 from pipeline.storage.read import read_bytes
 
-HEADS = 48
-"""Files of an object store whose first bytes are read at the same time."""
+HEADS = 6
+"""Files of one bundle whose first bytes are read from an object store at the same time."""
 
 
 @dataclass(slots=True)

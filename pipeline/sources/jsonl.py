@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
 import posixpath
+from array import array
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -55,16 +57,14 @@ def scan(entry: Entry, place: Place) -> Iterator[Group | Problem]:
     groups = _grouped(manifest, entry.uri)
     with ThreadPoolExecutor(LOOKS, thread_name_prefix="manifest") as pool:
         # A bounded number of groups at a time: a manifest may have millions.
-        for first in range(0, len(groups), 64 * LOOKS):
-            some = groups[first : first + 64 * LOOKS]
+        while some := list(itertools.islice(groups, 64 * LOOKS)):
             parsed = [[_parse(manifest[a:b], entry.uri, 0) for a, b in group] for group in some]
             yield from pool.map(lambda lines: _plan(lines, entry.uri, place), parsed)
 
 
-def _grouped(manifest: bytes, uri: str) -> list[list[tuple[int, int]]]:
-    """Check all lines; give (start, stop) of each, those of one audio file together."""
-    bounds: list[tuple[int, int]] = []
-    marks: list[int] = []
+def _grouped(manifest: bytes, uri: str) -> Iterator[list[tuple[int, int]]]:
+    """Check all lines; give (start, stop) of each, those of one audio file together; 24 bytes of memory a line."""
+    starts, stops, marks = array("q"), array("q"), array("q")
     start = 3 if manifest.startswith(b"\xef\xbb\xbf") else 0
     number = 0
     while start < len(manifest):
@@ -74,18 +74,20 @@ def _grouped(manifest: bytes, uri: str) -> list[list[tuple[int, int]]]:
         if manifest[start:stop].strip():
             # Equal marks of different files only put them into one unit.
             marks.append(hash(_parse(manifest[start:stop], uri, number).audio))
-            bounds.append((start, stop))
+            starts.append(start)
+            stops.append(stop)
         start = stop + 1
-    return _by_first_appearance(marks, bounds)
+    return _by_first_appearance(*(np.array(column, dtype=np.int64) for column in (marks, starts, stops)))
 
 
-def _by_first_appearance(marks: list[int], bounds: list[tuple[int, int]]) -> list[list[tuple[int, int]]]:
-    if not marks:
-        return []
-    _, first, which = np.unique(np.array(marks, dtype=np.int64), return_index=True, return_inverse=True)
+def _by_first_appearance(marks: np.ndarray, starts: np.ndarray, stops: np.ndarray) -> Iterator[list[tuple[int, int]]]:
+    _, first, which = np.unique(marks, return_index=True, return_inverse=True)
     order = np.argsort(first[which], kind="stable")
-    edges = np.flatnonzero(np.diff(first[which][order])) + 1
-    return [[bounds[index] for index in part] for part in np.split(order, edges)]
+    edges = [0, *np.flatnonzero(np.diff(first[which][order])) + 1, len(marks)]
+    for begin, end in itertools.pairwise(edges):
+        lines = order[begin:end]
+        if len(lines):
+            yield list(zip(starts[lines].tolist(), stops[lines].tolist(), strict=True))
 
 
 def _parse(line: bytes, uri: str, number: int) -> Line:

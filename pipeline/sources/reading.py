@@ -38,6 +38,8 @@ class _Reading:
     """A unit while it is being read."""
 
     unit: Unit
+    of_source: dict[str, list[int]]
+    """Numbers of the recordings of every source."""
     errors: dict[int, ErrorRow] = field(default_factory=dict)
     sizes: dict[str, int] = field(default_factory=dict)
     """Bytes of every source that is as it was planned."""
@@ -52,8 +54,12 @@ class _Reading:
         numbered = enumerate(self.unit.recordings)
         return [(index, each) for index, each in numbered if index not in self.errors and not by_seeking(each)]
 
-    def of_source(self, source: str) -> list[int]:
-        return [index for index, each in enumerate(self.unit.recordings) if each.source == source]
+
+def _by_source(unit: Unit) -> dict[str, list[int]]:
+    found: dict[str, list[int]] = {}
+    for index, each in enumerate(unit.recordings):
+        found.setdefault(each.source, []).append(index)
+    return found
 
 
 def read(unit: Unit) -> Encoded:
@@ -66,7 +72,7 @@ def read(unit: Unit) -> Encoded:
     Raises:
         StorageFault, UserError: storage failed for longer than the retries, or refuses everything.
     """
-    reading = _Reading(unit)
+    reading = _Reading(unit, _by_source(unit))
     with ThreadPoolExecutor(READERS, thread_name_prefix="read") as pool:
         _check_versions(reading, pool)
         tars = {each.source for _, each in reading.living() if each.streamed}
@@ -138,14 +144,13 @@ def _reason(source: str, error: OSError | EOFError) -> tuple[str, str]:
 
 
 def _check_versions(reading: _Reading, pool: ThreadPoolExecutor) -> None:
-    versions: dict[str, Recording] = {}
-    for each in reading.unit.recordings:
-        versions.setdefault(each.source, each)
-    for (source, first), result in zip(versions.items(), pool.map(_look, versions), strict=True):
+    sources = reading.of_source
+    for source, result in zip(sources, pool.map(_look, sources), strict=True):
+        first = reading.unit.recordings[sources[source][0]]
         if isinstance(result, tuple):
-            reading.fail(reading.of_source(source), *result)
+            reading.fail(reading.of_source[source], *result)
         elif result.version != first.version:
-            reading.fail(reading.of_source(source), "changed", _changed(first, result.version))
+            reading.fail(reading.of_source[source], "changed", _changed(first, result.version))
         else:
             reading.sizes[source] = result.size
 
@@ -196,7 +201,7 @@ def _fill(
     failed = pool.map(lambda job: _fetch(job[0], job[1], job[2], payload), jobs)
     for (source, _, _), reason in zip(jobs, failed, strict=True):
         if reason is not None:
-            reading.fail(reading.of_source(source), *reason)
+            reading.fail(reading.of_source[source], *reason)
 
 
 def _pieces(ranges: list[tuple[int, int, int]]) -> list[tuple[tuple[int, int], list[tuple[int, int, int]]]]:
@@ -236,7 +241,7 @@ def _stream(reading: _Reading, source: str) -> None:
     except DamagedTar as error:
         damage = f"{redact(source)} {error}"
     except _REFUSED as error:
-        reading.fail(reading.of_source(source), *_reason(source, error))
+        reading.fail(reading.of_source[source], *_reason(source, error))
         return
     missing = [index for name, index in wanted.items() if (source, 0, name) not in reading.streamed]
     reading.fail(missing, *(("truncated", damage) if damage else ("missing", f"{redact(source)} lacks the member")))

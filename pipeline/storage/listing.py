@@ -2,55 +2,20 @@
 
 from __future__ import annotations
 
-import errno
 import functools
-import os
-import stat as modes
 import time
-from collections import deque
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 
 from fsspec import AbstractFileSystem
 
 from pipeline.errors import UserError
-from pipeline.storage import s3
+from pipeline.storage import local, s3, tree
+from pipeline.storage.entry import Entry, Folder, of_info
 from pipeline.storage.paths import filesystem, is_local, is_s3, local_path, redact, uri_of
 from pipeline.storage.retry import attempt, denied
 
-LOOK_AHEAD = 16
-"""Folders listed at once, ahead of the reader, on every level of a tree."""
-
-_VERSION_FIELDS = (
-    "ETag",
-    "etag",
-    "md5Hash",
-    "generation",
-    "mtime",
-    "LastModified",
-    "last_modified",
-    "created",
-)
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """One file or object, as a listing shows it."""
-
-    uri: str
-    size: int
-    version: str
-    """Tells content from other content: `123-"etag"` from a store, `123-mtime_ns` on a local disk."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Folder:
-    path: str
-    above: tuple[tuple[int, int], ...] = ()
-    """Device and inode of the folders above it: a link to one of them would never end."""
+__all__ = ["Entry", "children", "list_names", "stat", "walk"]
 
 
 def walk(uri: str, *, on_progress: Callable[[int], None] | None = None) -> Iterator[Entry]:
@@ -89,7 +54,7 @@ def stat(uri: str) -> Entry:
         StorageFault, UserError: see `retry.attempt`.
     """
     if is_local(uri):
-        return attempt(uri, "looking", lambda: _local_entry(local_path(uri)))
+        return attempt(uri, "looking", lambda: local.entry(local_path(uri)))
     fs, path = filesystem(uri)
     try:
         info = attempt(uri, "looking", lambda: fs.info(path))
@@ -99,7 +64,7 @@ def stat(uri: str) -> Entry:
         raise
     if info["type"] == "directory":
         raise IsADirectoryError(uri)
-    return _entry(fs, info)
+    return of_info(fs, info)
 
 
 def list_names(uri: str) -> list[str]:
@@ -111,18 +76,15 @@ def list_names(uri: str) -> list[str]:
         UserError: access is denied, or the bucket is missing.
         StorageFault: the listing broke off.
     """
-    if is_local(uri):
-        return attempt(uri, "listing", lambda: _local_names(uri))
     fs, path = filesystem(uri)
     try:
         if is_s3(fs):
             return s3.names(fs, path)
-        infos = attempt(uri, "listing", lambda: fs.ls(path, detail=True))
+        return attempt(uri, "listing", lambda: local.names(path) if is_local(uri) else _remote_names(fs, path))
     except FileNotFoundError:
         return []
     except PermissionError as error:
         raise denied(uri, "listing", "s3:ListBucket") from error
-    return sorted(_base(i["name"]) + ("/" if i["type"] == "directory" else "") for i in infos if _base(i["name"]))
 
 
 def children(uri: str) -> tuple[list[str], list[Entry]]:
@@ -133,10 +95,10 @@ def children(uri: str) -> tuple[list[str], list[Entry]]:
     """
     fs, path = filesystem(uri)
     try:
-        items = _list_folder(fs, _Folder(path))
+        items = _list_folder(fs, Folder(path))
     except NotADirectoryError:
         items = []
-    folders = [uri_of(fs, item.path) for item in items if isinstance(item, _Folder)]
+    folders = [uri_of(fs, item.path) for item in items if isinstance(item, Folder)]
     return folders, [item for item in items if isinstance(item, Entry)]
 
 
@@ -154,7 +116,7 @@ def _listing(uri: str) -> Iterator[Entry]:
         raise UserError(f"{redact(uri)}: no such file or folder") from error
     except PermissionError as error:
         raise denied(uri, "listing", "s3:ListBucket") from error
-    yield from _tree(fs, _Folder(path))
+    yield from tree.walk(functools.partial(_list_folder, fs), Folder(path))
 
 
 def _walk_s3(uri: str, fs: AbstractFileSystem, path: str) -> Iterator[Entry]:
@@ -162,7 +124,7 @@ def _walk_s3(uri: str, fs: AbstractFileSystem, path: str) -> Iterator[Entry]:
     try:
         for info in s3.walk(fs, path):
             found = True
-            yield _entry(fs, info)
+            yield of_info(fs, info)
     except PermissionError as error:
         raise denied(uri, "listing", "s3:ListBucket") from error
     if not found:
@@ -174,47 +136,7 @@ def _walk_s3(uri: str, fs: AbstractFileSystem, path: str) -> Iterator[Entry]:
             return
 
 
-def _tree(fs: AbstractFileSystem, root: _Folder) -> Iterator[Entry]:
-    """Walk depth first, with the next folders of every level already being listed."""
-    with ThreadPoolExecutor(LOOK_AHEAD, thread_name_prefix="walk") as pool:
-        list_folder = functools.partial(_list_folder, fs)
-        levels = [_Level(pool, list_folder, list_folder(root))]
-        try:
-            while levels:
-                item = levels[-1].next()
-                if item is None:
-                    levels.pop()
-                elif isinstance(item, Entry):
-                    yield item
-                else:
-                    levels.append(_Level(pool, list_folder, item.result()))
-        finally:
-            pool.shutdown(wait=False, cancel_futures=True)
-
-
-class _Level:
-    """The items of one folder in order; folders come as listings that were started a little ahead."""
-
-    def __init__(
-        self,
-        pool: ThreadPoolExecutor,
-        list_folder: Callable[[_Folder], list[Entry | _Folder]],
-        items: list[Entry | _Folder],
-    ) -> None:
-        self._items = iter(items)
-        self._folders = (pool.submit(list_folder, item) for item in items if isinstance(item, _Folder))
-        self._started: deque[Future[list[Entry | _Folder]]] = deque()
-
-    def next(self) -> Entry | Future[list[Entry | _Folder]] | None:
-        item = next(self._items, None)
-        if not isinstance(item, _Folder):
-            return item
-        while len(self._started) <= LOOK_AHEAD and (future := next(self._folders, None)):
-            self._started.append(future)
-        return self._started.popleft()
-
-
-def _list_folder(fs: AbstractFileSystem, folder: _Folder) -> list[Entry | _Folder]:
+def _list_folder(fs: AbstractFileSystem, folder: Folder) -> tree.Items:
     uri = uri_of(fs, folder.path)
     try:
         return attempt(uri, "listing", lambda: _lister(fs)(folder))
@@ -224,89 +146,28 @@ def _list_folder(fs: AbstractFileSystem, folder: _Folder) -> list[Entry | _Folde
         raise denied(uri, "listing", "s3:ListBucket") from error
 
 
-def _lister(fs: AbstractFileSystem) -> Callable[[_Folder], list[Entry | _Folder]]:
-    return _list_local if fs.protocol == ("file", "local") else functools.partial(_list_remote, fs)
+def _lister(fs: AbstractFileSystem) -> tree.Lister:
+    return local.list_folder if is_local(uri_of(fs, "/")) else functools.partial(_list_remote, fs)
 
 
-def _list_local(folder: _Folder) -> list[Entry | _Folder]:
-    here = os.stat(folder.path)
-    above = (*folder.above, (here.st_dev, here.st_ino))
-    found: list[tuple[str, Entry | _Folder]] = []
-    with os.scandir(folder.path) as names:
-        for name in names:
-            if name.name.startswith("."):
-                continue
-            kind = _followed(name) if name.is_symlink() else name.stat()
-            if kind is None:
-                found.append((name.name, Entry("file://" + name.path, 0, "0-missing")))
-            elif modes.S_ISREG(kind.st_mode):
-                found.append((name.name, _local(name.path, kind)))
-            elif modes.S_ISDIR(kind.st_mode) and (kind.st_dev, kind.st_ino) not in above:
-                found.append((name.name + "/", _Folder(name.path, above)))
+def _list_remote(fs: AbstractFileSystem, folder: Folder) -> tree.Items:
+    found: list[tuple[str, Entry | Folder]] = []
+    for name, info in _inside(fs, folder.path):
+        if not name.startswith("."):
+            is_folder = info["type"] == "directory"
+            item = Folder(info["name"].rstrip("/")) if is_folder else of_info(fs, info)
+            found.append((name + "/" if is_folder else name, item))
     found.sort(key=lambda item: item[0])
     return [item for _, item in found]
 
 
-def _followed(link: os.DirEntry[str]) -> os.stat_result | None:
-    """Give what a link leads to; None where it leads nowhere or in circles."""
-    try:
-        return os.stat(link.path)
-    except OSError as error:
-        if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP):
-            return None
-        raise
+def _remote_names(fs: AbstractFileSystem, path: str) -> list[str]:
+    return sorted(name + ("/" if info["type"] == "directory" else "") for name, info in _inside(fs, path))
 
 
-def _list_remote(fs: AbstractFileSystem, folder: _Folder) -> list[Entry | _Folder]:
-    found: list[tuple[str, Entry | _Folder]] = []
-    for info in fs.ls(folder.path, detail=True):
+def _inside(fs: AbstractFileSystem, path: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield what is in a folder under its base name, without the folder itself, which some stores list too."""
+    for info in fs.ls(path, detail=True):
         name = info["name"].rstrip("/")
-        base = _base(name)
-        if base.startswith(".") or name == folder.path or not base:
-            continue
-        if info["type"] == "directory":
-            found.append((base + "/", _Folder(name)))
-        else:
-            found.append((base, _entry(fs, info)))
-    found.sort(key=lambda item: item[0])
-    return [item for _, item in found]
-
-
-def _local_names(uri: str) -> list[str]:
-    try:
-        with os.scandir(local_path(uri)) as names:
-            return sorted(name.name + ("/" if name.is_dir() else "") for name in names)
-    except FileNotFoundError:
-        return []
-    except PermissionError as error:
-        raise denied(uri, "listing", "") from error
-
-
-def _local_entry(path: str) -> Entry:
-    status = os.stat(path)
-    if modes.S_ISDIR(status.st_mode):
-        raise IsADirectoryError(path)
-    if not modes.S_ISREG(status.st_mode):
-        raise UserError(f"file://{path}: neither a file nor a folder")
-    return _local(path, status)
-
-
-def _local(path: str, status: os.stat_result) -> Entry:
-    return Entry("file://" + path, status.st_size, f"{status.st_size}-{status.st_mtime_ns}")
-
-
-def _entry(fs: AbstractFileSystem, info: dict[str, Any]) -> Entry:
-    size = int(info.get("size") or 0)
-    mark = next((_mark(info[field]) for field in _VERSION_FIELDS if info.get(field)), "")
-    # Some stores quote etags in headers but not in listings.
-    quoted = '"' + mark.strip('"') + '"'
-    return Entry(uri_of(fs, info["name"]), size, f"{size}-{quoted}")
-
-
-def _mark(value: object) -> str:
-    """Give a date as its number, for some stores list dates in one form and tell them in another."""
-    return str(value.timestamp() if isinstance(value, datetime) else value)
-
-
-def _base(path: str) -> str:
-    return path.rstrip("/").rpartition("/")[2]
+        if name != path.rstrip("/"):
+            yield name.rpartition("/")[2], info

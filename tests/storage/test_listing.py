@@ -162,3 +162,14 @@ def test_a_closed_object_is_told_from_expired_credentials(s3_proxy: Any) -> None
     s3_proxy.refuse("^GET ", status=400, code="ExpiredToken")
     with pytest.raises(UserError, match="credentials refused"):
         listing.stat(f"{s3_proxy.bucket.uri}/x")
+
+
+def test_a_file_that_goes_away_while_it_is_listed_takes_no_neighbour(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from pipeline.storage import local
+
+    _make(str(tmp_path), ["a/1.wav", "a/2.wav", "a/3.wav"])
+    look = local._status
+    monkeypatch.setattr(local, "_status", lambda name: None if name.name == "2.wav" else look(name))
+    assert [entry.uri[-5:] for entry in listing.walk(str(tmp_path))] == ["1.wav", "3.wav"]

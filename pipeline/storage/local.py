@@ -1,0 +1,72 @@
+"""Listing and looking at local files."""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat as modes
+
+from pipeline.errors import UserError
+from pipeline.storage.entry import Entry, Folder, of_status
+
+_NOWHERE = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP)
+
+
+def list_folder(folder: Folder) -> list[Entry | Folder]:
+    """List what is in a folder, in the order of full paths; leaves out what `listing.walk` leaves out."""
+    here = os.stat(folder.path)
+    above = (*folder.above, (here.st_dev, here.st_ino))
+    found: list[tuple[str, Entry | Folder]] = []
+    with os.scandir(folder.path) as names:
+        for name in names:
+            if name.name.startswith("."):
+                continue
+            kind = _status(name)
+            if kind is None:
+                if name.is_symlink():
+                    found.append((name.name, Entry("file://" + name.path, 0, "0-missing")))
+            elif modes.S_ISREG(kind.st_mode):
+                found.append((name.name, of_status(name.path, kind)))
+            elif modes.S_ISDIR(kind.st_mode) and (kind.st_dev, kind.st_ino) not in above:
+                found.append((name.name + "/", Folder(name.path, above)))
+    found.sort(key=lambda item: item[0])
+    return [item for _, item in found]
+
+
+def entry(path: str) -> Entry:
+    """Look at one file.
+
+    Raises:
+        IsADirectoryError: it is a folder.
+        UserError: it is neither file nor folder.
+        OSError: as it comes.
+    """
+    status = os.stat(path)
+    if modes.S_ISDIR(status.st_mode):
+        raise IsADirectoryError(path)
+    if not modes.S_ISREG(status.st_mode):
+        raise UserError(f"file://{path}: neither a file nor a folder")
+    return of_status(path, status)
+
+
+def names(path: str) -> list[str]:
+    """List the names in a folder, sorted; folders end with "/"."""
+    with os.scandir(path) as found:
+        return sorted(name.name + ("/" if _is_folder(name) else "") for name in found)
+
+
+def _status(name: os.DirEntry[str]) -> os.stat_result | None:
+    """Give what a name leads to; None where it leads nowhere, in circles, or went away just now."""
+    try:
+        return name.stat()
+    except OSError as error:
+        if error.errno in _NOWHERE:
+            return None
+        raise
+
+
+def _is_folder(name: os.DirEntry[str]) -> bool:
+    if not name.is_symlink():
+        return name.is_dir()
+    status = _status(name)
+    return status is not None and modes.S_ISDIR(status.st_mode)
