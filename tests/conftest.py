@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -37,6 +38,9 @@ def checkpoint() -> Path:
 
 def pytest_configure(config: pytest.Config) -> None:
     """Register the S3 fixtures, kept in a file of their own; by path, for tests are no package."""
+    # How long an example takes says more about the machine's other work than about the code.
+    settings.register_profile("voxmill", deadline=None)
+    settings.load_profile("voxmill")
     spec = importlib.util.spec_from_file_location("fixtures_s3", ROOT / "tests/fixtures_s3.py")
     assert spec is not None
     assert spec.loader is not None

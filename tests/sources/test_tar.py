@@ -80,12 +80,13 @@ def _compressed(mode: str, data: bytes) -> bytes:
     import bz2
     import gzip
     import lzma
+    from functools import partial
 
     import pyarrow as pa
 
     if mode == "zst":
         return pa.Codec("zstd").compress(data, asbytes=True)
-    return {"gz": gzip.compress, "bz2": bz2.compress, "xz": lzma.compress}[mode](data)
+    return {"gz": gzip.compress, "bz2": partial(bz2.compress, compresslevel=1), "xz": lzma.compress}[mode](data)
 
 
 @pytest.mark.parametrize("name", ["a.tar", "a.tar.gz"])
@@ -174,7 +175,7 @@ class TestTruncated:
 
     @pytest.mark.parametrize("mode", ["gz", "bz2", "xz", "zst"])
     def test_compressed(self, mode: str, folder: str, make_tar: MakeTar, audio: Audio) -> None:
-        whole = _compressed(mode, make_tar([(f"{n}.wav", audio(20.0, seed=n)) for n in range(4)]))
+        whole = _compressed(mode, make_tar([(f"{n}.wav", audio(6.0, seed=n)) for n in range(4)]))
         put.put(f"{folder}/a.tar.{mode}", whole[: len(whole) * 6 // 10])
         recordings, problems = _split(entries([folder]))
         assert len(problems) == 1
@@ -183,10 +184,10 @@ class TestTruncated:
         encoded = read(Unit("u", tuple(recordings)))
         assert set(encoded.errors) <= {2}
         start, length = encoded.slices[0] or (0, 0)
-        assert bytes(encoded.payload[start : start + length]) == audio(20.0, seed=0)
+        assert bytes(encoded.payload[start : start + length]) == audio(6.0, seed=0)
         start, length = encoded.slices[1] or (0, 0)
         assert length > 0
-        assert audio(20.0, seed=1).startswith(bytes(encoded.payload[start : start + length]))
+        assert audio(6.0, seed=1).startswith(bytes(encoded.payload[start : start + length]))
 
     def test_not_a_tar(self, folder: str) -> None:
         put.put(f"{folder}/a.tar", b"This is no tar.\n" * 1000)
