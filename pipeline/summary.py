@@ -131,6 +131,12 @@ def _errors(summary: RunSummary) -> list[str]:
     if summary.faults:
         unit, fault = next(iter(summary.faults.items()))
         rows.append(f"faults  {len(summary.faults):,} units failed and stay pending, such as {unit[:8]}…: {fault}")
+    silent = summary.pending_units - len(summary.faults)
+    if silent > 0 and not summary.stopped:
+        rows.append(
+            f"lost    {silent:,} units stay pending without a word: the worker died each time one was tried (a crash in a "
+            "decoder, or out of memory)"
+        )
     return rows
 
 
