@@ -134,8 +134,8 @@ def _errors(summary: RunSummary) -> list[str]:
     silent = summary.pending_units - len(summary.faults)
     if silent > 0 and not summary.stopped:
         rows.append(
-            f"lost    {silent:,} units stay pending without a word: the worker died each time one was tried (a crash in a "
-            "decoder, or out of memory)"
+            f"lost    {silent:,} units stay pending without a word: the worker died each time one was tried "
+            "(a crash in a decoder, or out of memory)"
         )
     return rows
 
