@@ -48,7 +48,8 @@ class Settings:
     @property
     def context_seconds(self) -> int:
         """Whole seconds of audio that a span hears on both sides of its own."""
-        return -(-self.context // FRAMES_PER_SECOND)
+        # A frame looks 15 ms into the next one's time: the audio of the last one ends after its share of the clock.
+        return -(-(self.context + 1) // FRAMES_PER_SECOND)
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,7 @@ from tests.digits import RATE, Utterance
 class Joined:
     """Strings of digits, one behind the other."""
 
+    strings: tuple[Utterance, ...]
     samples: np.ndarray
     """(N,) float32 at 8 kHz."""
     digits: tuple[tuple[str, float, float], ...]
@@ -43,8 +44,8 @@ class Joined:
         return [bool(((places > start - seconds) & (places < end + seconds)).any()) for _, start, end in self.digits]
 
 
-def join(spoken: Sequence[Utterance], *, seconds: float) -> tuple[Joined, int]:
-    """At least so many seconds of strings, and how many strings these are."""
+def join(spoken: Sequence[Utterance], *, seconds: float) -> Joined:
+    """At least so many seconds of them."""
     digits, starts = [], [0.0]
     for each in spoken:
         if starts[-1] >= seconds:
@@ -54,5 +55,5 @@ def join(spoken: Sequence[Utterance], *, seconds: float) -> tuple[Joined, int]:
             for word, start, end in zip(each.text.split(), each.starts, each.ends, strict=True)
         ]
         starts.append(starts[-1] + each.seconds)
-    count = len(starts) - 1
-    return Joined(np.concatenate([each.samples for each in spoken[:count]]), tuple(digits)), count
+    strings = tuple(spoken[: len(starts) - 1])
+    return Joined(strings, np.concatenate([each.samples for each in strings]), tuple(digits))

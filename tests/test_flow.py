@@ -311,4 +311,4 @@ def test_seconds_become_frames() -> None:
     settings = flow.Settings.of(window=10, context=1.5, half=True)
     assert (settings.window, settings.context, settings.dtype) == (500, 75, "float16")
     assert settings.context_seconds == 2
-    assert flow.Settings.of(window=10, context=0, half=False).context_seconds == 0
+    assert flow.Settings.of(window=10, context=0, half=False).context_seconds == 1

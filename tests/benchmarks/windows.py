@@ -17,7 +17,6 @@ import os
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -35,7 +34,8 @@ from pipeline.sources import Encoded  # noqa: E402
 from pipeline.tasks import transcribe  # noqa: E402
 from pipeline.text import Tokenizer  # noqa: E402
 from tests.benchmarks.header import header  # noqa: E402
-from tests.digits import RATE, Utterance, encoded, utterances  # noqa: E402
+from tests.digits import RATE, encoded, utterances  # noqa: E402
+from tests.joined import Joined, join  # noqa: E402
 
 DEFAULT = (RunConfig().window, RunConfig().context)
 GRID = (
@@ -47,25 +47,6 @@ NEAR = 0.5
 FAR = 0.1
 NAMES = ("recording", "window", "context", "WER %", "piecewise", "lost", "doubled", "at seams %", "elsewhere %", "off",
          "waste %", "x real time")  # fmt: skip
-
-
-@dataclass(frozen=True)
-class Joined:
-    """One long recording and all that is known about it."""
-
-    samples: np.ndarray
-    digits: list[tuple[str, float, float]]
-    """What is said from when to when."""
-    piecewise: float
-    """Word error rate of its strings alone."""
-
-    @property
-    def text(self) -> str:
-        return " ".join(word for word, _, _ in self.digits)
-
-    @property
-    def seconds(self) -> float:
-        return len(self.samples) / RATE
 
 
 class Ear:
@@ -96,23 +77,9 @@ def features_of(recordings: Sequence[np.ndarray]) -> flow.UnitFeatures:
     return flow.featurise(Encoded(named, b"".join(blobs), slices, {}), flow.Settings(window=1, context=0))
 
 
-def join(spoken: Sequence[Utterance], alone: Sequence[str], *, seconds: float) -> Joined:
-    """So many seconds of strings, one behind the other, and the error rate that their own transcripts have."""
-    digits, starts = [], [0.0]
-    for each in spoken:
-        if starts[-1] >= seconds:
-            break
-        digits += [
-            (word, starts[-1] + start, starts[-1] + end)
-            for word, start, end in zip(each.text.split(), each.starts, each.ends, strict=True)
-        ]
-        starts.append(starts[-1] + each.seconds)
-    count = len(starts) - 1
-    piecewise = word_errors([each.text for each in spoken[:count]], alone[:count]).rate or 0.0
-    return Joined(np.concatenate([each.samples for each in spoken[:count]]), digits, piecewise)
-
-
-def measure(ear: Ear, joined: Joined, features: flow.UnitFeatures, window: float, context: float) -> str:
+def measure(
+    ear: Ear, joined: Joined, features: flow.UnitFeatures, *, piecewise: float, window: float, context: float
+) -> str:
     """One line of the table."""
     settings = flow.Settings.of(window=window, context=context, half=False)
     begin = time.perf_counter()
@@ -120,11 +87,9 @@ def measure(ear: Ear, joined: Joined, features: flow.UnitFeatures, window: float
     spent = time.perf_counter() - begin
     error = word_errors([joined.text], [" ".join(word["word"] for word in words)]).rate or 0.0
     windows = audio.cut(features.lengths[0], window=settings.window, context=settings.context)
-    seams = np.array([each.keep_start / audio.FRAMES_PER_SECOND for each in windows[1:]])
-    found = look_up(joined.digits, words)
-    near = [
-        bool((np.abs(seams - (start + end) / 2) < NEAR + (end - start) / 2).any()) for _, start, end in joined.digits
-    ]
+    seams = [each.keep_start / audio.FRAMES_PER_SECOND for each in windows[1:]]
+    found = joined.look_up(words)
+    near = joined.near(seams, seconds=NEAR)
     wrong = [
         [word["word"] for word in heard] != [said] for (said, _, _), heard in zip(joined.digits, found, strict=True)
     ]
@@ -139,7 +104,7 @@ def measure(ear: Ear, joined: Joined, features: flow.UnitFeatures, window: float
         "whole" if whole else f"{window:g} s",
         "" if whole else f"{context:g} s",
         f"{100 * error:.2f}",
-        f"{100 * joined.piecewise:.2f}",
+        f"{100 * piecewise:.2f}",
         sum(not heard for heard in found),
         sum(len(heard) > 1 for heard in found),
         share(wrong, near),
@@ -153,15 +118,6 @@ def measure(ear: Ear, joined: Joined, features: flow.UnitFeatures, window: float
 def row(*cells: object) -> str:
     """Cells below their names."""
     return "  ".join(f"{cell!s:>{len(name)}}" for name, cell in zip(NAMES, cells, strict=True))
-
-
-def look_up(digits: Sequence[tuple[str, float, float]], words: Sequence[dict]) -> list[list[dict]]:
-    """For each digit the words whose middle lies nearest to it."""
-    found: list[list[dict]] = [[] for _ in digits]
-    edges = [(before[2] + after[1]) / 2 for before, after in itertools.pairwise(digits)]
-    for word in words:
-        found[int(np.searchsorted(edges, (word["start"] + word["end"]) / 2))].append(word)
-    return found
 
 
 def share(values: Sequence[bool], chosen: Sequence[bool]) -> str:
@@ -188,12 +144,15 @@ def main() -> None:
     alone = [" ".join(word["word"] for word in words) for words in pieces]
     print(f"{header()}\n\n{row(*NAMES)}")
     for minutes in lengths:
-        joined = join(spoken, alone, seconds=60 * minutes)
+        joined = join(spoken, seconds=60 * minutes)
+        count = len(joined.strings)
+        piecewise = word_errors([each.text for each in joined.strings], alone[:count]).rate or 0.0
         features = features_of([joined.samples])
         grid = GRID if minutes in options.minutes else COARSE
         whole = ((joined.seconds + 1, 0),) if minutes <= options.unwindowed else ()
         for window, context in (*grid, *whole):
-            print(measure(ear, joined, features, window, context), flush=True)
+            line = measure(ear, joined, features, piecewise=piecewise, window=window, context=context)
+            print(line, flush=True)
 
 
 if __name__ == "__main__":
