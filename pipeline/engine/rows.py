@@ -35,10 +35,12 @@ def make(unit: str, meta: dict[str, Any], payload: Any = b"") -> Row:
 
 def open_row(row: Row) -> tuple[str, dict[str, Any], memoryview]:
     """Name, meta and buffer of a row, the buffer without copying it."""
-    payload = row.column("payload").combine_chunks()
-    payload = payload.chunk(0) if isinstance(payload, pa.ChunkedArray) else payload
-    value = payload[0].as_buffer()
-    return row.column("unit")[0].as_py(), json.loads(row.column("meta")[0].as_py()), memoryview(value)
+    # `combine_chunks` copies, and so does taking the scalar: twice the frames of a 4-hour recording are 0.9 GB.
+    payload = next(chunk for chunk in row.column("payload").chunks if len(chunk))
+    _, offsets, data = payload.buffers()
+    start, stop = np.frombuffer(offsets, np.int64)[payload.offset : payload.offset + 2].tolist()
+    buffer = memoryview(data)[start:stop] if stop > start else memoryview(b"")
+    return row.column("unit")[0].as_py(), json.loads(row.column("meta")[0].as_py()), buffer
 
 
 def from_fault(unit: str, fault: str, trace: str) -> Row:

@@ -7,21 +7,20 @@ import platform
 import shlex
 import sys
 from datetime import UTC, datetime
+from importlib.metadata import version
 from pathlib import Path
-
-import torch
 
 ROOT = Path(__file__).resolve().parents[2]
 
 
 def header() -> str:
-    """Two lines to stand above a table of results."""
+    """Two lines to stand above a table of results; torch is not loaded for them."""
     script = Path(sys.argv[0]).resolve()
     named = script.relative_to(ROOT) if script.is_relative_to(ROOT) else script
     command = shlex.join(["python", str(named), *sys.argv[1:]])
     return (
         f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC  ·  {processor()}, {os.cpu_count()} CPUs  ·  "
-        f"Python {platform.python_version()}, torch {torch.__version__}\n$ {command}"
+        f"Python {platform.python_version()}, torch {version('torch')}, ray {version('ray')}\n$ {command}"
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
 from pipeline.audio import Facts
@@ -79,3 +80,21 @@ def test_a_large_payload_is_not_copied():
     row = rows.make("u", {}, payload)
     payload[7] = 5
     assert opened(row)[2][7] == 5
+
+
+def test_opening_a_row_copies_nothing():
+    data = np.arange(1 << 20, dtype=np.uint8)
+    _, _, payload = opened(rows.make("u", {}, data))
+    assert np.frombuffer(payload, np.uint8).ctypes.data == data.ctypes.data
+
+
+def test_a_row_among_others_opens_as_itself():
+    payloads = {"a": b"one", "b": b"", "c": b"three"}
+    made = [rows.make(name, {"n": n}, payload) for n, (name, payload) in enumerate(payloads.items())]
+    table = pa.concat_tables(made)
+    joined = table.combine_chunks()
+    for several in (table, joined):
+        found = [opened(several.slice(n, 1)) for n in range(3)]
+        assert [(unit, meta["n"], bytes(payload)) for unit, meta, payload in found] == [
+            ("a", 0, b"one"), ("b", 1, b""), ("c", 2, b"three"),
+        ]  # fmt: skip
