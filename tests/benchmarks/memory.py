@@ -154,11 +154,10 @@ def report(case: str, found: dict) -> None:
     cells = "  ".join(
         f"{found['peak'].get(stage, 0) / 1e6:5.0f} / {found['own'].get(stage, 0) / 1e6:5.0f}" for stage in STAGES
     )
-    print(
-        f"{case:15}  {cells}  {found['store'] / 1e6:5.0f}  {found['together'] / 1e6:6.0f}  {found['units']:5d}  {found['rows']:6d}  "
-        f"{found['encoded'] / 1e6:7.0f}  {found['seconds']:6.0f}  {found['audio'] / found['seconds']:5.0f}x",
-        flush=True,
-    )
+    sizes = f"{found['store'] / 1e6:5.0f}  {found['together'] / 1e6:6.0f}"
+    counts = f"{found['units']:5d}  {found['rows']:6d}  {found['encoded'] / 1e6:7.0f}"
+    speed = f"{found['seconds']:6.0f}  {found['audio'] / found['seconds']:5.0f}x"
+    print(f"{case:15}  {cells}  {sizes}  {counts}  {speed}", flush=True)
     if found["exit"]:
         print(f"{case}: exit code {found['exit']}", flush=True)
 

@@ -1,0 +1,90 @@
+"""What a unit's rows say about themselves."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from pipeline.audio import Facts
+from pipeline.corpus import Recording
+from pipeline.flow import UnitOutputs
+from pipeline.receipts import Receipt, Timings, receipt_of
+
+ERROR = pa.struct([("stage", pa.string()), ("type", pa.string()), ("message", pa.string())])
+
+
+def recording(name: str) -> Recording:
+    return Recording(name, f"file:///{name}", name, "1", name, "wav", 1.0, "header", 9)
+
+
+def outputs(*durations: float | None, waste: float = 0.25) -> UnitOutputs:
+    facts = tuple(None if each is None else Facts(0.0, each, 8000, 1, (), 0, 50) for each in durations)
+    return UnitOutputs(
+        recordings=tuple(recording(str(number)) for number in range(len(durations))),
+        lengths=tuple(0 if each is None else 50 for each in durations),
+        facts=facts,
+        errors={},
+        frames=(np.zeros(50 * sum(each is not None for each in durations)),),
+        waste=waste,
+    )
+
+
+def table(errors: list[tuple[str, str, str] | None], warnings: list[list[str]] | None = None) -> pa.Table:
+    structs = [None if each is None else dict(zip(("stage", "type", "message"), each, strict=True)) for each in errors]
+    return pa.table(
+        {
+            "id": pa.array([f"c/{number}" for number in range(len(errors))]),
+            "error": pa.array(structs, ERROR),
+            "warnings": pa.array(warnings or [[]] * len(errors), pa.list_(pa.string())),
+        }
+    )
+
+
+def test_a_receipt_counts_rows_audio_frames_and_warnings() -> None:
+    rows = table([None, None, ("decode", "decode", "not audio")], [["odd", "and more"], [], []])
+    found = receipt_of("u", rows, outputs(1.5, 2.0, None), won=True, timings=Timings({"read": 1.0}))
+    assert (found.unit, found.outcome, found.rows, found.audio_seconds) == ("u", "committed", 3, 3.5)
+    assert (found.frames, found.waste, found.warnings) == (100, 0.25, 1)
+    assert found.timings.seconds == {"read": 1.0}
+
+
+def test_errors_are_counted_by_reason_with_the_first_of_each_as_the_example() -> None:
+    rows = table([("decode", "decode", "one"), ("read", "missing", "two"), None, ("decode", "decode", "three")])
+    found = receipt_of("u", rows, outputs(None, None, 1.0, None), won=True, timings=Timings())
+    assert found.errors == {"decode.decode": 2, "read.missing": 1}
+    assert found.examples == {"decode.decode": "c/0: one", "read.missing": "c/1: two"}
+
+
+def test_who_came_second_says_so_and_counts_the_rows_all_the_same() -> None:
+    found = receipt_of("u", table([None]), outputs(1.0), won=False, timings=Timings())
+    assert (found.outcome, found.rows) == ("taken", 1)
+
+
+def test_a_unit_without_a_recording_that_decodes_has_no_audio() -> None:
+    found = receipt_of("u", table([("read", "missing", "x")]), outputs(None), won=True, timings=Timings())
+    assert (found.audio_seconds, found.frames) == (0, 0)
+
+
+def test_timings_of_stages_are_put_together_and_the_later_one_counts() -> None:
+    first = Timings({"read": 1.0, "wait": 9.0}, {"read": 10}, {"read": "a:1"})
+    second = Timings({"model": 2.0, "wait": 3.0}, {"model": 20}, {"model": "b:2"})
+    joined = first.joined(second)
+    assert joined.seconds == {"read": 1.0, "wait": 3.0, "model": 2.0}
+    assert joined.peak_bytes == {"read": 10, "model": 20}
+    assert joined.workers == {"read": "a:1", "model": "b:2"}
+    assert first.seconds == {"read": 1.0, "wait": 9.0}
+
+
+def test_a_receipt_is_plain_values_that_travel() -> None:
+    found = receipt_of("u", table([("decode", "decode", "é")]), outputs(None), won=True, timings=Timings({"read": 0.5}))
+    back = json.loads(json.dumps(dataclasses.asdict(found)))
+    assert Receipt(**back | {"timings": Timings(**back["timings"])}) == found
+
+
+def test_receipts_cannot_be_changed() -> None:
+    with pytest.raises(dataclasses.FrozenInstanceError, match="rows"):
+        Receipt("u", "fault").rows = 3  # type: ignore[misc]
