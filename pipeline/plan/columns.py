@@ -37,7 +37,10 @@ DRAFT_SCHEMA = pa.schema(
         pa.field("payload", pa.int64()),
     ]
 )
-PLAN_SCHEMA = DRAFT_SCHEMA.append(pa.field("unit", pa.string()))
+# True on the last row of a file, tar or manifest line that was looked at to its end, see `files`. What a plan without
+# it holds is looked at in every listing, until it changes.
+CLOSING = pa.field("closing", pa.bool_())
+PLAN_SCHEMA = DRAFT_SCHEMA.append(pa.field("unit", pa.string())).append(CLOSING)
 
 OldRow = tuple[str, str]
 """Unit and id of a row that is superseded."""

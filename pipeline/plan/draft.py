@@ -14,13 +14,14 @@ import pyarrow.parquet as pq
 
 from pipeline.corpus import Recording
 from pipeline.plan.columns import DRAFT_SCHEMA, OldRow, to_table
+from pipeline.plan.files import last_rows, name_hashes
 from pipeline.plan.ids import digests
 from pipeline.plan.known import Known, text_hashes
 from pipeline.plan.payload import payloads
 from pipeline.plan.places import moved, twice, twice_in_draft
-from pipeline.plan.report import Survey
+from pipeline.plan.report import Survey, Unopened
 from pipeline.plan.spans import cut
-from pipeline.sources import Group, Problem
+from pipeline.sources import Group, Problem, Unchanged
 
 BATCH = 20_000
 """Rows that are looked up, counted and written together."""
@@ -37,11 +38,13 @@ class Draft:
     """(N,) int64 bytes that each row adds to its unit."""
     groups: np.ndarray
     """(N,) int64; equal neighbours share a unit."""
+    closing: np.ndarray
+    """(N,) bool, see `files.last_rows`."""
     changed: int
     """Rows whose id was known with other content."""
     survey: Survey
     seen: np.ndarray
-    """Which rows of the known index the listing had."""
+    """Which rows of the known index the listing had, opened or not."""
 
     def __len__(self) -> int:
         return len(self.seconds)
@@ -55,7 +58,7 @@ class Draft:
 
 
 @contextlib.contextmanager
-def drafted(entries: Iterable[Group | Problem], known: Known) -> Iterator[Draft]:
+def drafted(entries: Iterable[Group | Problem | Unchanged], known: Known) -> Iterator[Draft]:
     """Draft of what a listing has and the plan does not; its file goes when the block ends.
 
     Raises:
@@ -64,7 +67,8 @@ def drafted(entries: Iterable[Group | Problem], known: Known) -> Iterator[Draft]
     with tempfile.TemporaryDirectory(prefix="voxmill-plan-") as folder:
         path = Path(folder) / "draft.parquet"
         with pq.ParquetWriter(path, DRAFT_SCHEMA, compression="zstd", compression_level=1) as file:
-            drafter = _Drafter(known, file, np.zeros(len(known.digests), dtype=bool))
+            seen, unopened = (np.zeros(len(each), dtype=bool) for each in (known.digests, known.files.names))
+            drafter = _Drafter(known, file, seen, unopened)
             for entry in entries:
                 drafter.take(entry)
             drafter.flush()
@@ -76,6 +80,10 @@ class _Drafter:
     known: Known
     file: pq.ParquetWriter
     seen: np.ndarray
+    unopened: np.ndarray
+    """Which known files went by unchanged; their rows count as seen at the end."""
+    doubted: set[int] = field(default_factory=set)
+    """Hashes of the names that must be looked at again."""
     survey: Survey = field(default_factory=Survey)
     group: int = 0
     changed: int = 0
@@ -85,14 +93,19 @@ class _Drafter:
     recut: list[tuple[int, str, int]] = field(default_factory=list)
     """First row, id of the whole and number of rows of recordings that are, or were, cut into spans."""
     digests: list[np.ndarray] = field(default_factory=list)
+    names: list[np.ndarray] = field(default_factory=list)
     seconds: list[np.ndarray] = field(default_factory=list)
     payloads: list[np.ndarray] = field(default_factory=list)
     groups: list[np.ndarray] = field(default_factory=list)
 
-    def take(self, entry: Group | Problem) -> None:
-        """One group of the listing, or what could not be listed."""
+    def take(self, entry: Group | Problem | Unchanged) -> None:
+        """One group of the listing, or what was not opened, or could not be listed."""
         if isinstance(entry, Problem):
             self.survey.problem(entry)
+            self.doubted.update(map(hash, entry.again))
+            return
+        if isinstance(entry, Unchanged):
+            self._pass(entry)
             return
         parts = [cut(recording) for recording in entry]
         for whole, rows in zip(entry, parts, strict=True):
@@ -106,6 +119,13 @@ class _Drafter:
         self.group += 1
         if len(self.rows) >= BATCH:
             self.flush()
+
+    def _pass(self, file: Unchanged) -> None:
+        number = self.known.files.find(file.name)
+        if self.unopened[number]:
+            id, source = self.known.row(int(np.flatnonzero(self.known.file_numbers == number)[0]))
+            raise twice(id, source, file.uri)
+        self.unopened[number] = True
 
     def flush(self) -> None:
         """Look up, count and write the rows gathered so far."""
@@ -126,11 +146,12 @@ class _Drafter:
     def _mark_seen(self, places: np.ndarray) -> None:
         hits = places[places >= 0]
         ordered = np.sort(hits)
-        again = np.concatenate((hits[self.seen[hits]], ordered[1:][ordered[1:] == ordered[:-1]]))
+        seen = self.seen[hits] | self.known.of_files(self.unopened, hits)
+        again = np.concatenate((hits[seen], ordered[1:][ordered[1:] == ordered[:-1]]))
         if len(again):
             rows = np.flatnonzero(places == again[0])
             last, first = self.rows[rows[-1]], self.rows[rows[0]]
-            before = first.source if len(rows) > 1 else self.known.source_of(int(again[0]), last.id)
+            before = first.source if len(rows) > 1 else self.known.row(int(again[0]))[1]
             raise twice(last.id, before, last.source)
         self.seen[hits] = True
 
@@ -146,7 +167,7 @@ class _Drafter:
         if elsewhere.any():
             row = int(hits[np.flatnonzero(elsewhere)[0]])
             id = self.rows[row].id
-            raise moved(id, self.rows[row].source, self.known.source_of(int(places[row]), id))
+            raise moved(id, self.rows[row].source, self.known.row(int(places[row]))[1])
         return keep
 
     def _superseded(self, places: np.ndarray, keep: np.ndarray) -> dict[int, list[OldRow]]:
@@ -175,17 +196,35 @@ class _Drafter:
         sizes = [self.row_payloads[row] for row in kept.tolist()]
         self.file.write_table(to_table(rows, sizes, [supersedes.get(row) for row in kept.tolist()]))
         self.digests.append(found[kept])
+        self.names.append(name_hashes(*zip(*((row.id, row.member, row.spans) for row in rows), strict=True)))
         self.seconds.append(np.array([row.seconds for row in rows], dtype=np.float64))
         self.payloads.append(np.array(sizes, dtype=np.int64))
         self.groups.append(np.array(self.row_groups, dtype=np.int64)[kept])
 
+    def _see_unopened(self) -> None:
+        rows = self.known.of_files(self.unopened)
+        if (self.seen & rows).any():
+            id, source = self.known.row(int(np.flatnonzero(self.seen & rows)[0]))
+            raise twice(id, source, source)
+        self.seen |= rows
+        parts = self.known.parts[rows]
+        self.survey.unopened = Unopened(
+            rows=len(parts),
+            spans=int(np.count_nonzero(parts > 0)),
+            recordings=int(np.count_nonzero(parts < 2)),
+            seconds=float(self.known.seconds[rows].sum()),
+        )
+
     def finish(self, path: Path) -> Draft:
         """The draft, if no two rows have one id."""
+        self._see_unopened()
+        names = np.concatenate([*self.names, np.empty(0, np.int64)])
         draft = Draft(
             path=path,
             seconds=np.concatenate([*self.seconds, np.empty(0)]),
             payloads=np.concatenate([*self.payloads, np.empty(0, np.int64)]),
             groups=np.concatenate([*self.groups, np.empty(0, np.int64)]),
+            closing=last_rows(names, np.array([*self.doubted], dtype=np.int64)),
             changed=self.changed,
             survey=self.survey,
             seen=self.seen,

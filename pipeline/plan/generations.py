@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 
 from pipeline.corpus import Seconds
 from pipeline.errors import UserError
-from pipeline.plan.columns import PLAN_SCHEMA, VERSION
+from pipeline.plan.columns import CLOSING, PLAN_SCHEMA, VERSION
 from pipeline.storage.listing import list_names, stat
 from pipeline.storage.paths import redact
 from pipeline.storage.read import RangeFile
@@ -140,7 +140,8 @@ def _open(uri: str, number: int, size: int, version: str) -> Generation:
         raise UserError(
             f"{redact(uri)}: is {found}; this release reads plan version {VERSION}. Choose another output folder."
         )
-    missing = [name for name in PLAN_SCHEMA.names if name not in footer.schema.to_arrow_schema().names]
+    there = {*footer.schema.to_arrow_schema().names, CLOSING.name}
+    missing = [name for name in PLAN_SCHEMA.names if name not in there]
     if missing:
         raise UserError(f"{redact(uri)}: lacks the columns {', '.join(missing)}. Restore the file.")
     return Generation(uri, number, size, version, footer)

@@ -1,4 +1,4 @@
-"""What the plan has already: one index over all generations, 36 bytes a recording."""
+"""What the plan has already: one index over all generations, 49 bytes a recording and 20 a file."""
 
 from __future__ import annotations
 
@@ -9,11 +9,15 @@ import numpy as np
 import pyarrow as pa
 
 from pipeline.plan import generations
+from pipeline.plan.columns import CLOSING
+from pipeline.plan.files import FileIndex, index_files, name_hashes
 from pipeline.plan.generations import Scope, UnitRef
 from pipeline.plan.ids import digests
 from pipeline.plan.spans import whole_id
 
-_COLUMNS = ("id", "version", "source", "spans", "supersedes", "unit", "seconds", "payload")
+_COLUMNS = (
+    "id", "version", "source", "member", "span", "spans", "supersedes", "seconds", "payload", "unit", CLOSING.name,
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,8 +31,15 @@ class Known:
     """(N,) int64, see `text_hashes`."""
     sources: np.ndarray
     """(N,) int64, see `text_hashes`."""
+    seconds: np.ndarray
+    """(N,) float64."""
+    parts: np.ndarray
+    """(N,) int8: 0 a whole recording, 1 its first span, 2 a later one."""
     unit_numbers: np.ndarray
     """(N,) int32 places in `units`."""
+    file_numbers: np.ndarray
+    """(N,) int32 places in `files`."""
+    files: FileIndex
     units: list[UnitRef]
     """All units of all generations, in plan order."""
     scopes: tuple[Scope, ...]
@@ -52,12 +63,20 @@ class Known:
         """Unit that holds the row at a place."""
         return self.units[int(self.unit_numbers[place])]
 
-    def source_of(self, place: int, id: str) -> str:
-        """Source that the row with this id at this place was planned from."""
+    def row(self, place: int) -> tuple[str, str]:
+        """Id and source of the row at a place; reads them from the plan."""
         ref = self.unit_of(place)
         table = generations.open_generation(self.output, ref.generation).row_group(ref.row_group, ("id", "source"))
         rows = table.slice(ref.first, ref.count)
-        return str(rows.column("source")[rows.column("id").index(id).as_py()])
+        ids = rows.column("id").to_pylist()
+        row = int(np.flatnonzero(digests(ids) == self.digests[place])[0])
+        return ids[row], rows.column("source")[row].as_py()
+
+    def of_files(self, chosen: np.ndarray, places: np.ndarray | slice = slice(None)) -> np.ndarray:
+        """Which of the rows at these places are what a look into the chosen files, (F,) bool, would give."""
+        files = self.file_numbers[places]
+        found: np.ndarray = chosen[files] & (self.versions[places] == self.files.versions[files])
+        return found
 
     def vanished(self, seen: np.ndarray, scope: Scope) -> int:
         """Rows that a listing did not see, counted in the generations whose every source it listed."""
@@ -94,6 +113,10 @@ class _Builder:
     digests: list[np.ndarray] = field(default_factory=list)
     versions: list[np.ndarray] = field(default_factory=list)
     sources: list[np.ndarray] = field(default_factory=list)
+    names: list[np.ndarray] = field(default_factory=list)
+    closing: list[np.ndarray] = field(default_factory=list)
+    seconds: list[np.ndarray] = field(default_factory=list)
+    parts: list[np.ndarray] = field(default_factory=list)
     unit_numbers: list[np.ndarray] = field(default_factory=list)
     retired: dict[str, int] = field(default_factory=dict)
     """Ids that rows with other ids superseded, with the number of rows read before that."""
@@ -107,10 +130,17 @@ class _Builder:
         self.digests.append(digests(ids))
         self.versions.append(text_hashes(table.column("version").to_pylist()))
         self.sources.append(text_hashes(table.column("source").to_pylist()))
+        spans = table.column("spans").to_numpy()
+        self.names.append(name_hashes(ids, table.column("member").to_pylist(), spans.tolist()))
+        closed = CLOSING.name in table.column_names
+        self.closing.append(table.column(CLOSING.name).to_numpy() if closed else np.zeros(len(ids), dtype=bool))
+        self.seconds.append(table.column("seconds").to_numpy())
+        later = table.column("span").to_numpy() > 0
+        self.parts.append((spans > 1).astype(np.int8) + later)
         counts = [unit.count for unit in units]
         self.unit_numbers.append(np.repeat(np.arange(len(units), dtype=np.int32) + len(self.units), counts))
         self._retire(ids, table.column("supersedes"))
-        for row in np.flatnonzero(table.column("spans").to_numpy() > 1).tolist():
+        for row in np.flatnonzero(spans > 1).tolist():
             self.spans.setdefault(whole_id(ids[row]), {})[ids[row]] = None
         self.units += units
         self.rows += len(ids)
@@ -131,11 +161,17 @@ class _Builder:
         newest = np.ones(len(order), dtype=bool)
         newest[:-1] = ordered[1:] != ordered[:-1]
         order = order[newest & ~self._gone(ordered, order)]
+        versions = _join(self.versions, np.int64)
+        files, file_numbers = index_files(_join(self.names, np.int64), versions, _join(self.closing, bool), order)
         return Known(
             output=output,
             digests=every[order],
-            versions=_join(self.versions, np.int64)[order],
+            versions=versions[order],
             sources=_join(self.sources, np.int64)[order],
+            seconds=_join(self.seconds, np.float64)[order],
+            parts=_join(self.parts, np.int8)[order],
+            file_numbers=file_numbers,
+            files=files,
             unit_numbers=_join(self.unit_numbers, np.int32)[order],
             units=self.units,
             scopes=scopes,

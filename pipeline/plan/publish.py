@@ -43,14 +43,16 @@ def encode_generations(
         metadata: what stands in the footer of each.
     """
     counts = np.bincount(unit_numbers).tolist() if len(unit_numbers) else []
-    rows = _Rows(draft.tables())
+    rows, first = _Rows(draft.tables()), 0
     schema = PLAN_SCHEMA.with_metadata(metadata)
     for groups in _files(_row_groups(counts)):
         sink = pa.BufferOutputStream()
         changed, seconds, units = 0, 0.0, 0
         with pq.ParquetWriter(sink, schema, compression="zstd") as file:
             for group in groups:
-                table = _with_units(rows.take(sum(group)), group, taken)
+                closing = draft.closing[first : first + sum(group)]
+                table = _with_units(rows.take(sum(group)), group, taken, closing=closing)
+                first += sum(group)
                 file.write_table(table, row_group_size=max(table.num_rows, 1))
                 changed += table.num_rows - table.column("supersedes").null_count
                 seconds += float(table.column("seconds").to_numpy().sum())
@@ -86,7 +88,7 @@ def _files(row_groups: Iterable[list[int]]) -> Iterator[list[list[int]]]:
         yield file
 
 
-def _with_units(table: pa.Table, counts: list[int], taken: set[str]) -> pa.Table:
+def _with_units(table: pa.Table, counts: list[int], taken: set[str], *, closing: np.ndarray) -> pa.Table:
     ids, versions = table.column("id").to_pylist(), table.column("version").to_pylist()
     names: list[str] = []
     first = 0
@@ -95,7 +97,7 @@ def _with_units(table: pa.Table, counts: list[int], taken: set[str]) -> pa.Table
         names.append(_free_name(list(zip(ids[rows], versions[rows], strict=True)), taken))
         first += count
     column = pa.array(np.repeat(np.array(names, dtype=object), counts), type=pa.string())
-    return pa.table([*table.columns, column], schema=PLAN_SCHEMA)
+    return pa.table([*table.columns, column, pa.array(closing)], schema=PLAN_SCHEMA)
 
 
 def _free_name(pairs: list[tuple[str, str]], taken: set[str]) -> str:

@@ -37,8 +37,23 @@ class Tally:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Unopened:
+    """What the plan has of files that a listing passed by, for they were planned at the version they still have."""
+
+    rows: int = 0
+    spans: int = 0
+    """Those of the rows that are spans."""
+    recordings: int = 0
+    seconds: Seconds = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PlanReport:
-    """What a listing holds and what was (or, in a dry run, would be) planned of it."""
+    """What a listing holds and what was (or, in a dry run, would be) planned of it.
+
+    Rows of files that were not opened are counted, but not broken down: `formats`, `sample_rates`, `lengths` and
+    `seconds_from` tell of what was looked at.
+    """
 
     new: int
     """Rows planned for the first time; a row is a recording or a span of a long one."""
@@ -46,6 +61,8 @@ class PlanReport:
     """Rows planned again because the content changed."""
     unchanged: int
     """Rows that the plan has already."""
+    unopened: int
+    """Those of them in files that were not opened."""
     vanished: int
     """Rows of the plan whose source was listed and no longer has them; what is committed of them stays."""
     recordings: int
@@ -94,6 +111,8 @@ class Survey:
     cells: dict[tuple[str, int, int, str], Tally] = field(default_factory=dict)
     spans: int = 0
     unchanged: int = 0
+    """Rows that were looked at and are planned already."""
+    unopened: Unopened = field(default_factory=Unopened)
     problems: list[Problem] = field(default_factory=list)
     num_problems: int = 0
 
@@ -135,7 +154,7 @@ class Survey:
         return {_NAMES[axis](name): tally for name, tally in ordered}
 
     def total(self) -> Tally:
-        """Everything listed."""
+        """Everything looked at."""
         total = Tally()
         for tally in self.cells.values():
             total.add(tally)
@@ -159,6 +178,7 @@ def format_report(report: PlanReport) -> str:
         f"   vanished {report.vanished:,} (their rows stay)",
         f"  to do: {report.planned:,} rows, {_hours(report.planned_seconds)},"
         f" in {report.units:,} units of up to {report.unit_seconds:,.0f} s",
+        *_unopened(report),
     ]
     for title, tallies in (
         ("format", report.formats),
@@ -166,8 +186,16 @@ def format_report(report: PlanReport) -> str:
         ("length", report.lengths),
         ("length known from", report.seconds_from),
     ):
-        lines += ["", *_table(title, tallies)]
+        lines += ["", *_table(title, tallies)] if tallies else []
     return "\n".join(lines + _problems(report.problems, report.num_problems))
+
+
+def _unopened(report: PlanReport) -> list[str]:
+    if not report.unopened:
+        return []
+    looked = sum(tally.recordings for tally in report.formats.values())
+    tables = f"; the tables count the {looked:,} recordings that were" if looked else ""
+    return [f"  {report.unopened:,} of the unchanged rows were not looked at again{tables}"]
 
 
 def _table(title: str, tallies: Mapping[str, Tally]) -> list[str]:

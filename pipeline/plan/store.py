@@ -20,7 +20,7 @@ from pipeline.plan.generations import Generation, Scope, UnitRef, encode_metadat
 from pipeline.plan.known import Known, read_known
 from pipeline.plan.publish import DraftGeneration, encode_generations
 from pipeline.plan.report import PlanReport
-from pipeline.sources import Group, Problem
+from pipeline.sources import Group, Problem, RowsPlanned, Unchanged
 from pipeline.storage.paths import canonical, redact
 from pipeline.storage.put import put_if_absent
 from pipeline.table import layout
@@ -29,8 +29,8 @@ from pipeline.table.success import remove_success
 _ROW_GROUPS_KEPT = 4
 """Row groups that one process keeps, of a few MB each; neighbouring units share one."""
 
-Entries = Callable[[], Iterable[Group | Problem]]
-"""Starts one listing; called again where another planner was first."""
+Entries = Callable[[RowsPlanned], Iterable[Group | Problem | Unchanged]]
+"""Starts one listing, given what is planned already; called again where another planner was first."""
 
 
 def extend(
@@ -47,7 +47,7 @@ def extend(
 
     Several may plan at once: a generation is put under the next number only if nobody else has, and who comes
     second reads what the other planned and lists again. Nothing is planned unless the listing came to its
-    end.
+    end. A file that is planned at the version it is listed with is not opened.
 
     Args:
         sources: files, folders, tar shards, manifests, patterns.
@@ -65,8 +65,8 @@ def extend(
     """
     scope = Scope(corpus, tuple(canonical(source) for source in sources))
 
-    def entries() -> Iterable[Group | Problem]:
-        return listing.entries(sources, corpus=corpus, on_progress=on_progress)
+    def entries(known: RowsPlanned) -> Iterable[Group | Problem | Unchanged]:
+        return listing.entries(sources, corpus=corpus, known=known, on_progress=on_progress)
 
     bounds = Bounds(unit_seconds, unit_bytes)
     return extend_from(entries, output, scope=scope, bounds=bounds, dry_run=dry_run)
@@ -88,7 +88,7 @@ def extend_from(
     written = Written()
     while True:
         known = read_known(output)
-        with drafted(entries(), known) as draft:
+        with drafted(entries(known.files.rows_of), known) as draft:
             unit_seconds = bounds.unit_seconds or default_unit_seconds(float(draft.seconds.sum()))
             unit_numbers = bundle(
                 draft.seconds,
@@ -178,16 +178,17 @@ def _publish(
 
 
 def _report(draft: Draft, written: Written, *, vanished: int, unit_seconds: Seconds) -> PlanReport:
-    survey, total = draft.survey, draft.survey.total()
+    survey, total, unopened = draft.survey, draft.survey.total(), draft.survey.unopened
     # What an earlier try of this call has planned was already there when the last one listed.
-    unchanged = survey.unchanged - (written.rows - len(draft))
+    unchanged = survey.unchanged + unopened.rows - (written.rows - len(draft))
     return PlanReport(
         new=written.rows - written.changed,
         changed=written.changed,
         unchanged=unchanged,
+        unopened=unopened.rows,
         vanished=vanished,
-        recordings=total.recordings,
-        seconds=total.seconds,
+        recordings=total.recordings + unopened.recordings,
+        seconds=total.seconds + unopened.seconds,
         planned_seconds=written.seconds,
         formats=survey.by(0),
         sample_rates=survey.by(1),
@@ -197,6 +198,6 @@ def _report(draft: Draft, written: Written, *, vanished: int, unit_seconds: Seco
         num_problems=survey.num_problems,
         units=written.units,
         unit_seconds=unit_seconds,
-        spans=survey.spans,
+        spans=survey.spans + unopened.spans,
         generations=tuple(written.numbers),
     )

@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from pipeline.errors import StorageFault, UserError
 from pipeline.sources import folder, jsonl, tar
-from pipeline.sources.encoded import Encoded, Group, Problem
+from pipeline.sources.encoded import Encoded, Group, Problem, RowsPlanned, Unchanged, nothing_known
 from pipeline.sources.folder import Files
 from pipeline.sources.names import AUDIO, COMPRESSED_TARS, MANIFESTS, TARS, UNREADABLE, Place, extension
 from pipeline.sources.patterns import Found, find
@@ -26,9 +26,11 @@ from pipeline.storage.paths import is_local, redact
 from pipeline.storage.read import probe_any
 from pipeline.storage.retry import hasty, unreachable
 
-__all__ = ["Encoded", "Group", "Problem", "entries", "open_audio", "probe", "read"]
+__all__ = ["Encoded", "Group", "RowsPlanned", "Problem", "Unchanged", "entries", "open_audio", "probe", "read"]
 
-Format = Callable[[Entry, Place], Iterable[Group | Problem]]
+_Item = Group | Problem | Unchanged
+_Job = Callable[[], Iterable[_Item]]
+Format = Callable[[Entry, Place, RowsPlanned], Iterable[_Item]]
 FORMATS: Mapping[str, Format] = {
     **dict.fromkeys(TARS, tar.scan),
     **dict.fromkeys(COMPRESSED_TARS, tar.scan_compressed),
@@ -42,21 +44,22 @@ _BUNDLE = 256
 _REMOTE_BUNDLE = 32
 """Audio files that are one job; fewer where each costs a request, so that a small folder keeps all workers busy."""
 
-_Item = Group | Problem
-_Job = Callable[[], Iterable[_Item]]
-
 
 def entries(
     sources: Sequence[str],
     *,
     corpus: str | None = None,
+    known: RowsPlanned = nothing_known,
     on_progress: Callable[[int], None] | None = None,
-) -> Iterator[Group | Problem]:
+) -> Iterator[Group | Problem | Unchanged]:
     """Find the recordings of all sources, in a fixed order, and what cannot be planned.
+
+    A file or tar that is known at the version it is listed with is not opened.
 
     Args:
         sources: files, folders, tar shards, manifests, patterns with braces and wildcards.
         corpus: name that starts every id; by default the URI of each source's folder.
+        known: tells what is planned already; called from several threads.
         on_progress: called a few times a second with the number of recordings so far.
 
     Raises:
@@ -66,7 +69,9 @@ def entries(
     with ThreadPoolExecutor(WORKERS, thread_name_prefix="find") as pool:
         found = list(pool.map(find, sources))
     progress = _Progress(on_progress)
-    for source, items in _by_source(sources, found, corpus, progress):
+    for source, items in _by_source(
+        sources, found, functools.partial(_jobs, corpus=corpus, known=known, progress=progress)
+    ):
         yield from _checked(source, items, progress)
     progress.end()
 
@@ -116,14 +121,10 @@ class _Tagged(NamedTuple):
 
 
 def _by_source(
-    sources: Sequence[str], found: Sequence[Found], corpus: str | None, progress: _Progress
+    sources: Sequence[str], found: Sequence[Found], jobs_of: Callable[[Found], Iterable[_Job]]
 ) -> Iterator[tuple[str, Iterator[_Item]]]:
     """Run the jobs of all sources ahead, and give their items source by source."""
-    jobs = (
-        _tagged(number, job)
-        for number, each in enumerate(found)
-        for job in _jobs(each, Place.of(each.root, corpus), progress)
-    )
+    jobs = (_tagged(number, job) for number, each in enumerate(found) for job in jobs_of(each))
     tagged = in_order(jobs, workers=WORKERS)
     waiting = next(tagged, None)
 
@@ -148,7 +149,7 @@ def _checked(source: str, items: Iterator[_Item], progress: _Progress) -> Iterat
         if isinstance(item, Problem):
             problem = problem or item
         else:
-            progress.recordings += len(item)
+            progress.recordings += item.rows if isinstance(item, Unchanged) else len(item)
         progress.alive()
         yield item
     if progress.recordings == before:
@@ -159,13 +160,14 @@ def _checked(source: str, items: Iterator[_Item], progress: _Progress) -> Iterat
         )
 
 
-def _jobs(found: Found, place: Place, progress: _Progress) -> Iterator[_Job]:
+def _jobs(found: Found, *, corpus: str | None, known: RowsPlanned, progress: _Progress) -> Iterator[_Job]:
     """Give the jobs of one source in order; manifests count only where they are named."""
-    yield from _planned(_named(found), place, named=True)
+    place = Place.of(found.root, corpus)
+    yield from _planned(_named(found), place, known, named=True)
     for each in found.folders:
         listed = listing.walk(each, on_progress=progress.alive)
         apart = functools.partial(folder.with_sidecars, apart=lambda entry: _format(entry.uri, named=False) is not None)
-        yield from _planned(apart(listed), place, named=False)
+        yield from _planned(apart(listed), place, known, named=False)
 
 
 def _named(found: Found) -> Iterator[Entry | Files]:
@@ -176,11 +178,11 @@ def _named(found: Found) -> Iterator[Entry | Files]:
         elif extension(entry.uri) in AUDIO | UNREADABLE:
             yield folder.named(entry)
         elif len(found.files) == 1:
-            known = f"audio ({', '.join(sorted(AUDIO))}), tar, jsonl"
-            raise UserError(f"{redact(entry.uri)}: not a format that is read: {known}")
+            formats = f"audio ({', '.join(sorted(AUDIO))}), tar, jsonl"
+            raise UserError(f"{redact(entry.uri)}: not a format that is read: {formats}")
 
 
-def _planned(found: Iterable[Entry | Files], place: Place, *, named: bool) -> Iterator[_Job]:
+def _planned(found: Iterable[Entry | Files], place: Place, known: RowsPlanned, *, named: bool) -> Iterator[_Job]:
     """Give jobs for shards and manifests, and for bundles of the audio files that stand between them."""
     most = _BUNDLE if is_local(place.root) else _REMOTE_BUNDLE
     bundle: list[Files] = []
@@ -188,21 +190,23 @@ def _planned(found: Iterable[Entry | Files], place: Place, *, named: bool) -> It
         if isinstance(each, Files):
             bundle.append(each)
         if bundle and (len(bundle) == most or isinstance(each, Entry)):
-            yield functools.partial(folder.plan, bundle, place)
+            yield functools.partial(folder.plan, bundle, place, known)
             bundle = []
         if isinstance(each, Entry) and (format := _format(each.uri, named=named)) is not None:
-            yield functools.partial(_opened, format, each, place)
+            yield functools.partial(_opened, format, each, place, known)
     if bundle:
-        yield functools.partial(folder.plan, bundle, place)
+        yield functools.partial(folder.plan, bundle, place, known)
 
 
-def _opened(format: Format, entry: Entry, place: Place) -> Iterator[_Item]:
+def _opened(format: Format, entry: Entry, place: Place, known: RowsPlanned) -> Iterator[_Item]:
+    again = (place.members(entry.uri),)
     try:
-        yield from format(entry, place)
+        for item in format(entry, place, known):
+            yield Problem(item.uri, item.message, again) if isinstance(item, Problem) else item
     except PermissionError:
-        yield Problem(entry.uri, "access denied; nothing of it is planned")
+        yield Problem(entry.uri, "access denied; nothing of it is planned", again)
     except (FileNotFoundError, EOFError):
-        yield Problem(entry.uri, "it changed while it was looked at; what comes after is not planned")
+        yield Problem(entry.uri, "it changed while it was looked at; what comes after is not planned", again)
 
 
 def _format(uri: str, *, named: bool) -> Format | None:

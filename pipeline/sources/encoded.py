@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from pipeline.corpus import Recording
@@ -17,6 +18,28 @@ class Problem:
 
     uri: str
     message: str
+    again: tuple[str, ...] = ()
+    """Names, as in `Unchanged`, of what is planned in spite of it: the next listing looks there again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Unchanged:
+    """A file, tar or manifest line of which the plan has all recordings at this version; it was not opened."""
+
+    name: str
+    """Id of the recording; of a tar, what the ids of its members begin with."""
+    uri: str
+    rows: int
+    """Rows that the plan has of it."""
+
+
+RowsPlanned = Callable[[str, str], int]
+"""Name (as in `Unchanged`) and version -> rows that a finished look has planned of it; 0: it must be looked at."""
+
+
+def nothing_known(name: str, version: str) -> int:
+    """Say that everything must be looked at."""
+    return 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 from pipeline.sources import labels
-from pipeline.sources.encoded import Group, Problem
+from pipeline.sources.encoded import Group, Problem, RowsPlanned, Unchanged
 from pipeline.sources.names import AUDIO, UNREADABLE, Place, extension, is_text, shown, without_extension
 from pipeline.sources.planned import from_file, read_head
 from pipeline.storage.listing import Entry
@@ -59,29 +59,49 @@ def with_sidecars(entries: Iterable[Entry], *, apart: Callable[[Entry], bool]) -
         yield from _worth(open_stems.pop())
 
 
-def plan(files: Sequence[Files], place: Place) -> Iterator[Group | Problem]:
+def plan(files: Sequence[Files], place: Place, known: RowsPlanned) -> Iterator[Group | Problem | Unchanged]:
     """Plan audio files by their first bytes; on an object store many are read at once, in the same order.
+
+    A file that is known at its version is not opened, nor are its sidecars: a recording's version is that of its
+    audio, so a sidecar that changes later changes nothing that is planned.
 
     Raises:
         StorageFault: storage failed for longer than the retries.
     """
-    if is_local(place.root):
-        found: Iterable[list[Group | Problem]] = map(lambda each: _plan(each, place), files)
-        yield from (item for items in found for item in items)
+    looked = [(each, _unchanged(each, place, known)) for each in files]
+    if is_local(place.root) or all(len(unchanged) == len(each.audio) for each, unchanged in looked):
+        for each, unchanged in looked:
+            yield from _plan(each, place, unchanged)
         return
     with ThreadPoolExecutor(HEADS, thread_name_prefix="heads") as pool:
-        for items in pool.map(lambda each: _plan(each, place), files):
+        for items in pool.map(lambda each: _plan(each[0], place, each[1]), looked):
             yield from items
 
 
-def _plan(files: Files, place: Place) -> list[Group | Problem]:
-    found: list[Group | Problem] = []
+def _unchanged(files: Files, place: Place, known: RowsPlanned) -> dict[str, Unchanged]:
+    """Give those audio files that need not be opened, by URI."""
+    found: dict[str, Unchanged] = {}
+    for entry in files.audio:
+        if not is_text(entry.uri) or extension(entry.uri) in UNREADABLE:
+            continue
+        name = place.id(place.below(entry.uri))
+        if rows := known(name, entry.version):
+            found[entry.uri] = Unchanged(name, entry.uri, rows)
+    return found
+
+
+def _plan(files: Files, place: Place, unchanged: Mapping[str, Unchanged]) -> list[Group | Problem | Unchanged]:
+    found: list[Group | Problem | Unchanged] = [*unchanged.values()]
+    if len(unchanged) == len(files.audio):
+        return found
     told = labels.NONE
+    audio = [entry for entry in files.audio if entry.uri not in unchanged]
     try:
         told = labels.from_sidecars(_content(files.text), _content(files.json))
     except ValueError as error:
-        found.append(Problem(shown(files.stem), str(error)))
-    for entry in files.audio:
+        again = tuple(place.id(place.below(entry.uri)) for entry in audio)
+        found.append(Problem(shown(files.stem), str(error), again))
+    for entry in audio:
         if not is_text(entry.uri):
             found.append(Problem(shown(entry.uri), "the file's name is not UTF-8; rename it"))
         elif extension(entry.uri) in UNREADABLE:

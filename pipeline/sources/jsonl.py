@@ -17,10 +17,10 @@ import numpy as np
 from pipeline.corpus import Recording, Seconds
 from pipeline.errors import UserError
 from pipeline.sources import labels
-from pipeline.sources.encoded import Group, Problem
+from pipeline.sources.encoded import Group, Problem, RowsPlanned, Unchanged
 from pipeline.sources.headers import Measured
 from pipeline.sources.names import Place, extension, is_text, without_extension
-from pipeline.sources.planned import exact, measure_file, read_head
+from pipeline.sources.planned import LONG_SECONDS, exact, measure_file, read_head
 from pipeline.storage.listing import Entry, stat
 from pipeline.storage.paths import canonical, parent
 from pipeline.storage.read import read_bytes
@@ -44,10 +44,12 @@ class Line:
     labels: labels.Labels
 
 
-def scan(entry: Entry, place: Place) -> Iterator[Group | Problem]:
+def scan(entry: Entry, place: Place, known: RowsPlanned) -> Iterator[Group | Problem | Unchanged]:
     """Plan a manifest: lines of one audio file are one group, in the order of first appearance.
 
-    An audio file that is missing is planned all the same, and ends as an error when it is read.
+    An audio file that is missing is planned all the same, and ends as an error when it is read. One of which all
+    lines are known at its version is looked at, not opened. What identifies a line is its id: its own, or path,
+    offset and duration. So text and metadata that change later change nothing that is planned.
 
     Raises:
         UserError: a line is wrong; names file and line number. Every line is checked before any is planned.
@@ -59,7 +61,8 @@ def scan(entry: Entry, place: Place) -> Iterator[Group | Problem]:
         # A bounded number of groups at a time: a manifest may have millions.
         while some := list(itertools.islice(groups, 64 * LOOKS)):
             parsed = [[_parse(manifest[a:b], entry.uri, 0) for a, b in group] for group in some]
-            yield from pool.map(lambda lines: _plan(lines, entry.uri, place), parsed)
+            for found in pool.map(lambda lines: _plan(lines, entry.uri, place, known), parsed):
+                yield from found
 
 
 def _grouped(manifest: bytes, uri: str) -> Iterator[list[tuple[int, int]]]:
@@ -137,16 +140,43 @@ def _plain(value: Any) -> Any:
     return [_plain(each) for each in value] if isinstance(value, list) else value
 
 
-def _plan(lines: list[Line], manifest: str, place: Place) -> Group:
-    recordings: list[Recording] = []
-    looked: dict[str, tuple[Entry, Measured]] = {}
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """A line and the audio file that it names."""
+
+    line: Line
+    entry: Entry
+    path: str
+    """Of the audio, below the source."""
+
+
+def _plan(lines: list[Line], manifest: str, place: Place, known: RowsPlanned) -> list[Group | Unchanged]:
+    unchanged: list[Group | Unchanged] = []
+    new: list[_Found] = []
+    entries: dict[str, Entry] = {}
     for line in lines:
         uri, path = _located(line.audio, manifest, place)
-        if uri not in looked:
-            known = all(other.duration is not None for other in lines)
-            looked[uri] = _look(uri, measured_by_lines=known)
-        recordings.append(_recording(line, path, looked[uri], place))
-    return tuple(recordings)
+        if uri not in entries:
+            entries[uri] = _entry(uri)
+        found = _Found(line, entries[uri], path)
+        rows = _rows(found, place, known)
+        if rows:
+            unchanged.append(Unchanged(_id(line, path, place), uri, rows))
+        else:
+            new.append(found)
+    return [*unchanged, _group(new, place)] if new else unchanged
+
+
+def _rows(found: _Found, place: Place, known: RowsPlanned) -> int:
+    # A line with an id of its own may have become long enough to be cut.
+    long = found.line.duration is not None and found.line.duration > LONG_SECONDS
+    return 0 if long else known(_id(found.line, found.path, place), found.entry.version)
+
+
+def _group(lines: list[_Found], place: Place) -> Group:
+    declared = all(each.line.duration is not None for each in lines)
+    measured = {each.entry.uri: Measured(0.0, "estimate", 0) if declared else _measured(each.entry) for each in lines}
+    return tuple(_recording(each, measured[each.entry.uri], place) for each in lines)
 
 
 def _located(audio: str, manifest: str, place: Place) -> tuple[str, str]:
@@ -158,32 +188,47 @@ def _located(audio: str, manifest: str, place: Place) -> tuple[str, str]:
     return canonical(f"{scheme}://{posixpath.normpath(f'{folder}/{audio}')}"), posixpath.normpath(audio)
 
 
-def _look(uri: str, *, measured_by_lines: bool) -> tuple[Entry, Measured]:
+def _entry(uri: str) -> Entry:
     try:
-        entry = stat(uri)
+        return stat(uri)
     except (FileNotFoundError, IsADirectoryError, PermissionError, NotADirectoryError):
-        return Entry(uri, 0, MISSING), Measured(0.0, "estimate", 0)
-    if measured_by_lines:
-        return entry, Measured(0.0, "estimate", 0)
-    format = extension(uri)
-    head = read_head(uri, 0, entry.size) if entry.size else b""
-    return entry, exact(measure_file(entry, head, format), uri, offset=0, size=entry.size)
+        return Entry(uri, 0, MISSING)
 
 
-def _recording(line: Line, path: str, looked: tuple[Entry, Measured], place: Place) -> Recording:
-    entry, measured = looked
+def _measured(entry: Entry) -> Measured:
+    if entry.version == MISSING:
+        return Measured(0.0, "estimate", 0)
+    format = extension(entry.uri)
+    head = read_head(entry.uri, 0, entry.size) if entry.size else b""
+    return exact(measure_file(entry, head, format), entry.uri, offset=0, size=entry.size)
+
+
+def _id(line: Line, path: str, place: Place) -> str:
+    if line.id:
+        return line.id
     whole = place.id(path)
+    if line.offset is None and line.duration is None:
+        return whole
+    start, end = _stretch(line)
+    return f"{whole}@{_number(start)}-{_number(end)}"
+
+
+def _stretch(line: Line) -> tuple[Seconds, Seconds | None]:
     start = line.offset or 0.0
-    end = None if line.duration is None else start + line.duration
-    part = "" if line.offset is None and line.duration is None else f"@{_number(start)}-{_number(end)}"
+    return start, None if line.duration is None else start + line.duration
+
+
+def _recording(found: _Found, measured: Measured, place: Place) -> Recording:
+    line, entry = found.line, found.entry
+    start, end = _stretch(line)
     seconds = line.duration if line.duration is not None else max(measured.seconds - start, 0.0)
     return Recording(
-        id=line.id or whole + part,
+        id=_id(line, found.path, place),
         source=entry.uri,
-        key=without_extension(path),
+        key=without_extension(found.path),
         version=entry.version,
-        recording=whole,
-        format=extension(path),
+        recording=place.id(found.path),
+        format=extension(found.path),
         seconds=seconds,
         seconds_from="header" if line.duration is not None else measured.seconds_from,
         size=entry.size,

@@ -46,6 +46,10 @@ class Place:
         whole = path if outside else f"{self.corpus}/{path}"
         return whole if member is None else f"{whole}::{member}"
 
+    def members(self, uri: str) -> str:
+        """Give what the ids of a tar's members begin with."""
+        return self.id(self.below(uri), "")
+
 
 def extension(path: str) -> str:
     """Give the lower-case last extension without its dot; "" without one."""

@@ -12,7 +12,7 @@ from pipeline.errors import UserError
 from pipeline.sources import labels
 from pipeline.sources.compression import decompressed
 from pipeline.sources.durations import measure
-from pipeline.sources.encoded import Group, Problem
+from pipeline.sources.encoded import Group, Problem, RowsPlanned, Unchanged
 from pipeline.sources.headers import Measured
 from pipeline.sources.names import AUDIO, Place, extension, is_text, shown, tar_key
 from pipeline.sources.planned import HEAD, exact
@@ -21,26 +21,35 @@ from pipeline.storage.listing import Entry
 from pipeline.storage.read import MEGABYTE, RangeFile
 
 
-def scan(entry: Entry, place: Place) -> Iterator[Group | Problem]:
+def scan(entry: Entry, place: Place, known: RowsPlanned) -> Iterator[Group | Problem | Unchanged]:
     """Plan an uncompressed tar: each audio member is a recording of its own group, read later by its offset.
 
-    Reads headers, sidecars and the start of audio; skips what lies beyond the read-ahead.
+    Reads headers, sidecars and the start of audio; skips what lies beyond the read-ahead. A tar that is known at
+    this version is not opened.
 
     Raises:
         UserError: a key comes back after others, or a name comes twice.
         StorageFault, FileNotFoundError, PermissionError: the tar cannot be read.
     """
+    if unchanged := _unchanged(entry, place, known):
+        yield unchanged
+        return
     with RangeFile(entry.uri, 0, entry.size) as raw, io.BufferedReader(raw, MEGABYTE) as file:
         for found in _Scan(entry, place, streamed=False).run(file):
             yield found if isinstance(found, Problem) else (found,)
 
 
-def scan_compressed(entry: Entry, place: Place) -> Iterator[Group | Problem]:
+def scan_compressed(entry: Entry, place: Place, known: RowsPlanned) -> Iterator[Group | Problem | Unchanged]:
     """Plan a compressed tar by reading it once; its members are one group, for one pass reads them all.
+
+    A tar that is known at this version is not opened.
 
     Raises:
         UserError, StorageFault, FileNotFoundError, PermissionError: as `scan`.
     """
+    if unchanged := _unchanged(entry, place, known):
+        yield unchanged
+        return
     recordings: list[Recording] = []
     with decompressed(entry.uri) as file:
         for found in _Scan(entry, place, streamed=True).run(file):
@@ -57,6 +66,12 @@ def normal_name(name: str) -> str:
     while name.startswith("./"):
         name = name[2:].lstrip("/")
     return name
+
+
+def _unchanged(entry: Entry, place: Place, known: RowsPlanned) -> Unchanged | None:
+    name = place.members(entry.uri)
+    rows = known(name, entry.version)
+    return Unchanged(name, entry.uri, rows) if rows else None
 
 
 @dataclass(slots=True)

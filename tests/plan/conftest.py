@@ -13,7 +13,7 @@ from pipeline.corpus import Recording
 from pipeline.plan import PlanReport
 from pipeline.plan.generations import Scope
 from pipeline.plan.store import Bounds, extend_from
-from pipeline.sources import Group, Problem
+from pipeline.sources import Group, Problem, RowsPlanned
 
 MakeRecording = Callable[..., Recording]
 
@@ -47,7 +47,7 @@ class Planner:
     ) -> PlanReport:
         entries = list(entries)
 
-        def listing() -> Iterator[Group | Problem]:
+        def listing(known: RowsPlanned) -> Iterator[Group | Problem]:
             self.listings += 1
             for entry in entries:
                 yield (entry,) if isinstance(entry, Recording) else entry

@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from pipeline.corpus import Recording
 from pipeline.plan.generations import Scope
 from pipeline.plan.store import Bounds, extend_from
+from pipeline.sources import RowsPlanned
 
 
 def listing(folder: str) -> Iterator[tuple[Recording]]:
@@ -30,7 +31,7 @@ def main() -> None:
         answer = {"generations": [], "listings": 0, "new": 0}
         for _ in range(3):
 
-            def entries(folder: str = folder, answer: dict = answer) -> Iterator[tuple[Recording]]:
+            def entries(known: RowsPlanned, folder: str = folder, answer: dict = answer) -> Iterator[tuple[Recording]]:
                 answer["listings"] += 1
                 return listing(folder)
 

@@ -19,7 +19,7 @@ from pipeline.plan import load_unit, publish, store, units
 from pipeline.plan.generations import Scope
 from pipeline.plan.ids import unit_name
 from pipeline.plan.superseded import Superseded, hidden, superseded
-from pipeline.sources import Problem
+from pipeline.sources import Problem, RowsPlanned
 
 Make = Callable[..., Recording]
 
@@ -72,7 +72,7 @@ def test_every_field_comes_back(
     ]
     output = str(tmp_path_factory.mktemp("plan"))
     groups = [tuple(listed[first : first + together]) for first in range(0, len(listed), together)]
-    store.extend_from(lambda: groups, output, scope=Scope("c", ()))
+    store.extend_from(lambda known: groups, output, scope=Scope("c", ()))
     assert [each for unit in planned(output) for each in unit] == listed
 
 
@@ -171,7 +171,7 @@ def test_spans_of_old_content_are_superseded_too(plan: Any, make: Make) -> None:
 
 
 def test_a_listing_that_fails_plans_nothing(plan: Any, make: Make) -> None:
-    def breaks_off() -> Iterator[tuple[Recording]]:
+    def breaks_off(known: RowsPlanned) -> Iterator[tuple[Recording]]:
         yield (make("a.wav"),)
         raise StorageFault("s3://b: timeout while listing")
 
@@ -255,7 +255,7 @@ def test_who_comes_second_plans_the_difference(plan: Any, make: Make) -> None:
     rival = dataclasses.replace(plan, listings=0, reports=[])
     started = 0
 
-    def listing() -> Iterator[tuple[Recording]]:
+    def listing(known: RowsPlanned) -> Iterator[tuple[Recording]]:
         nonlocal started
         started += 1
         for name in ("a.wav", "b.wav", "c.wav"):

@@ -81,7 +81,7 @@ class Made:
             (Recording(f"c/{name}", f"file:///c/{name}", name, version, f"c/{name}", "wav", seconds, "header", 9),)
             for name in names
         ]
-        extend_from(lambda: listed, self.output, scope=Scope("c", ("file:///c",)), bounds=Bounds(60.0))
+        extend_from(lambda known: listed, self.output, scope=Scope("c", ("file:///c",)), bounds=Bounds(60.0))
 
     @property
     def units(self) -> list[UnitRef]:
