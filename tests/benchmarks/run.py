@@ -1,0 +1,159 @@
+"""All benchmarks one after the other, and one table of what they come down to.
+
+    python tests/benchmarks/run.py [--full] [--only job windows]
+
+The short forms take some minutes on 2 cores; --full is what the figures in the README come from, and takes hours.
+Ratios are of measurements within one benchmark, taken in turns on the same machine.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+FOLDER = Path(__file__).resolve().parent
+sys.path.insert(0, str(FOLDER.parents[1]))
+
+from tests.benchmarks.header import header  # noqa: E402
+
+
+@dataclass(frozen=True)
+class Benchmark:
+    """A script of this folder."""
+
+    name: str
+    short: str
+    """Arguments of the form that takes a minute or two."""
+    full: str
+    figures: tuple[tuple[str, str], ...]
+    """What to show, and the pattern that finds it in the output; its groups are shown, one space between."""
+
+
+BENCHMARKS = (
+    Benchmark(
+        "job",
+        "--minutes 6",
+        "--minutes 60",
+        (
+            ("job / transformers loop, start-up apart", r" ratio=([\d.]+)"),
+            ("the same, start-up included", r"ratio_with_startup=([\d.]+)"),
+            ("times real time", r"job=(\d+)x"),
+            ("first unit committed after, s", r"first_unit_s=([\d.]+)"),
+            ("WER of job and loop, %", r"wer_job=([\d.]+) % wer_transformers=([\d.]+)"),
+            ("equal texts", r"equal_text=(\S+)"),
+        ),
+    ),
+    Benchmark(
+        "fbank",
+        "--rounds 2",
+        "--rounds 4",
+        (
+            ("float64 / transformers", r"voxmill, float64 +\d+ x real time +([\d.]+) x"),
+            ("float32 / transformers", r"voxmill, float32 +\d+ x real time +([\d.]+) x"),
+            ("largest difference, float32 and float64", r"float32.*difference (\S+)\n.*float64.*difference (\S+)"),
+        ),
+    ),
+    Benchmark(
+        "encoder",
+        "--rounds 1 --utterances 8",
+        "--rounds 2",
+        (
+            ("packed / padded, digits", r"digits(?:.|\n)*?voxmill, .*? ([\d.]+) x  tokens"),
+            ("packed / padded, full width", r"full width(?:.|\n)*?voxmill, .*? ([\d.]+) x  tokens"),
+        ),
+    ),
+    Benchmark(
+        "windows",
+        "--minutes 2",
+        "--hours 3 --unwindowed 10",
+        (
+            ("WER and piecewise, 2 min, 10 s with 1 s, %", r"2 min +10 s +1 s +([\d.]+) +([\d.]+)"),
+            ("the same, 3 h, %", r"3 h +10 s +1 s +([\d.]+) +([\d.]+)"),
+            ("wrong at seams and elsewhere, 3 h, %", r"3 h +10 s +1 s +[\d.]+ +[\d.]+ +\d+ +\d+ +(\S+) +(\S+)"),
+        ),
+    ),
+    Benchmark(
+        "units",
+        "--units 500",
+        "--units 20000",
+        (
+            ("ms a unit", r"ms_per_unit=([\d.]+)"),
+            ("first unit committed after, s", r"first_unit_s=([\d.]+)"),
+            ("driver, MB", r"driver_MB=(\d+)"),
+        ),
+    ),
+    Benchmark(
+        "planning",
+        "100000",
+        "1000000 4000000",
+        (("entries a second", r"planned in .*?, ([\d,]+) entries/s"), ("peak, MiB", r"peak memory ([\d,]+) MiB")),
+    ),
+    Benchmark(
+        "memory",
+        "--case short-1h",
+        "",
+        (
+            ("1 h and 10 h of short recordings", r"short: (.*) within"),
+            ("one of 4 h and of 24 h", r"long: (.*) within"),
+        ),
+    ),
+)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--full", action="store_true", help="the long forms")
+    names = [each.name for each in BENCHMARKS]
+    parser.add_argument("--only", nargs="+", choices=names, help="these; default: all, memory only with --full")
+    options = parser.parse_args()
+    chosen = options.only or [name for name in names if options.full or name != "memory"]
+    print(header(), flush=True)
+    rows, failed = [], []
+    for benchmark in BENCHMARKS:
+        if benchmark.name in chosen:
+            begin = time.monotonic()
+            output, code = run(benchmark, benchmark.full if options.full else benchmark.short)
+            rows += [(benchmark.name, label, value) for label, value in figures(benchmark, output)]
+            rows.append((benchmark.name, "took, s", f"{time.monotonic() - begin:.0f}"))
+            failed += [f"{benchmark.name} ended with {code}"] * (code != 0)
+    print(f"\n{table(rows)}")
+    if failed:
+        raise SystemExit("; ".join(failed))
+
+
+def run(benchmark: Benchmark, arguments: str) -> tuple[str, int]:
+    """Its output, which is shown while it comes, and its exit code."""
+    command = [sys.executable, str(FOLDER / f"{benchmark.name}.py"), *arguments.split()]
+    print(f"\n== {benchmark.name} {arguments}".rstrip(), flush=True)
+    lines = []
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as child:
+        assert child.stdout is not None
+        for line in child.stdout:
+            print(line, end="", flush=True)
+            lines.append(line)
+    return "".join(lines), child.returncode
+
+
+def figures(benchmark: Benchmark, output: str) -> list[tuple[str, str]]:
+    """What its output says, of what there is to show; where several lines match, the first."""
+    found = [(label, re.search(pattern, output)) for label, pattern in benchmark.figures]
+    return [(label, "  ".join(match.groups())) for label, match in found if match]
+
+
+def table(rows: list[tuple[str, str, str]]) -> str:
+    """Benchmark, figure, value, in columns; each benchmark's name once."""
+    width = max(len(label) for _, label, _ in rows)
+    lines, before = [], ""
+    for name, label, value in rows:
+        lines.append(f"{'' if name == before else name:10}{label:<{width}}  {value}")
+        before = name
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    main()
