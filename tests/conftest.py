@@ -54,8 +54,10 @@ def pytest_configure(config: pytest.Config) -> None:
 def ray_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """One local Ray for all tests of this process, with more logical CPUs than the machine may have."""
     home = tmp_path_factory.mktemp("home")
-    before = {name: os.environ.get(name) for name in ("HOME", "RAY_AUTH_MODE", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO")}
-    os.environ.update(HOME=str(home), RAY_AUTH_MODE="disabled", RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO="0")
+    # Ray's workers give way to every other process; on a busy machine they would hardly run.
+    settings = {"RAY_AUTH_MODE": "disabled", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0", "RAY_worker_niceness": "0"}
+    before = {name: os.environ.get(name) for name in ("HOME", *settings)}
+    os.environ.update(settings, HOME=str(home))
     # Workers inherit the environment of the raylet: they find tests and package, and S3 servers that start later.
     os.environ["PYTHONPATH"] = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])
     import ray

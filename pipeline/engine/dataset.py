@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -24,6 +25,12 @@ from pipeline.receipts import Receipt
 TRIES_AFTER_A_CRASH = 3
 """How often Ray repeats a task whose worker died; without a bound, a file that kills its decoder loops for ever."""
 
+LOST = "its worker died whenever it was tried: out of memory, or audio that crashes a decoder"
+"""What a run says of a unit that no stage gave back."""
+
+IN_FLIGHT = 2
+"""Units that an actor has: one at work, one waiting, so that it never idles between two."""
+
 ACTOR_RESTARTS = 1000
 """An actor may come back this often; the bound on its tasks is what ends a loop."""
 
@@ -31,7 +38,7 @@ ACTOR_RESTARTS = 1000
 def receipts(
     job: Job, units: Sequence[UnitRef], shipped: Shipped, pools: Pools, *, stall: Seconds
 ) -> Iterator[Receipt]:
-    """One receipt for each unit that came to an end, as soon as it did; a unit whose worker kept dying has none.
+    """One receipt for each unit, as soon as it came to an end; at last a fault for each whose worker kept dying.
 
     Args:
         job: what is done to each unit.
@@ -41,15 +48,27 @@ def receipts(
         stall: seconds without progress in any stage after which Ray ends the run.
     """
     _prepare_context(stall)
-    batches: Iterable[pa.Table] = _chain(job, units, shipped, pools).iter_batches(
-        batch_size=None, batch_format="pyarrow", prefetch_batches=0
-    )
+    missing = {unit.name: unit for unit in units}
+    # What waited behind a unit that killed its worker is lost with it: once more, nobody waiting behind anybody.
+    for in_flight in (IN_FLIGHT, 1):
+        if missing:
+            for receipt in _run(_chain(job, list(missing.values()), shipped, pools, in_flight=in_flight)):
+                missing.pop(receipt.unit, None)
+                yield receipt
+            # Ray's record of an actor's death holds the actor in a cycle, and that holds its CPUs.
+            gc.collect()
+    for name in missing:
+        yield Receipt(name, "fault", fault=LOST)
+
+
+def _run(dataset: Dataset) -> Iterator[Receipt]:
+    batches: Iterable[pa.Table] = dataset.iter_batches(batch_size=None, batch_format="pyarrow", prefetch_batches=0)
     for batch in batches:
         for index in range(batch.num_rows):
             yield rows.to_receipt(batch.slice(index, 1))
 
 
-def _chain(job: Job, units: Sequence[UnitRef], shipped: Shipped, pools: Pools) -> Dataset:
+def _chain(job: Job, units: Sequence[UnitRef], shipped: Shipped, pools: Pools, *, in_flight: int) -> Dataset:
     source = UnitSource(units, Read(job), tasks=max(64, 8 * pools.read_tasks))
     with _unnamed_parameters():
         dataset: Dataset = ray.data.read_datasource(
@@ -67,18 +86,21 @@ def _chain(job: Job, units: Sequence[UnitRef], shipped: Shipped, pools: Pools) -
         (Commit, (job, shipped), pools.commit_tasks, pools.commit_cpus, 0.0),
     )
     for stage, arguments, size, cpus, gpus in stages:
-        dataset = _pool(dataset, stage, arguments, min(size, most), cpus, gpus)
+        pool = ActorPoolStrategy(size=min(size, most), max_tasks_in_flight_per_actor=in_flight)
+        dataset = _mapped(dataset, stage, arguments, pool, cpus, gpus)
     return dataset
 
 
-def _pool(dataset: Dataset, stage: type, arguments: tuple[Any, ...], size: int, cpus: float, gpus: float) -> Dataset:
+def _mapped(
+    dataset: Dataset, stage: type, arguments: tuple[Any, ...], pool: ActorPoolStrategy, cpus: float, gpus: float
+) -> Dataset:
     with _unnamed_parameters():
         mapped: Dataset = dataset.map_batches(
             stage,
             batch_size=None if not gpus else 1,
             batch_format="pyarrow",
             zero_copy_batch=True,
-            compute=ActorPoolStrategy(size=size, max_tasks_in_flight_per_actor=2),
+            compute=pool,
             fn_constructor_args=arguments,
             num_cpus=cpus,
             num_gpus=gpus or None,

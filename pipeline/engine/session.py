@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -52,13 +53,18 @@ class Session:
         Raises:
             StorageFault: the cluster failed or made no progress; what is not committed stays pending.
         """
+        from ray.data.exceptions import ExecutionTimeoutError
         from ray.exceptions import RayError
 
         shipped = shipping.ship(checkpoint, job.model_hash, nodes=self.nodes)
         try:
             yield from dataset.receipts(job, units, shipped, self.pools, stall=self.stall)
+        except ExecutionTimeoutError as error:
+            raise StorageFault(
+                f"the cluster stopped the run: no stage moved for {self.stall:g} s (--stall-timeout)"
+            ) from error
         except (RayError, TimeoutError, RuntimeError) as error:
-            raise StorageFault(f"the cluster stopped the run: {_first_line(error)}") from error
+            raise StorageFault(f"the cluster stopped the run: {_reason(error)}") from error
 
 
 @contextmanager
@@ -106,6 +112,12 @@ def choose_device(config: RunConfig, *, gpus: float, local: bool) -> Literal["cu
     raise UserError("this cluster has no GPU; say --device cpu if CPUs are meant, or --gpus N to ask its autoscaler")
 
 
-def _first_line(error: BaseException) -> str:
-    lines = [line for line in str(error).splitlines() if line.strip()]
-    return lines[0] if lines else type(error).__name__
+def _reason(error: BaseException) -> str:
+    """The line that says why: the last one where a worker's traceback stands before it, else the first."""
+    text = _COLOUR.sub("", str(error))
+    lines = [line.strip() for line in text.splitlines() if line.strip()] or [type(error).__name__]
+    return lines[-1] if _TRACEBACK.search(text) else lines[0]
+
+
+_COLOUR = re.compile("\x1b\\[[0-9;]*m")
+_TRACEBACK = re.compile(r'^ *File ".*", line \d+, in ', re.MULTILINE)

@@ -104,7 +104,12 @@ def newest_run(output: Path) -> dict[str, Any]:
 def environment(home: Path, **more: str) -> dict[str, str]:
     """Variables for a driver that shares nothing with this process's Ray, its home elsewhere."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("RAY_", "VOXMILL_"))}
-    kept |= {"HOME": str(home), "VOXMILL_OBJECT_STORE_BYTES": str(200 << 20), "COLUMNS": "400"}
+    kept |= {
+        "HOME": str(home),
+        "VOXMILL_OBJECT_STORE_BYTES": str(200 << 20),
+        "COLUMNS": "400",
+        "RAY_worker_niceness": "0",
+    }
     return kept | more
 
 

@@ -1,0 +1,74 @@
+"""The real stages, which besides note how many threads the pools of their process have."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import torch
+
+from pipeline.engine import stages
+from pipeline.engine.rows import Row
+
+
+class Job:
+    """A job without model and table: reading fails, which is a fault that every stage passes on."""
+
+    def __init__(self, folder: str, model_hash: str) -> None:
+        self.folder = folder
+        self.model_hash = model_hash
+
+    @property
+    def output(self) -> str:
+        raise ZeroDivisionError("made up")
+
+    def load_predictor(self, _: Any) -> None:
+        return None
+
+    def load_tokenizer(self, _: Any) -> None:
+        return None
+
+    def note(self, stage: str) -> None:
+        threads = [int(os.environ.get("OMP_NUM_THREADS", 0)), torch.get_num_threads(), pa.cpu_count()]
+        Path(self.folder, f"{stage}-{os.getpid()}").write_text(json.dumps(threads))
+
+
+class Read(stages.Read):
+    """Reads."""
+
+    def __call__(self, ref: Any) -> Row:
+        row = super().__call__(ref)
+        self.job.note("read")
+        return row
+
+
+class _Counting:
+    name = ""
+
+    def __call__(self, row: Row) -> Row:
+        self._job.note(self.name)
+        return super().__call__(row)
+
+
+class Features(_Counting, stages.Features):
+    name = "features"
+
+
+class Inference(_Counting, stages.Inference):
+    name = "model"
+
+
+class Commit(_Counting, stages.Commit):
+    name = "commit"
+
+
+class Fragile(stages.Features):
+    """Dies of a unit that holds a recording called deadly, as a decoder would that crashes."""
+
+    def __call__(self, row: Row) -> Row:
+        if "deadly" in row.column("meta")[0].as_py():
+            os._exit(139)
+        return super().__call__(row)
