@@ -6,6 +6,7 @@ import logging
 import os
 import platform
 import secrets
+import socket
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -17,6 +18,9 @@ from pipeline.errors import UserError
 
 LOCAL_OBJECT_STORE = 2 << 30
 """Bytes of shared memory for a local Ray: a few units on their way, whatever the machine's memory."""
+
+CONNECT = 15.0
+"""Seconds that a cluster's head may take to accept a connection."""
 
 WAIT_FOR_GPUS = 3600.0
 """Seconds that a run waits for an autoscaler before it gives up."""
@@ -38,15 +42,31 @@ def joined(address: str | None, *, num_cpus: int | None = None) -> Iterator[None
     if ray.is_initialized():
         yield
         return
+    if where != "local":
+        _check_answers(where)
     try:
         ray.init(**_local(num_cpus) if where == "local" else {"address": where}, **_silent())
     except (ConnectionError, TimeoutError, ValueError, RuntimeError) as error:
-        first = str(error).splitlines()[0]
-        raise UserError(f"{where}: no Ray cluster answers there ({first}); check --address or RAY_ADDRESS") from error
+        raise UserError(_no_cluster(where, str(error).partition("\n")[0])) from error
     try:
         yield
     finally:
         ray.shutdown()
+
+
+def _check_answers(where: str) -> None:
+    """Ask whether anything listens there: Ray itself would try for minutes and then end the process."""
+    host, _, port = where.removeprefix("ray://").rpartition(":")
+    if not port.isdigit():
+        return
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=CONNECT).close()
+    except OSError as error:
+        raise UserError(_no_cluster(where, error.strerror or str(error))) from error
+
+
+def _no_cluster(where: str, reason: str) -> str:
+    return f"{where}: no Ray cluster answers there ({reason}); check --address or RAY_ADDRESS"
 
 
 def _prepare_local() -> None:

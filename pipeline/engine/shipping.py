@@ -9,7 +9,7 @@ from typing import Any
 
 import ray
 
-from pipeline.errors import StorageFault
+from pipeline.errors import StorageFault, UserError
 from pipeline.models import checkpoint
 
 SUFFIXES = (".json", ".safetensors", ".txt")
@@ -32,7 +32,7 @@ class Shipped:
             StorageFault: neither the path nor the shipped copy has the driver's hash.
         """
         given = Path(self.path)
-        if given.is_dir() and checkpoint.fingerprint(given) == self.fingerprint:
+        if _holds(given, self.fingerprint):
             return given
         if self.files is None:
             raise StorageFault(f"{self.path}: is not on this node, or differs from the driver's copy")
@@ -49,11 +49,22 @@ def ship(path: Path, fingerprint: str, *, nodes: int) -> Shipped:
 
 def _unpack(fingerprint: str, files: Any) -> Path:
     folder = Path(tempfile.gettempdir()) / f"voxmill-{fingerprint[:16]}"
-    if not (folder.is_dir() and checkpoint.fingerprint(folder) == fingerprint):
-        folder.mkdir(mode=0o700, exist_ok=True)
-        for name, content in ray.get(files).items():
-            # Actors of one node unpack at the same time: each file appears whole or not at all.
-            with tempfile.NamedTemporaryFile(dir=folder, delete=False) as part:
-                part.write(content)
-            Path(part.name).replace(folder / name)
+    if _holds(folder, fingerprint):
+        return folder
+    folder.mkdir(mode=0o700, exist_ok=True)
+    for name, content in ray.get(files).items():
+        # Actors of one node unpack at the same time: each file appears whole or not at all.
+        with tempfile.NamedTemporaryFile(dir=folder, delete=False) as part:
+            part.write(content)
+        Path(part.name).replace(folder / name)
+    if not _holds(folder, fingerprint):
+        raise StorageFault(f"{folder}: the checkpoint does not arrive there as it was sent; delete the folder")
     return folder
+
+
+def _holds(folder: Path, fingerprint: str) -> bool:
+    """Whether a folder has the checkpoint; another process may be unpacking it at this moment."""
+    try:
+        return folder.is_dir() and checkpoint.fingerprint(folder) == fingerprint
+    except (UserError, FileNotFoundError):
+        return False

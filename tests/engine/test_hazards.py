@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
@@ -176,15 +175,3 @@ def test_a_run_whose_worker_died_ends_with_code_4_and_the_next_one_completes_it(
     monkeypatch.undo()
     assert transcribed([tmp_path / "in"], tmp_path / "out").exit_code == 0
     assert verify(str(tmp_path / "out")).complete
-
-
-def test_a_checkpoint_is_taken_by_its_hash_and_never_by_its_place_alone(tmp_path, ray_cluster):
-    from pipeline.engine import shipping
-
-    copy = tmp_path / "model"
-    shutil.copytree(MODEL, copy)
-    shipped = shipping.ship(copy, checkpoints.fingerprint(copy), nodes=1)
-    assert shipped.local() == copy
-    (copy / "vocab.json").write_text("{}")
-    with pytest.raises(StorageFault, match="is not on this node, or differs from the driver's copy"):
-        shipped.local()

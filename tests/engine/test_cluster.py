@@ -1,0 +1,132 @@
+"""Joining a cluster: which one, what it must have, and what a user reads when it does not."""
+
+from __future__ import annotations
+
+import os
+import socket
+
+import pytest
+import ray
+import ray.autoscaler.sdk
+
+from pipeline.engine import cluster
+from pipeline.errors import UserError
+from tests.jobs.corpora import ROOT
+
+HERE = {"python": "3.11", "ray": "2.60.0", "torch": "2.13.0", "voxmill": "0.1.0"}
+
+
+def test_equal_versions_say_nothing():
+    assert cluster.compare_versions(HERE, {"10.0.0.1": dict(HERE), "10.0.0.2": dict(HERE)}) == []
+
+
+@pytest.mark.parametrize("name", HERE)
+def test_every_difference_names_node_and_both_versions(name):
+    other = HERE | {name: "9.9"}
+    assert cluster.compare_versions(HERE, {"10.0.0.1": dict(HERE), "10.0.0.2": other}) == [
+        f"node 10.0.0.2 has {name} 9.9, the driver {HERE[name]}"
+    ]
+
+
+def test_a_node_that_lacks_a_package_differs():
+    assert cluster.compare_versions({"torch": "2.13.0"}, {"n": {}}) == ["node n has torch None, the driver 2.13.0"]
+
+
+def test_versions_of_a_real_cluster_are_compared(ray_cluster, monkeypatch):
+    cluster.check_versions()
+    monkeypatch.setattr(cluster, "versions_here", lambda: HERE | {"torch": "1.0"})
+    # A function that came from here would be the patched one on the workers too.
+    monkeypatch.setattr(ray, "remote", lambda **_: lambda function: remote_with(HERE))
+    with pytest.raises(UserError, match=r"has torch 2.13.0, the driver 1.0. Give driver and workers one image."):
+        cluster.check_versions()
+
+
+def remote_with(answer):
+    class Remote:
+        def options(self, **_):
+            return self
+
+        def remote(self):
+            return ray.put(answer)
+
+    return Remote()
+
+
+@pytest.mark.parametrize(
+    ("address", "variable", "local"),
+    [
+        (None, None, True),
+        ("local", None, True),
+        ("local", "ray://head:10001", True),
+        (None, "local", True),
+        (None, "10.0.0.1:6379", False),
+        ("10.0.0.1:6379", None, False),
+        ("auto", None, False),
+    ],
+)
+def test_a_local_ray_is_started_only_where_no_cluster_is_named(monkeypatch, address, variable, local):
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    if variable:
+        monkeypatch.setenv("RAY_ADDRESS", variable)
+    assert cluster.is_local(address) is local
+
+
+def test_waiting_for_gpus_asks_the_autoscaler_and_says_so(ray_cluster, monkeypatch):
+    asked, said, have = [], [], iter([0.0, 0.0, 1.0, 2.0])
+    monkeypatch.setattr(ray, "cluster_resources", lambda: {"GPU": next(have)})
+    monkeypatch.setattr(ray.autoscaler.sdk, "request_resources", lambda **request: asked.append(request))
+    cluster.wait_for_gpus(2, say=said.append, pause=0.0)
+    assert asked == [{"bundles": [{"GPU": 1, "CPU": 1}] * 2}]
+    assert said == [f"waiting for GPUs: the cluster has {have} of 2" for have in (0, 0, 1)]
+
+
+def test_gpus_that_are_there_are_not_asked_for(ray_cluster, monkeypatch):
+    monkeypatch.setattr(ray, "cluster_resources", lambda: {"GPU": 4.0})
+    monkeypatch.setattr(ray.autoscaler.sdk, "request_resources", lambda **_: pytest.fail("asked for GPUs"))
+    cluster.wait_for_gpus(2, say=pytest.fail)
+
+
+def test_gpus_that_do_not_come_end_the_waiting(ray_cluster, monkeypatch):
+    monkeypatch.setattr(ray, "cluster_resources", lambda: {"CPU": 8.0})
+    monkeypatch.setattr(ray.autoscaler.sdk, "request_resources", lambda **_: None)
+    with pytest.raises(UserError, match="the cluster has 0 GPUs after 0 s of waiting, --gpus asks for 2"):
+        cluster.wait_for_gpus(2, say=lambda _: None, timeout=0.0, pause=0.0)
+
+
+@pytest.mark.parametrize("scheme", ["", "ray://"])
+def test_a_cluster_that_does_not_answer_is_one_line_at_once(monkeypatch, scheme):
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))  # bound and not listening: whoever connects is refused
+        address = f"{scheme}127.0.0.1:{taken.getsockname()[1]}"
+        monkeypatch.setattr(ray, "is_initialized", lambda: False)
+        monkeypatch.setattr(ray, "init", lambda **_: pytest.fail("Ray would try for minutes"))
+        with (
+            pytest.raises(
+                UserError, match=f"^{address}: no Ray cluster answers there .Connection refused.; check --addr"
+            ),
+            cluster.joined(address),
+        ):
+            pass
+
+
+def test_what_ray_says_of_a_cluster_is_one_line(monkeypatch):
+    def refused(**_):
+        raise ConnectionError("Could not find any running Ray instance.\nPlease specify the one to connect to")
+
+    monkeypatch.setattr(ray, "is_initialized", lambda: False)
+    monkeypatch.setattr(ray, "init", refused)
+    with (
+        pytest.raises(
+            UserError, match=r"auto: no Ray cluster answers there \(Could not find any running Ray instance.\);"
+        ),
+        cluster.joined("auto"),
+    ):
+        pass
+
+
+def test_workers_of_a_local_ray_find_the_package_wherever_the_driver_was_started(monkeypatch):
+    monkeypatch.setenv("PYTHONPATH", "/elsewhere")
+    cluster._make_importable()
+    assert os.environ["PYTHONPATH"] == f"{ROOT}{os.pathsep}/elsewhere"
+    cluster._make_importable()
+    assert os.environ["PYTHONPATH"].count(str(ROOT)) == 1

@@ -1,0 +1,124 @@
+"""Where the model runs, and how a run is told that its cluster failed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from ray.data.exceptions import ExecutionTimeoutError
+from ray.exceptions import ActorDiedError, ObjectLostError, OutOfMemoryError, RayTaskError
+
+from pipeline import config
+from pipeline.engine import dataset
+from pipeline.engine import session as sessions
+from pipeline.engine.resources import Cluster, choose
+from pipeline.engine.session import Session, choose_device
+from pipeline.errors import StorageFault, UserError
+from tests.jobs.corpora import MODEL
+
+
+@pytest.mark.parametrize(
+    ("device", "gpus", "local", "chosen"),
+    [
+        ("auto", 0, True, "cpu"),
+        ("auto", 1, True, "cuda"),
+        ("auto", 8, False, "cuda"),
+        ("cuda", 1, False, "cuda"),
+        ("cpu", 8, False, "cpu"),
+        ("cpu", 0, False, "cpu"),
+        ("cpu", 0, True, "cpu"),
+    ],
+)
+def test_the_model_runs_where_it_is_meant_to(device, gpus, local, chosen):
+    assert choose_device(config.make({"device": device}), gpus=gpus, local=local) == chosen
+
+
+@pytest.mark.parametrize(
+    ("device", "local", "message"),
+    [
+        (
+            "auto",
+            False,
+            "this cluster has no GPU; say --device cpu if CPUs are meant, or --gpus N to ask its autoscaler",
+        ),
+        ("cuda", False, "--device cuda: this Ray has no GPU; use --device cpu, or --gpus N"),
+        ("cuda", True, "--device cuda: this Ray has no GPU; use --device cpu, or --gpus N"),
+    ],
+)
+def test_a_large_archive_never_runs_on_cpus_by_mistake(device, local, message):
+    with pytest.raises(UserError, match=message):
+        choose_device(config.make({"device": device}), gpus=0, local=local)
+
+
+def session(**settings: Any) -> Session:
+    cluster = Cluster(cpus=4)
+    pools = choose(cluster, gpus_per_actor=None, model_bytes=1)
+    return Session(cluster, pools, "cpu", **{"local": True, "nodes": 1, "stall": 60.0, **settings})
+
+
+def test_a_session_describes_itself():
+    assert session().describe() == "local Ray, 4 CPUs, no GPU"
+    assert session(local=False, nodes=3).describe() == "Ray cluster of 3 nodes, 4 CPUs, no GPU"
+    assert session().workers == {"read": 2, "features": 1, "model": 2, "commit": 2}
+
+
+INIT = RayTaskError(
+    "MapWorker.__init__",
+    '\x1b[36mray::MapWorker.__init__()\x1b[39m (pid=7)\n  File "/x/stages.py", line 61, in __init__\n    load()\n'
+    "RuntimeError: CUDA out of memory",
+    RuntimeError("CUDA out of memory"),
+)
+
+
+@pytest.mark.parametrize(
+    ("raised", "reason"),
+    [
+        (ActorDiedError(INIT), "RuntimeError: CUDA out of memory$"),
+        (OutOfMemoryError("Task was killed due to the node running low on memory.\nMemory on the node was"),
+         "Task was killed due to the node running low on memory.$"),
+        (ObjectLostError("0f", None, ""), "Failed to retrieve object 0f"),
+        (ExecutionTimeoutError("Dataset execution made no progress"), r"no stage moved for 60 s \(--stall-timeout\)$"),
+        (TimeoutError(""), "TimeoutError$"),
+    ],
+)  # fmt: skip
+def test_a_failed_cluster_is_a_fault_in_one_line_with_its_reason(monkeypatch, raised, reason):
+    def failing(*arguments, **settings):
+        yield "a receipt"
+        raise raised
+
+    monkeypatch.setattr(dataset, "receipts", failing)
+    receipts = session().receipts(SimpleNamespace(model_hash="h"), [], Path(MODEL))
+    assert next(receipts) == "a receipt"
+    with pytest.raises(StorageFault, match=f"^the cluster stopped the run: {reason}") as fault:
+        next(receipts)
+    assert "\n" not in str(fault.value)
+
+
+def test_a_bug_stays_a_bug(monkeypatch):
+    def failing(*arguments, **settings):
+        raise ZeroDivisionError("a bug")
+        yield
+
+    monkeypatch.setattr(dataset, "receipts", failing)
+    with pytest.raises(ZeroDivisionError, match="a bug"):
+        next(session().receipts(SimpleNamespace(model_hash="h"), [], Path(MODEL)))
+
+
+def test_a_session_joins_a_ray_that_runs_already_and_leaves_it_running(ray_cluster):
+    import ray
+
+    with sessions.opened(config.make({"device": "cpu"}), model_bytes=1, say=print) as opened:
+        assert (opened.cluster.cpus, opened.nodes, opened.device) == (4, 1, "cpu")
+        assert opened.pools.cpus <= 4
+    assert ray.is_initialized()
+
+
+def test_pools_that_do_not_fit_are_refused_before_any_work(ray_cluster):
+    asked = config.make({"device": "cpu", "model_actors": 9})
+    with (
+        pytest.raises(UserError, match="the cluster has 4, and a stage without a place would wait for ever"),
+        sessions.opened(asked, model_bytes=1, say=print),
+    ):
+        pass
