@@ -218,9 +218,9 @@ def _job(name: str, output: str, config: RunConfig, model: Checkpoint, device: s
 def _exit_code(tally: Tally, report: PlanReport, *, left: bool, config: RunConfig) -> int:
     if left:
         return PARTIAL
-    errors = sum(tally.errors.values()) + report.num_problems
-    total = tally.done + report.num_problems
-    if total and errors / total > config.max_errors and not config.exit_zero_on_errors:
+    # What a listing could not plan is held against all that it listed: it is reported again every night.
+    unplanned = report.num_problems / max(1, report.recordings + report.num_problems)
+    if max(tally.error_share, unplanned) > config.max_errors and not config.exit_zero_on_errors:
         return ERRORS
     return COMPLETE
 

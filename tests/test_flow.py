@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 import math
@@ -18,6 +19,8 @@ import torch
 
 from pipeline import flow
 from pipeline.corpus import Recording
+from pipeline.errors import StorageFault
+from pipeline.sources import Encoded
 from tests.digits import encoded, utterances
 from tests.units import WHOLE, Ear, recordings_of, unit_of
 
@@ -312,3 +315,27 @@ def test_seconds_become_frames() -> None:
     assert (settings.window, settings.context, settings.dtype) == (500, 75, "float16")
     assert settings.context_seconds == 2
     assert flow.Settings.of(window=10, context=0, half=False).context_seconds == 1
+
+
+class BrokenStore:
+    """An open file whose storage fails."""
+
+    def readinto(self, buffer):
+        raise StorageFault("s3://archive/day.wav: 503 while reading")
+
+    def seek(self, offset, whence=0):
+        raise StorageFault("s3://archive/day.wav: 503 while reading")
+
+    def tell(self):
+        return 0
+
+
+def test_a_fault_of_the_storage_is_never_written_down_as_a_broken_recording(monkeypatch):
+    span = Recording(
+        id="day@0-60", source="s3://archive/day.wav", key="day", version="1", recording="day", format="wav",
+        seconds=60, seconds_from="header", size=9, end=60.0, spans=2,
+    )  # fmt: skip
+    monkeypatch.setattr(flow.sources, "open_audio", lambda _: contextlib.nullcontext(BrokenStore()))
+    settings = flow.Settings.of(window=10, context=1, half=False)
+    with pytest.raises(StorageFault, match="503 while reading"):
+        flow.featurise(Encoded((span,), b"", (None,), {}), settings)

@@ -1,6 +1,7 @@
 import errno
 import multiprocessing
 import os
+import stat as stat_module
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -157,3 +158,21 @@ def test_a_draft_of_a_killed_writer_is_hidden_and_does_not_take_the_name(tmp_pat
     assert put.put_if_absent(f"{tmp_path}/unit.parquet", b"whole")
     assert (tmp_path / "unit.parquet").read_bytes() == b"whole"
     assert [path.name for path in tmp_path.glob("*.parquet")] == ["unit.parquet"]
+
+
+def test_a_local_object_is_on_the_disk_before_its_name_is(tmp_path, monkeypatch):
+    order = []
+    link, fsync = os.link, os.fsync
+
+    def seen_link(*arguments, **named):
+        order.append("link")
+        return link(*arguments, **named)
+
+    def seen_fsync(descriptor):
+        order.append("folder" if stat_module.S_ISDIR(os.fstat(descriptor).st_mode) else "file")
+        return fsync(descriptor)
+
+    monkeypatch.setattr(os, "link", seen_link)
+    monkeypatch.setattr(os, "fsync", seen_fsync)
+    assert put.put_if_absent(f"{tmp_path}/a", b"x")
+    assert order == ["file", "link", "folder"]
