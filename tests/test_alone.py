@@ -1,0 +1,126 @@
+"""One short recording without a cluster: the same rows, at once."""
+
+from __future__ import annotations
+
+import resource
+import subprocess
+import sys
+
+import pandas as pd
+import pytest
+
+from pipeline import alone, config, flow, run
+from pipeline.errors import StorageFault
+from pipeline.plan import UnitRef
+from pipeline.table import read_table
+from pipeline.table.verify import verify
+from tests.jobs.corpora import MODEL, ROOT, clips, encoded, environment, newest_run, transcribed
+
+# Ray copies its own settings and warns about some of them.
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:ray.data.context")
+
+
+def unit(*, count: int = 1, seconds: float = 3.0) -> UnitRef:
+    return UnitRef("a" * 32, 1, 0, 0, count, seconds, 1000)
+
+
+@pytest.mark.parametrize(
+    ("units", "options", "fits"),
+    [
+        ([unit()], {}, True),
+        ([unit(seconds=alone.LONGEST)], {"device": "cpu", "num_cpus": 2}, True),
+        ([unit(seconds=alone.LONGEST + 1)], {}, False),
+        ([unit(count=2)], {}, False),
+        ([unit(), unit()], {}, False),
+        ([unit()], {"address": "10.0.0.1:6379"}, False),
+        ([unit()], {"gpus": 1}, False),
+        ([unit()], {"model_actors": 1}, False),
+        ([unit()], {"feature_actors": 1}, False),
+    ],
+)
+def test_only_one_short_recording_that_nobody_asked_a_cluster_for_runs_alone(monkeypatch, units, options, fits):
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    assert alone.fits(units, config.make(options)) is fits
+
+
+def test_a_job_of_a_cluster_never_runs_beside_it(monkeypatch):
+    monkeypatch.setenv("RAY_ADDRESS", "10.0.0.1:6379")
+    assert not alone.fits([unit()], config.make({}))
+
+
+@pytest.fixture
+def audio(tmp_path):
+    """One recording."""
+    path = tmp_path / "one.flac"
+    path.write_bytes(encoded(clips()[0].samples))
+    return path
+
+
+def test_a_run_alone_leaves_what_a_run_on_a_cluster_leaves(audio, tmp_path, ray_cluster):
+    assert transcribed([audio], tmp_path / "alone").exit_code == 0
+    assert transcribed([audio], tmp_path / "ray", feature_actors=1, model_actors=1).exit_code == 0
+    assert newest_run(tmp_path / "alone")["pools"] == "this process"
+    assert "features x" in newest_run(tmp_path / "ray")["pools"]
+    rows = {name: read_table(str(tmp_path / name)).to_pandas() for name in ("alone", "ray")}
+    pd.testing.assert_frame_equal(rows["alone"], rows["ray"], check_exact=False, atol=1e-5)
+    assert rows["alone"].text.tolist() == [clips()[0].text]
+    stages = {name: set(newest_run(tmp_path / name)["stage_seconds"]) for name in rows}
+    assert stages["alone"] == stages["ray"]
+
+
+def test_a_unit_that_somebody_else_committed_meanwhile_is_taken(audio, tmp_path, monkeypatch):
+    featurise = flow.featurise
+
+    def slowly(*arguments):
+        monkeypatch.setattr(flow, "featurise", featurise)
+        assert transcribed([audio], tmp_path / "out").taken == 0
+        return featurise(*arguments)
+
+    monkeypatch.setattr(flow, "featurise", slowly)
+    summary = transcribed([audio], tmp_path / "out")
+    assert (summary.exit_code, summary.taken, summary.rows) == (0, 1, 1)
+    assert verify(str(tmp_path / "out")).complete
+
+
+def test_a_fault_leaves_the_unit_pending_and_the_next_run_does_it(audio, tmp_path, monkeypatch):
+    def broken(*arguments):
+        raise StorageFault("s3://b/one.flac: 503 SlowDown, still after 6 tries")
+
+    monkeypatch.setattr(flow, "read", broken)
+    summary = transcribed([audio], tmp_path / "out")
+    assert (summary.exit_code, summary.pending_units, summary.rows) == (4, 1, 0)
+    assert list(summary.faults.values()) == ["s3://b/one.flac: 503 SlowDown, still after 6 tries"]
+    monkeypatch.undo()
+    assert transcribed([audio], tmp_path / "out").exit_code == 0
+
+
+def test_a_run_that_is_stopped_says_so_and_writes_down_what_it_did(audio, tmp_path, monkeypatch):
+    def interrupted(*arguments, **settings):
+        raise run.Stopped("by SIGTERM")
+        yield
+
+    monkeypatch.setattr(alone, "receipts", interrupted)
+    summary = transcribed([audio], tmp_path / "out")
+    assert (summary.exit_code, summary.stopped) == (4, "by SIGTERM")
+    assert newest_run(tmp_path / "out")["stopped"] == "by SIGTERM"
+
+
+def test_one_small_file_needs_no_ray_and_seconds_of_work(audio, tmp_path):
+    code = (
+        "import sys\n"
+        "from pipeline import cli\n"
+        f"code = cli.main(['transcribe', {str(audio)!r}, {str(tmp_path / 'out')!r}, '--model', {MODEL!r}])\n"
+        "print('ray' in sys.modules)\n"
+        "sys.exit(code)\n"
+    )
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, env=environment(tmp_path)
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert clips()[0].text in done.stdout
+    assert done.stdout.splitlines()[-1] == "False"
+    assert done.stderr == ""
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    # Time at work, for on a busy machine the clock says nothing.
+    assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < 8
