@@ -23,7 +23,7 @@ class Timings:
     seconds: dict[str, Seconds] = field(default_factory=dict)
     """Stage -> wall seconds at work; `wait` is how long the model actor stood idle before this unit."""
     peak_bytes: dict[str, int] = field(default_factory=dict)
-    """Stage -> largest resident size that its worker has had so far."""
+    """Stage -> largest resident size that its worker has had so far, the object store's pages apart."""
     workers: dict[str, str] = field(default_factory=dict)
     """Stage -> node and process."""
 

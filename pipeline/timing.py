@@ -3,16 +3,31 @@
 from __future__ import annotations
 
 import os
+import re
 import resource
 import socket
 import time
+from pathlib import Path
 
 from pipeline.receipts import Timings
 
+STATUS = Path("/proc/self/status")
+
 
 def peak_bytes() -> int:
-    """Largest resident size that this process has had."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    """Largest resident size that this process has had, without the shared memory that it looks at now.
+
+    The object store is there once for a whole machine, but its pages count as resident in every process that has
+    ever touched them: in a long run each worker would seem to grow until it held all of the store.
+    """
+    try:
+        status = STATUS.read_text(encoding="ascii", errors="replace")
+    except OSError:
+        status = ""
+    sizes = dict(re.findall(r"^(VmHWM|RssShmem):\s+(\d+) kB", status, re.MULTILINE))
+    if "VmHWM" not in sizes:
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    return max(0, int(sizes["VmHWM"]) - int(sizes.get("RssShmem", 0))) * 1024
 
 
 class StageClock:
