@@ -20,6 +20,9 @@ lint: $(READY)
 bench: $(READY)
 	$(BIN)/python tests/benchmarks/run.py
 
+chaos: $(READY)
+	$(BIN)/python tests/chaos/kills.py
+
 $(READY): pyproject.toml infra/constraints.txt
 	@echo "setting up .venv: about 1 GB of packages, a few minutes the first time"
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
