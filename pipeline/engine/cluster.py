@@ -7,7 +7,6 @@ import os
 import platform
 import secrets
 import socket
-import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -70,11 +69,11 @@ def _no_cluster(where: str, reason: str) -> str:
 
 
 def _prepare_local() -> None:
-    """Set what a local Ray takes from the environment; Ray reads it when it is imported."""
-    # It would leave ~/.ray/auth_token behind, and later clusters of this user would then ask for it.
-    if "RAY_AUTH_MODE" not in os.environ and "ray" not in sys.modules:
-        os.environ["RAY_AUTH_MODE"] = "token"
-        os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
+    """Set what a local Ray takes from the environment."""
+    # It would leave ~/.ray/auth_token behind, and later clusters of this user would then ask for it. The mode is
+    # not set: a Ray that is imported has read it already, and chooses tokens where nothing is said.
+    if not any(f"RAY_AUTH_{name}" in os.environ for name in ("MODE", "TOKEN", "TOKEN_PATH")):
+        os.environ["RAY_AUTH_TOKEN"] = secrets.token_hex(32)
     _make_importable()
 
 

@@ -6,7 +6,6 @@ import contextlib
 import io
 import json
 import os
-import signal
 import subprocess
 import sys
 import tarfile
@@ -17,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
 import soundfile
 import soxr
 from rich.console import Console
@@ -113,27 +113,34 @@ def environment(home: Path, **more: str) -> dict[str, str]:
     return kept | more
 
 
+JOB = (str(ROOT / "jobs/transcribe_corpus.py"),)
+
+
 def driver(
-    arguments: Sequence[str], *, home: Path, stdout: Any = subprocess.PIPE, **more: str
+    arguments: Sequence[str], *, home: Path, program: Sequence[str] = JOB, stdout: Any = subprocess.PIPE
 ) -> subprocess.Popen[str]:
-    """`python jobs/transcribe_corpus.py` on a local Ray of its own, leading a process group of its own."""
-    command = [
-        sys.executable,
-        str(ROOT / "jobs/transcribe_corpus.py"),
-        *arguments,
-        "--model",
-        MODEL,
-        "--log-every",
-        "1s",
-    ]
+    """A transcription on a local Ray of its own, leading a session of its own."""
+    command = [sys.executable, *program, *arguments, "--model", MODEL, "--log-every", "1s"]
     return subprocess.Popen(
-        command, env=environment(home, **more), stdout=stdout, stderr=subprocess.STDOUT, text=True,
+        command, env=environment(home, PYTHONPATH=str(ROOT)), stdout=stdout, stderr=subprocess.STDOUT, text=True,
         start_new_session=True, cwd=home,
     )  # fmt: skip
 
 
-def end_group(process: subprocess.Popen[str]) -> None:
-    """SIGKILL for a driver that this test started and everything that it started."""
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
+def processes_of(leader: subprocess.Popen[str]) -> list[psutil.Process]:
+    """What is left of a session that a test started."""
+    found = []
+    for process in psutil.process_iter():
+        with contextlib.suppress(ProcessLookupError, psutil.NoSuchProcess):
+            if os.getsid(process.pid) == leader.pid and process.status() != psutil.STATUS_ZOMBIE:
+                found.append(process)
+    return found
+
+
+def end_group(leader: subprocess.Popen[str]) -> None:
+    """SIGKILL for a driver that a test started and for everything that it started."""
+    while left := processes_of(leader):
+        for process in left:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.kill()
+    leader.wait()

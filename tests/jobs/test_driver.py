@@ -1,0 +1,102 @@
+"""Drivers in processes of their own, each with a local Ray of its own: small machines, signals, what is left behind."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from pipeline.plan import units
+from pipeline.table import read_table
+from pipeline.table.verify import verify
+from tests.jobs.corpora import ROOT, driver, end_group, environment, many_units, processes_of, transcribed
+
+# Ray copies its own settings and warns about some of them.
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:ray.data.context")
+
+
+@pytest.fixture(scope="module")
+def demos(tmp_path_factory: pytest.TempPathFactory) -> dict[int, tuple[Path, subprocess.Popen[str], str]]:
+    """The demo on 1 and on 2 logical CPUs: home, process and screen of each."""
+    started = {}
+    for cpus in (1, 2):
+        home = tmp_path_factory.mktemp(f"cpus{cpus}")
+        command = [sys.executable, "-m", "pipeline.demo", "--num-cpus", str(cpus), "--output", str(home / "out")]
+        started[cpus] = home, subprocess.Popen(
+            command, cwd=ROOT, env=environment(home), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+            start_new_session=True,
+        )  # fmt: skip
+    try:
+        return {cpus: (home, process, process.communicate(timeout=280)[0]) for cpus, (home, process) in started.items()}
+    finally:
+        for _, process in started.values():
+            end_group(process)
+
+
+@pytest.mark.parametrize("cpus", [1, 2])
+def test_the_demo_runs_on_few_logical_cpus(demos, cpus):
+    home, process, screen = demos[cpus]
+    assert process.returncode == 0, screen
+    assert f"local Ray, {cpus} CPU" in screen
+    assert "37 transcribed, 1 error" in screen
+    assert "Traceback" not in screen
+    assert verify(str(home / "out")).complete
+    assert len(read_table(str(home / "out")).to_pandas()) == 38
+
+
+def test_a_local_run_leaves_nothing_behind(demos):
+    for home, process, _ in demos.values():
+        assert [file.name for file in home.rglob("*token*")] == []
+        assert processes_of(process) == []
+
+
+@pytest.fixture(scope="module")
+def stopped(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, int, str]:
+    """Folder, exit code and screen of a run that got a SIGTERM after its first commit; its driver had imported Ray."""
+    folder = tmp_path_factory.mktemp("stopped")
+    many_units(folder / "in", count=80)
+    code = "import ray, sys; from pipeline import cli; sys.exit(cli.transcribe(prog='transcribe'))"
+    arguments = [str(folder / "in"), str(folder / "out"), "--corpus", "c", "--unit-seconds", "5", "--device", "cpu"]
+    process = driver(arguments, home=folder, program=["-c", code])
+    try:
+        wait_for(lambda: any((folder / "out/transcribe").glob("*.parquet")), process)
+        process.send_signal(signal.SIGTERM)
+        screen, _ = process.communicate(timeout=120)
+    finally:
+        end_group(process)
+    return folder, process.returncode, screen
+
+
+def wait_for(happens, process):
+    deadline = time.monotonic() + 200
+    while not happens():
+        assert process.poll() is None, process.communicate()[0]
+        assert time.monotonic() < deadline, "nothing was committed"
+        time.sleep(0.02)
+
+
+def test_a_run_that_is_terminated_says_how_to_go_on(stopped):
+    folder, code, screen = stopped
+    assert code == 4, screen
+    assert "stopped by SIGTERM" in screen
+    assert "run the same command again" in screen
+    assert f"python -m pipeline.table status {folder / 'out'}" in screen
+    assert "exit    4: partial" in screen
+    assert "Traceback" not in screen
+    assert not (folder / "out/_SUCCESS").exists()
+    assert [file.name for file in folder.rglob("*token*")] == []
+
+
+def test_the_next_run_completes_what_a_terminated_one_left(stopped, ray_cluster):
+    folder, _, _ = stopped
+    output = folder / "out"
+    planned, before = len(units(str(output))), len(list((output / "transcribe").glob("*.parquet")))
+    assert 0 < before < planned
+    assert verify(str(output)).holds
+    summary = transcribed([folder / "in"], output, unit_seconds=5)
+    assert (summary.exit_code, summary.units, summary.new_recordings) == (0, planned - before, 0)
+    assert verify(str(output)).complete
