@@ -7,7 +7,10 @@ from pathlib import Path
 # A working directory that a cluster unpacked is not installed; the package lies beside this folder.
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from pipeline.cli import transcribe  # noqa: E402
+try:
+    from pipeline.cli import transcribe
+except ModuleNotFoundError as missing:
+    sys.exit(f"{sys.executable} has no package {missing.name}; after `make demo` use .venv/bin/python")
 
 if __name__ == "__main__":
     sys.exit(transcribe(prog="python jobs/transcribe_corpus.py"))

@@ -8,6 +8,7 @@ from typing import Any
 
 from pipeline import config, run
 from pipeline.errors import UserError
+from pipeline.noise import kept_off, removed
 from pipeline.summary import RunSummary
 
 
@@ -35,4 +36,8 @@ def transcribe(
     sources = [os.fspath(source)] if isinstance(source, str | os.PathLike) else [os.fspath(each) for each in source]
     if not sources:
         raise UserError("source: name at least one file, folder, manifest or pattern")
-    return run.run(sources, os.fspath(output), config.make({**options, "model": os.fspath(model)}))
+    chosen = config.make({**options, "model": os.fspath(model)})
+    with kept_off(show=chosen.debug) as (console, log):
+        summary = run.run(sources, os.fspath(output), chosen, console=console)
+    removed(log)
+    return summary

@@ -15,7 +15,7 @@ from pipeline import __version__, config
 from pipeline.errors import StorageFault, UserError
 from pipeline.noise import kept_off, removed
 from pipeline.quantities import parse_bytes, parse_seconds, parse_share
-from pipeline.stopping import Stopped
+from pipeline.stopping import Stopped, stoppable
 from pipeline.summary import FAILURE, MEANINGS, PARTIAL, USAGE, format_summary
 
 EXIT_CODES = "exit codes:\n" + "\n".join(f"  {code}  {meaning}" for code, meaning in sorted(MEANINGS.items()))
@@ -96,12 +96,18 @@ def transcribe(argv: Sequence[str] | None = None, *, prog: str | None = None) ->
     given = vars(parser.parse_args(argv))
     *sources, output = given.pop("paths")
     with kept_off(show=given.get("debug", False)) as (console, log):
-        code = guarded(lambda: _transcribe(sources, output, given, console), console, debug=given.get("debug", False))
+        debug = given.get("debug", False)
+        code = guarded(lambda: _stoppable(sources, output, given, console), console, debug=debug)
         if code in (FAILURE, PARTIAL) and log is not None:
             console.print(f"log     {log} has what the libraries said; --debug shows it here", soft_wrap=True)
         else:
             removed(log)
     return code
+
+
+def _stoppable(sources: list[str], output: str, given: dict[str, Any], console: Any) -> int:
+    with stoppable():
+        return _transcribe(sources, output, given, console)
 
 
 def _transcribe(sources: list[str], output: str, given: dict[str, Any], console: Any) -> int:

@@ -7,10 +7,12 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from typing import Any
 
 from rich.console import Console, Group
 from rich.live import Live
 from rich.progress_bar import ProgressBar
+from rich.spinner import Spinner
 from rich.table import Table
 from rich.text import Text
 
@@ -23,7 +25,7 @@ from pipeline.tally import Tally
 def showing(tally: Tally, *, console: Console, run: str, every: Seconds) -> Iterator[None]:
     """Show the tally until the block is left."""
     if console.is_terminal:
-        with Live(get_renderable=lambda: block(tally), console=console, refresh_per_second=4, transient=False):
+        with _live(None, console, get_renderable=lambda: block(tally)):
             yield
         return
     stop = threading.Event()
@@ -41,8 +43,9 @@ def showing(tally: Tally, *, console: Console, run: str, every: Seconds) -> Iter
 def listing(console: Console, *, every: Seconds) -> Iterator[Callable[[int], None]]:
     """Show that a long listing is alive: a function to call with the number of recordings so far."""
     if console.is_terminal:
-        with console.status("listing") as status:
-            yield lambda count: status.update(f"listing: {count:,} recordings so far")
+        spinner = Spinner("dots", "listing")
+        with _live(spinner, console, transient=True):
+            yield lambda count: spinner.update(text=f"listing: {count:,} recordings so far")
         return
     last = time.monotonic()
 
@@ -54,6 +57,21 @@ def listing(console: Console, *, every: Seconds) -> Iterator[Callable[[int], Non
             console.print(f"{stamp} listing recordings={count}", soft_wrap=True, highlight=False)
 
     yield say
+
+
+@contextmanager
+def waiting(console: Console, words: str) -> Iterator[None]:
+    """Show on a terminal that something takes a while."""
+    if not console.is_terminal:
+        yield
+        return
+    with _live(Spinner("dots", words), console, transient=True):
+        yield
+
+
+def _live(renderable: Spinner | None, console: Console, **more: Any) -> Live:
+    # Without redirection: libraries that load meanwhile would keep rich's proxy of a stream that is closed later.
+    return Live(renderable, console=console, refresh_per_second=4, redirect_stdout=False, redirect_stderr=False, **more)
 
 
 def line(tally: Tally, *, run: str, now: datetime | None = None) -> str:
@@ -75,14 +93,15 @@ def line(tally: Tally, *, run: str, now: datetime | None = None) -> str:
 
 def block(tally: Tally) -> Group:
     """The block that redraws: progress, then stages, then errors."""
-    total = max(tally.audio_seconds, 1e-9)
-    eta = "" if tally.eta is None else f"  ·  {show_seconds(tally.eta)} left"
+    finished = tally.done >= tally.recordings
+    total = tally.done_seconds if finished else max(tally.audio_seconds, tally.done_seconds, 1e-9)
+    eta = "" if tally.eta is None or finished else f"  ·  about {show_seconds(tally.eta)} left"
     errors = sum(tally.errors.values())
     head = Table.grid(padding=(0, 1))
     bar = ProgressBar(total=total, completed=min(tally.done_seconds, total), width=36, pulse=tally.first_commit is None)
     words = (
         f"{tally.done}/{tally.recordings} recordings  ·  {show_seconds(tally.done_seconds)} of "
-        f"{show_seconds(tally.audio_seconds)} audio  ·  {tally.speed:,.0f}x real time{eta}"
+        f"{show_seconds(total)} audio  ·  {tally.speed:,.0f}x real time{eta}"
     )
     head.add_row(Text("transcribing"), bar, Text(words))
     lines: list[Table | Text] = [head]

@@ -187,16 +187,24 @@ def _heard(outputs: UnitOutputs) -> Iterator[Heard | None]:
         if facts is None:
             yield None
             continue
-        last = recording.span == recording.spans - 1
+        before, after = recording.span > 0, recording.span < recording.spans - 1
         ids, log_probs = (column[start:stop] for column in outputs.frames) if length else _NOTHING
         yield Heard(
             ids=ids,
             log_probs=log_probs,
             offset=facts.start - facts.first_frame / FRAMES_PER_SECOND,
-            audio_end=facts.start + facts.duration if last else None,
-            start=facts.start if recording.span else 0.0,
-            end=None if last else recording.end,
+            start=facts.quiet_start if before else facts.start,
+            end=_end(facts, length, after=after),
+            audio_start=facts.quiet_start if before else facts.start,
+            audio_end=facts.quiet_end if after else facts.start + facts.duration,
         )
+
+
+def _end(facts: Facts, num_frames: int, *, after: bool) -> Seconds | None:
+    """First moment that is not this row's; None where nothing was heard past its end."""
+    if after:
+        return facts.quiet_end
+    return facts.start + facts.duration if facts.stop_frame < num_frames else None
 
 
 _NOTHING = (np.empty(0, np.int32), np.empty(0, np.float32))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import secrets
+import sys
 import time
 from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
@@ -15,8 +16,8 @@ from rich.console import Console
 from pipeline import alone, checkpoint, flow, plan, table
 from pipeline.checkpoint import Checkpoint
 from pipeline.config import RunConfig
-from pipeline.display import listing, showing
-from pipeline.errors import StorageFault
+from pipeline.display import listing, showing, waiting
+from pipeline.errors import StorageFault, UserError
 from pipeline.job import Job
 from pipeline.plan import PlanReport, UnitRef
 from pipeline.receipts import Receipt
@@ -49,9 +50,10 @@ def run(sources: Sequence[str], output: str, config: RunConfig, *, console: Cons
         StorageFault: storage failed while planning; nothing was planned.
     """
     console = console or Console(stderr=True)
-    started = datetime.now(UTC)
+    started, begin = datetime.now(UTC), time.monotonic()
     name = f"{started:%Y%m%dT%H%M%S}-{secrets.token_hex(2)}"
     say = _printer(console)
+    _refuse_credentials([*sources, output])
     model = checkpoint.choose(config.model)
     shown, output = redact(output), canonical(output)
     probe(sources)
@@ -65,10 +67,8 @@ def run(sources: Sequence[str], output: str, config: RunConfig, *, console: Cons
     table.declare(output, config.name, record)
     units = plan.units(output)
     pending = table.pending(output, config.name, units)
-    done = _work(name, pending, output, config, model, console)
-    left = table.pending(output, config.name, units)
-    if not left:
-        table.mark_success(output, [config.name])
+    done = _work(name, pending, output, config, model, console, begin)
+    left, trouble = _left(output, config.name, units, pending)
     tally = done.tally
     summary = RunSummary(
         run=name,
@@ -86,13 +86,36 @@ def run(sources: Sequence[str], output: str, config: RunConfig, *, console: Cons
         planned_units=len(units),
         new_recordings=report.planned,
         pending_units=len(left),
-        problems=tuple(f"{each.uri}: {each.message}" for each in report.problems),
+        problems=tuple(redact(f"{each.uri}: {each.message}") for each in report.problems),
         plan_seconds=plan_seconds,
-        stopped=done.stopped,
+        stopped=done.stopped or trouble,
         **tally.totals(),
     )
-    table.write_run(output, name, summary.to_json())
+    try:
+        table.write_run(output, name, summary.to_json())
+    except StorageFault as fault:
+        say(f"the record of this run could not be written: {fault}")
     return summary
+
+
+def _left(
+    output: str, name: str, units: Sequence[UnitRef], pending: Sequence[UnitRef]
+) -> tuple[Sequence[UnitRef], str]:
+    """What is still pending, all that was where the storage does not tell; and what is wrong with it then."""
+    try:
+        left = table.pending(output, name, units)
+        if not left:
+            table.mark_success(output, [name])
+    except StorageFault as fault:
+        return pending or units[:1], f"by a fault: {fault}"
+    return left, ""
+
+
+def _refuse_credentials(sources: Sequence[str]) -> None:
+    """Ids and rows keep a source's URI as it is, so nothing secret may be in it."""
+    secret = [redact(source) for source in sources if redact(source) != source]
+    if secret:
+        raise UserError(f"{secret[0]}: credentials do not belong into a URI; put them into the environment (AWS_...)")
 
 
 def _printer(console: Console) -> Callable[[str], None]:
@@ -150,7 +173,13 @@ class _Done:
 
 
 def _work(
-    name: str, pending: Sequence[UnitRef], output: str, config: RunConfig, model: Checkpoint, console: Console
+    name: str,
+    pending: Sequence[UnitRef],
+    output: str,
+    config: RunConfig,
+    model: Checkpoint,
+    console: Console,
+    begin: float,
 ) -> _Done:
     """Do the pending units."""
     if not pending:
@@ -161,6 +190,7 @@ def _work(
             recordings=sum(unit.count for unit in pending),
             audio_seconds=sum(unit.seconds for unit in pending),
             workers=workers,
+            run_began=begin,
         )
         try:
             with stoppable(), showing(tally, console=console, run=name, every=config.log_every):
@@ -171,6 +201,8 @@ def _work(
         except StorageFault as fault:
             stopped = f"by a fault: {fault}"
         tally.stop()
+    for trace in dict.fromkeys(tally.traces.values()):
+        print(trace, file=sys.stderr)
     return _Done(tally, pools, stopped)
 
 
@@ -194,7 +226,7 @@ def _workers(
     from pipeline.engine import session
 
     with contextlib.ExitStack() as stack:
-        with console.status("joining the cluster" if config.address else "starting Ray"):
+        with waiting(console, "joining the cluster" if config.address else "starting Ray"):
             opened = stack.enter_context(session.opened(config, model_bytes=model.num_bytes, say=say))
         job = _job(name, output, config, model, opened.device)
         say(f"{opened.describe()}  ·  model {model.name} {model.hash[:8]}")

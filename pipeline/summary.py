@@ -60,11 +60,11 @@ class RunSummary:
     """What planning could not read."""
     plan_seconds: Seconds = 0.0
     startup_seconds: Seconds | None = None
-    """From the start of the work to the first committed unit."""
+    """From the start of the run to the first committed unit: planning, Ray's start, loading the model, one unit."""
     first_audio_seconds: Seconds = 0.0
     """Audio of that first unit."""
     work_seconds: Seconds = 0.0
-    """From the start of the work to its end, start-up included."""
+    """From the start of the run to the end of its work, start-up included."""
     stage_seconds: dict[str, Seconds] = field(default_factory=dict)
     """Work of all workers of a stage together; `wait` is the model's idle time between units."""
     slowest: str | None = None
@@ -81,7 +81,7 @@ class RunSummary:
         Of all the work where that took less than a second.
         """
         working = self.work_seconds - (self.startup_seconds or 0.0)
-        if working < 1.0:
+        if working < 1.0 or self.units < 2:
             return self.audio_seconds / max(self.work_seconds, 1e-9)
         return (self.audio_seconds - self.first_audio_seconds) / working
 
@@ -131,12 +131,6 @@ def _errors(summary: RunSummary) -> list[str]:
     if summary.faults:
         unit, fault = next(iter(summary.faults.items()))
         rows.append(f"faults  {len(summary.faults):,} units failed and stay pending, such as {unit[:8]}…: {fault}")
-    silent = summary.pending_units - len(summary.faults)
-    if silent > 0 and not summary.stopped:
-        rows.append(
-            f"lost    {silent:,} units stay pending without a word: the worker died each time one was tried "
-            "(a crash in a decoder, or out of memory)"
-        )
     return rows
 
 
@@ -158,12 +152,16 @@ def _where_time_went(summary: RunSummary) -> list[str]:
 def _next(summary: RunSummary) -> list[str]:
     output = shlex.quote(summary.output)
     read = f"import pipeline; print(pipeline.read_table({summary.output!r}).to_pandas())"
-    lines = [f"table   {summary.output}    python -c {shlex.quote(read)}"]
+    lines = [f"table   {summary.output}    python -c {_double_quoted(read)}"]
     if summary.exit_code == PARTIAL:
-        lines.append(
-            f"next    run the same command again, what is committed stays: python -m pipeline.table status {output}"
-        )
+        lines.append("next    run the same command again: what is committed stays, the rest is done")
+        lines.append(f"        python -m pipeline.table status {output}")
     elif summary.errors:
         lines.append(f"next    python -m pipeline.table errors {output}")
     lines.append(f"exit    {summary.exit_code}: {MEANINGS[summary.exit_code]}")
     return lines
+
+
+def _double_quoted(text: str) -> str:
+    """One word of a shell, readable where the text holds nothing that a shell would change."""
+    return f'"{text}"' if not set('"\\$`!') & set(text) else shlex.quote(text)

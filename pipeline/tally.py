@@ -25,6 +25,7 @@ class Tally:
         audio_seconds: Seconds,
         workers: Mapping[str, int],
         clock: Callable[[], float] = time.monotonic,
+        run_began: float | None = None,
     ) -> None:
         """Start counting.
 
@@ -33,12 +34,14 @@ class Tally:
             audio_seconds: their planned audio.
             workers: stage -> how many workers it has.
             clock: monotonic seconds.
+            run_began: when the run began, by that clock, for start-up; default now.
         """
         self.recordings = recordings
         self.audio_seconds = audio_seconds
         self._clock = clock
         self._workers = workers
         self.started = clock()
+        self._run_began = self.started if run_began is None else run_began
         self.first_commit: Seconds | None = None
         self.first_audio: Seconds = 0.0
         self.done = 0
@@ -64,7 +67,7 @@ class Tally:
             return
         now = self._clock()
         if self.first_commit is None:
-            self.first_commit = now - self.started
+            self.first_commit = now - self._run_began
             self.first_audio = receipt.audio_seconds
         self.units += 1
         self.taken += receipt.outcome == "taken"
@@ -145,7 +148,7 @@ class Tally:
             "faults": self.faults,
             "startup_seconds": self.first_commit,
             "first_audio_seconds": self.first_audio,
-            "work_seconds": self.elapsed,
+            "work_seconds": self._clock() - self._run_began,
             "stage_seconds": dict(self.stage_seconds),
             "slowest": self.slowest,
             "busy": self.busy,

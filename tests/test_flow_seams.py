@@ -225,7 +225,8 @@ def test_spans_share_the_words_of_a_recording(
     assert [row["text"] for row in rows] == [" ".join(word["word"] for word in row["words"]) for row in rows]
     check_words(words, first=0.0, last=joined.seconds)
     for row in rows:
-        start, end = row["facts"].start, row["facts"].start + row["facts"].duration
+        # Neighbours part their words at the quietest moment near the seam, not at the seam.
+        start, end = row["facts"].quiet_start, row["facts"].quiet_end
         assert all(start <= (word["start"] + word["end"]) / 2 <= end for word in row["words"])
     # Three of the four seams lie in the middle of a digit.
     assert sum(joined.near([row["facts"].start for row in rows[1:]], seconds=0)) == 3
@@ -305,3 +306,26 @@ def test_ten_minutes_lose_nothing_at_the_seams_of_windows(speech: Path, tmp_path
     assert np.quantile(apart, 0.999) <= RIGHT
     for words in cuts:
         check_words(words, first=0.0, last=joined.seconds)
+
+
+@pytest.mark.parametrize("seconds", [5, 7, 9, 11])
+def test_neighbouring_spans_never_share_a_word(
+    seconds: int, speech: Path, tmp_path: Path, ear: Ear, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, recording = joined_in(tmp_path, speech, seconds=150)
+    rows = ear.rows(cut_into_spans(recording, seconds, monkeypatch), DEFAULT)
+    words = [word for row in rows for word in row["words"]]
+    overlaps = [(one, two) for one, two in zip(words, words[1:], strict=False) if two["start"] < one["end"] - 0.021]
+    assert overlaps == []
+    for one, two in zip(rows, rows[1:], strict=False):
+        assert one["facts"].quiet_end == pytest.approx(two["facts"].quiet_start, abs=1e-9)
+
+
+def test_spans_of_a_stretch_hold_no_word_from_outside_it(
+    speech: Path, tmp_path: Path, ear: Ear, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, recording = joined_in(tmp_path, speech, seconds=120)
+    stretch = dataclasses.replace(recording, id=f"{recording.id}@20.37-100.57", start=20.37, end=100.57, seconds=80.2)
+    for row in ear.rows(cut_into_spans(stretch, 25, monkeypatch), DEFAULT):
+        for word in row["words"]:
+            assert 20.37 <= word["start"] < word["end"] <= 100.57

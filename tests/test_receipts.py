@@ -22,7 +22,7 @@ def recording(name: str) -> Recording:
 
 
 def outputs(*durations: float | None, waste: float = 0.25) -> UnitOutputs:
-    facts = tuple(None if each is None else Facts(0.0, each, 8000, 1, (), 0, 50) for each in durations)
+    facts = tuple(None if each is None else Facts(0.0, each, 8000, 1, (), 0, 50, 0.0, 1.0) for each in durations)
     return UnitOutputs(
         recordings=tuple(recording(str(number)) for number in range(len(durations))),
         lengths=tuple(0 if each is None else 50 for each in durations),

@@ -50,7 +50,7 @@ MAX_CHANNELS: Final = 128
 MAX_SECONDS: Final = 24 * 3600.0
 """Longest stretch that is made into one array: a few kilobytes of FLAC can promise, and decode to, weeks."""
 MAX_AMPLITUDE: Final = 2.0**24
-"""Largest sample believed, 500 times a 16-bit integer written as float; beyond it power overflows float32."""
+"""Largest sample believed: 500 times a 16-bit integer written as float; what is larger is no amplitude."""
 
 CANCELLED: Final = 1e-3
 """-30 dB: a mix this far below its channels has cancelled itself; 128 unrelated channels lose 21 dB."""

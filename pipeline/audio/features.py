@@ -10,11 +10,13 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
+from pipeline.audio.constants import FRAMES_PER_SECOND
 from pipeline.audio.crops import Crop, crop_of
 from pipeline.audio.decode import check_heard, warnings_of
 from pipeline.audio.fbank import FrameStream
 from pipeline.audio.normalise import normalise_in_place, stack
 from pipeline.audio.reader import Reader
+from pipeline.audio.seams import quietest
 from pipeline.audio.sweep import Heard, sweep
 from pipeline.audio.virtual import Audio
 from pipeline.corpus import Seconds
@@ -38,6 +40,13 @@ class Facts:
     """The stacked frame of the features that lies at `start`; the ones before it are context."""
     stop_frame: int
     """The stacked frame after the crop's last; the ones from it on are context."""
+    quiet_start: Seconds
+    """The quietest moment within 1 s of the crop's start, the same for every crop that overlaps it.
+
+    It is `start` where no context was heard.
+    """
+    quiet_end: Seconds
+    """The same of its end."""
 
 
 class Featurised(NamedTuple):
@@ -110,17 +119,23 @@ def _featurise(crop: Crop, heard: Heard[FrameStream], reader: Reader) -> Featuri
     except RecordingError as error:
         return error.error
     frames = heard.sink.frames()
-    normalise_in_place(frames)
-    features = stack(frames)
+    num_frames = len(frames) // 2
     rate, heard_until = reader.sample_rate, crop.begin + heard.num_samples
     end = heard_until if crop.end is None else min(crop.end, heard_until)
+    first_frame = min(num_frames, crop.first_frame(rate))
+    stop_frame = crop.stop_frame(rate, num_samples=heard.num_samples, num_frames=num_frames)
+    quiet_start = quietest(frames, first_frame) if first_frame else first_frame
+    quiet_stop = quietest(frames, stop_frame) if stop_frame < num_frames else stop_frame
+    normalise_in_place(frames)
     facts = Facts(
         start=crop.start / rate,
         duration=(end - crop.start) / rate,
         sample_rate=rate,
         channels=reader.channels,
         warnings=warnings_of(heard, crop, reader),
-        first_frame=min(len(features), crop.first_frame(rate)),
-        stop_frame=crop.stop_frame(rate, num_samples=heard.num_samples, num_frames=len(features)),
+        first_frame=first_frame,
+        stop_frame=stop_frame,
+        quiet_start=crop.start / rate + (quiet_start - first_frame) / FRAMES_PER_SECOND,
+        quiet_end=end / rate + (quiet_stop - stop_frame) / FRAMES_PER_SECOND,
     )
-    return Featurised(features, facts)
+    return Featurised(stack(frames), facts)

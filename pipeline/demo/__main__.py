@@ -20,6 +20,8 @@ from pipeline.quantities import show_seconds
 from pipeline.summary import COMPLETE, FAILURE, RunSummary
 
 OUTPUT = "demo-output"
+MARK = "_DEMO"
+"""File that says that a folder may be emptied by the next demo."""
 
 
 def main(argv: Sequence[str] = ()) -> int:
@@ -54,11 +56,14 @@ def _show(output: str, num_cpus: str | None, console: Console) -> int:
 
 
 def _empty(folder: Path) -> None:
-    """Start from nothing, but never delete a folder that is no table."""
-    if folder.exists():
-        if any(folder.iterdir()) and not (folder / "_plan").is_dir():
-            raise UserError(f"{folder}: is not empty and not a table of the demo; name another with --output")
-        shutil.rmtree(folder)
+    """Start from nothing, but never delete what an earlier demo did not make."""
+    if folder.exists() and not folder.is_dir():
+        raise UserError(f"{folder}: is a file; name a folder with --output")
+    if folder.is_dir() and any(folder.iterdir()) and not (folder / MARK).is_file():
+        raise UserError(f"{folder}: is not empty, and no demo made it; name another with --output")
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    (folder / MARK).write_text("This folder is made by the demo, and emptied by the next one.\n")
 
 
 def _side_by_side(rows: Any, console: Console) -> None:
@@ -86,7 +91,7 @@ def _closing(rows: Any, summary: RunSummary, output: str, console: Console) -> N
         f"{len(rows) - failed} transcribed, {failed} error{'s' * (failed != 1)}  ·  "
         f"{show_seconds(summary.audio_seconds)} of audio in {summary.work_seconds:.1f} s "
         f"(start-up {summary.startup_seconds or 0:.1f} s)",
-        f"table   {output}/    python -c \"import pipeline; print(pipeline.read_table('{output}').to_pandas())\"",
+        f"table   {output}/    {_python()} -c \"import pipeline; print(pipeline.read_table('{output}').to_pandas())\"",
         f"run it on your own audio:    {_command()} ~/recordings out/ --model {_shown(demo.checkpoint_folder())}",
     )
     for line in lines:
@@ -96,7 +101,14 @@ def _closing(rows: Any, summary: RunSummary, output: str, console: Console) -> N
 def _command() -> str:
     """What works as pasted here: the job of a clone, or the installed command."""
     job = Path("jobs/transcribe_corpus.py")
-    return f"python {job}" if job.is_file() else "voxmill transcribe"
+    return f"{_python()} {job}" if job.is_file() else "voxmill transcribe"
+
+
+def _python() -> str:
+    """This interpreter as it can be typed here, whether its environment is active or not."""
+    mine = Path(sys.executable)
+    here = Path.cwd()
+    return str(mine.relative_to(here)) if mine.is_relative_to(here) else "python"
 
 
 def _shown(folder: Path) -> str:

@@ -7,6 +7,8 @@ import json
 import sys
 from collections.abc import Sequence
 
+import pyarrow as pa
+
 from pipeline.errors import StorageFault, UserError
 from pipeline.quantities import parse_seconds, show_seconds
 from pipeline.table.failures import failures, format_failures
@@ -41,6 +43,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     except UserError as error:
         print(error, file=sys.stderr)
         return USAGE
+    except NotADirectoryError:
+        print(f"{given.output}: is a file; name the folder of a table", file=sys.stderr)
+        return USAGE
+    except pa.ArrowException as error:
+        first = str(error).splitlines()[0]
+        print(f"{given.output}: a file is damaged ({first}); verify names each one", file=sys.stderr)
+        return BROKEN
     except StorageFault as fault:
         print(f"{fault}. Nothing is lost; try again.", file=sys.stderr)
         return PARTIAL

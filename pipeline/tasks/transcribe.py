@@ -46,6 +46,8 @@ class Heard:
     """(T,) its natural log probability."""
     offset: Seconds = 0.0
     """Time of the start of the first frame, counted from the start of the recording."""
+    audio_start: Seconds = 0.0
+    """Where the audio starts, counted from the start of the recording: no word time is earlier."""
     audio_end: Seconds | None = None
     """Where the audio ends, counted from the start of the recording: no word time is later; None: unknown."""
     start: Seconds = 0.0
@@ -94,14 +96,16 @@ def words_in(heard: Heard, tokenizer: Tokenizer) -> list[Word]:
     words = words_of(heard.ids, heard.log_probs, tokenizer, offset=heard.offset)
     end = float("inf") if heard.end is None else heard.end
     kept = [word for word in words if heard.start <= word.middle < end]
-    return kept if heard.audio_end is None else [_inside(word, heard.audio_end) for word in kept]
+    audio_end = float("inf") if heard.audio_end is None else heard.audio_end
+    return [_inside(word, heard.audio_start, audio_end) for word in kept]
 
 
-def _inside(word: Word, audio_end: Seconds) -> Word:
-    """The last frame may reach past the last sample; the word then ends with the audio."""
-    if word.end <= audio_end:
+def _inside(word: Word, audio_start: Seconds, audio_end: Seconds) -> Word:
+    """The first and the last frame may reach past the samples; the word then starts and ends with the audio."""
+    if audio_start <= word.start and word.end <= audio_end:
         return word
-    return Word(word.word, min(word.start, audio_end), audio_end, word.confidence)
+    start, end = max(word.start, audio_start), min(word.end, audio_end)
+    return Word(word.word, min(start, end), end, word.confidence)
 
 
 def _struct(word: Word) -> dict[str, str | float]:

@@ -39,9 +39,7 @@ def test_a_large_model_gets_fewer_actors_with_more_threads():
 
 
 def test_overrides_stand():
-    pools = choose(
-        Cluster(cpus=16), gpus_per_actor=None, model_bytes=1, model_actors=3, feature_actors=2, read_tasks=5
-    )
+    pools = choose(Cluster(cpus=16), gpus_per_actor=None, model_bytes=1, model_actors=3, feature_actors=2, read_tasks=5)
     assert (pools.model_actors, pools.feature_actors, pools.read_tasks) == (3, 2, 5)
 
 

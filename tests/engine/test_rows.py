@@ -21,7 +21,7 @@ RECORDINGS = tuple(
     )
     for name in ("a/ä b#%.wav", "b")
 )  # fmt: skip
-FACTS = Facts(0.5, 1.0, 8000, 2, ("odd",), 0, 50)
+FACTS = Facts(0.5, 1.0, 8000, 2, ("odd",), 0, 50, 0.5, 1.5)
 ERROR = ErrorRow("decode", "empty", "no samples")
 TIMINGS = Timings({"read": 1.5}, {"read": 10}, {"read": "host:1"})
 

@@ -109,7 +109,7 @@ def test_a_word_at_the_seam_belongs_to_the_span_that_holds_its_middle() -> None:
     assert row(task.rows([after], TOKENS))["text"] == "ab"
 
 
-def test_the_last_span_keeps_what_lies_past_its_planned_end() -> None:
+def test_a_last_span_without_a_planned_end_keeps_what_there_is() -> None:
     assert row(task.rows([heard("___a", start=0.0, end=None, audio_end=0.08)], TOKENS))["text"] == "a"
 
 
