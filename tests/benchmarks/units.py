@@ -48,7 +48,8 @@ def main() -> None:
 def report(summary, console: Console) -> None:
     working = summary.work_seconds - summary.startup_seconds
     console.print(
-        f"units={summary.units} rows={summary.rows} plan_s={summary.plan_seconds:.1f} first_unit_s={summary.startup_seconds:.1f} "
+        f"units={summary.units} rows={summary.rows} plan_s={summary.plan_seconds:.1f} "
+        f"first_unit_s={summary.startup_seconds:.1f} "
         f"ms_per_unit={1000 * working / max(1, summary.units):.1f} driver_MB={summary.peak_bytes['driver'] / 1e6:.0f} "
         f"pending={summary.pending_units}"
     )

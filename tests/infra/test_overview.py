@@ -37,11 +37,7 @@ def test_it_is_well_formed_and_brings_everything_along(overview: ModuleType) -> 
 
 
 def test_every_class_has_a_colour_in_both_schemes(overview: ModuleType) -> None:
-    used = {
-        word
-        for element in ElementTree.fromstring(overview.draw())
-        for word in element.get("class", "").split()
-    }
+    used = {word for element in ElementTree.fromstring(overview.draw()) for word in element.get("class", "").split()}
     assert overview.LIGHT.keys() == overview.DARK.keys()
     assert used <= overview.LIGHT.keys() | {"title", "name", "note", "mono", "line", "check"}
 

@@ -63,9 +63,7 @@ def test_what_transformers_saves_is_read_back(tmp_path: Path) -> None:
 
 
 def test_a_language_can_be_chosen(tmp_path: Path) -> None:
-    folder = folder_of(
-        tmp_path, {"eng": LETTERS, "fra": {"<pad>": 0, "|": 1, "é": 2}}, {"target_lang": "eng"}
-    )
+    folder = folder_of(tmp_path, {"eng": LETTERS, "fra": {"<pad>": 0, "|": 1, "é": 2}}, {"target_lang": "eng"})
     assert "é" in Tokenizer.load(folder, language="fra").tokens
     assert "é" not in Tokenizer.load(folder).tokens
 
