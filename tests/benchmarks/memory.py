@@ -4,9 +4,9 @@
 
 Strings of human digits (VOXMILL_SPEECH), 8 kHz FLAC: half an hour of them in tar shards, under as many names as it
 takes, and recordings that repeat ten minutes of them. Each case runs in a process of its own with its own local Ray.
-`peak` is the largest resident size that a process reported of itself, shared libraries and the pages of the object
-store that it looked at included; `own` is sampled from outside, twice a second, and leaves those out; `store` is the
-most of the object store that was touched; `all` the largest sum of store and everybody's own, Ray's servers included.
+`peak` is the largest resident size that a process reported of itself, shared libraries included, the object store's
+pages apart; `own` is sampled from outside, twice a second, and leaves the libraries out too; `store` is the most of the
+object store that one process had looked at; `all` the largest sum of store and everybody's own, Ray's servers included.
 """
 
 from __future__ import annotations
