@@ -164,7 +164,7 @@ def test_a_run_whose_worker_died_ends_with_code_4_and_the_next_one_completes_it(
     for name, clip in zip(("a", "deadly", "z"), clips(), strict=False):
         (tmp_path / f"in/{name}.flac").write_bytes(encoded(clip.samples))
     monkeypatch.setattr(dataset, "Features", counting.Fragile)
-    monkeypatch.setattr(dataset, "TRIES_AFTER_A_CRASH", 1)
+    monkeypatch.setattr(dataset, "TRIES_AFTER_A_CRASH", 0)
     summary = transcribed([tmp_path / "in"], tmp_path / "out", unit_seconds=3, model_actors=1)
     assert (summary.exit_code, summary.rows, summary.pending_units) == (4, 2, 1)
     assert [fault.split(":")[1] for fault in summary.faults.values()] == [
