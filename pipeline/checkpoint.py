@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from pipeline import models
+from pipeline.audio.constants import FEATURE_SIZE, NUM_MELS, SAMPLE_RATE, STACK
 from pipeline.errors import UserError
 from pipeline.models import checkpoint
 from pipeline.text import Tokenizer
@@ -23,6 +26,15 @@ class Checkpoint:
     """Size of the weights."""
 
 
+FEATURES = {
+    "feature_extractor_type": "SeamlessM4TFeatureExtractor",
+    "sampling_rate": SAMPLE_RATE,
+    "num_mel_bins": NUM_MELS,
+    "stride": STACK,
+}
+"""What `preprocessor_config.json` may say: the features that are computed here."""
+
+
 def choose(path_or_hub_id: str) -> Checkpoint:
     """Find a checkpoint and check that it can run.
 
@@ -33,7 +45,9 @@ def choose(path_or_hub_id: str) -> Checkpoint:
         raise UserError("--model is needed: a checkpoint folder or hub id of Wav2Vec2-BERT with a CTC head")
     path = checkpoint.resolve(path_or_hub_id)
     # On the meta device names and shapes are checked and nothing is read: mistakes show before any work.
-    num_classes = models.load(path, device="meta").config.vocab_size
+    model_config = models.load(path, device="meta").config
+    num_classes = model_config.vocab_size
+    _check_features(path_or_hub_id, path, model_config.feature_projection_input_dim)
     blank = Tokenizer.load(path).blank_id
     if blank >= num_classes:
         raise UserError(
@@ -46,3 +60,31 @@ def choose(path_or_hub_id: str) -> Checkpoint:
         hash=checkpoint.fingerprint(path),
         num_bytes=sum(file.stat().st_size for file in checkpoint.weight_files(path, where=path_or_hub_id)),
     )
+
+
+def _check_features(where: str, folder: Path, input_dim: int) -> None:
+    """Refuse a checkpoint that was trained on other features: it would give plausible nonsense."""
+    if input_dim != FEATURE_SIZE:
+        raise UserError(
+            f"{where}: config.json says feature_projection_input_dim={input_dim}; "
+            f"Voxmill computes {FEATURE_SIZE} features a frame"
+        )
+    declared = _declared_features(folder)
+    for name, ours in FEATURES.items():
+        if name in declared and declared[name] != ours:
+            raise UserError(f"{where}: its feature extractor has {name}={declared[name]!r}; Voxmill computes {ours!r}")
+
+
+def _declared_features(folder: Path) -> dict[str, Any]:
+    """Settings of the feature extractor, from older or newer releases' file; none where there is no file."""
+    for name, inside in (("preprocessor_config.json", None), ("processor_config.json", "feature_extractor")):
+        try:
+            found = json.loads((folder / name).read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            continue
+        except ValueError as error:
+            raise UserError(f"{folder / name}: is not JSON ({error}); download it again") from None
+        settings = found.get(inside, {}) if inside and isinstance(found, dict) else found
+        if isinstance(settings, dict):
+            return settings
+    return {}

@@ -1,0 +1,71 @@
+"""A checkpoint is found, checked and hashed before any work."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from pipeline.checkpoint import choose
+from pipeline.errors import UserError
+
+
+@pytest.fixture
+def folder(checkpoint: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(checkpoint, tmp_path / "digits"))
+
+
+def edit(file: Path, **values: object) -> None:
+    file.write_text(json.dumps({**json.loads(file.read_text()), **values}))
+
+
+def test_a_good_one_has_its_name_hash_and_size(folder: Path) -> None:
+    chosen = choose(str(folder))
+    assert (chosen.path, chosen.name) == (folder.resolve(), "digits")
+    assert len(chosen.hash) == 64
+    assert chosen.num_bytes == (folder / "model.safetensors").stat().st_size
+
+
+def test_none_is_asked_for() -> None:
+    with pytest.raises(UserError, match="--model is needed"):
+        choose("")
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("sampling_rate", 8000),
+        ("num_mel_bins", 40),
+        ("stride", 1),
+        ("feature_extractor_type", "Wav2Vec2FeatureExtractor"),
+    ],
+)
+@pytest.mark.parametrize("newer", [True, False])
+def test_other_features_are_refused_by_name(folder: Path, name: str, value: object, newer: bool) -> None:
+    file = folder / "processor_config.json"
+    settings = json.loads(file.read_text())["feature_extractor"] | {name: value}
+    if newer:
+        edit(file, feature_extractor=settings)
+    else:
+        file.unlink()
+        (folder / "preprocessor_config.json").write_text(json.dumps(settings))
+    with pytest.raises(UserError, match=f"its feature extractor has {name}={value!r}"):
+        choose(str(folder))
+
+
+def test_a_blank_beyond_the_head_is_refused(folder: Path) -> None:
+    vocab = json.loads((folder / "vocab.json").read_text())
+    last = max(vocab, key=lambda token: vocab[token])
+    vocab["<pad>"], vocab[last] = vocab[last], vocab["<pad>"]
+    vocab = dict(sorted(vocab.items(), key=lambda item: item[1]))
+    longer = {
+        **{token: id for token, id in vocab.items() if token != "<pad>"},
+        "é": vocab["<pad>"],
+        "<pad>": len(vocab),
+    }
+    (folder / "vocab.json").write_text(json.dumps(longer))
+    (folder / "tokenizer_config.json").unlink()
+    with pytest.raises(UserError, match="the blank .pad token. of vocab.json is number 18"):
+        choose(str(folder))
