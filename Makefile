@@ -22,7 +22,6 @@ bench: $(READY)
 
 chaos: $(READY)
 	$(BIN)/python tests/chaos/kills.py
-	$(BIN)/python -m pytest tests/chaos/test_hazards.py
 
 $(READY): pyproject.toml infra/constraints.txt
 	@echo "setting up .venv: about 1 GB of packages, a few minutes the first time"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import traceback
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -48,7 +48,7 @@ def device(config: RunConfig) -> Literal["cuda", "cpu"]:
     return "cuda" if config.device != "cpu" and torch.cuda.is_available() else "cpu"
 
 
-def receipts(job: Job, units: Sequence[UnitRef], checkpoint: Path, *, say: Callable[[str], None]) -> Iterator[Receipt]:
+def receipts(job: Job, units: Sequence[UnitRef], checkpoint: Path, *, say: Callable[[str], None]) -> Generator[Receipt]:
     """One receipt a unit, one unit after the other; the words are said as soon as they are known."""
     predictor, tokenizer = job.load_predictor(checkpoint), job.load_tokenizer(checkpoint)
     for unit in units:

@@ -7,7 +7,7 @@ import dataclasses
 import secrets
 import sys
 import time
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -193,7 +193,12 @@ def _work(
             run_began=begin,
         )
         try:
-            with stoppable(), showing(tally, console=console, run=name, every=config.log_every):
+            # Receipts that are left open would keep Ray's executor at work while Ray shuts down.
+            with (
+                stoppable(),
+                contextlib.closing(receipts),
+                showing(tally, console=console, run=name, every=config.log_every),
+            ):
                 for receipt in receipts:
                     tally.record(receipt)
         except Stopped as stop:
@@ -214,7 +219,7 @@ def _workers(
     config: RunConfig,
     model: Checkpoint,
     console: Console,
-) -> Generator[tuple[Iterator[Receipt], dict[str, int], str]]:
+) -> Generator[tuple[Generator[Receipt], dict[str, int], str]]:
     """Receipts of the pending units, from this process or from a cluster, with stage -> number of workers."""
     say = _printer(console)
     if alone.fits(pending, config):

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import warnings
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -37,7 +38,7 @@ ACTOR_RESTARTS = 1000
 
 def receipts(
     job: Job, units: Sequence[UnitRef], shipped: Shipped, pools: Pools, *, stall: Seconds
-) -> Iterator[Receipt]:
+) -> Generator[Receipt]:
     """One receipt for each unit, as soon as it came to an end; at last a fault for each whose worker kept dying.
 
     Args:
@@ -52,16 +53,18 @@ def receipts(
     # What waited behind a unit that killed its worker is lost with it: once more, nobody waiting behind anybody.
     for in_flight in (IN_FLIGHT, 1):
         if missing:
-            for receipt in _run(_chain(job, list(missing.values()), shipped, pools, in_flight=in_flight)):
-                missing.pop(receipt.unit, None)
-                yield receipt
+            ended = _run(_chain(job, list(missing.values()), shipped, pools, in_flight=in_flight))
+            with contextlib.closing(ended):
+                for receipt in ended:
+                    missing.pop(receipt.unit, None)
+                    yield receipt
             # Ray's record of an actor's death holds the actor in a cycle, and that holds its CPUs.
             gc.collect()
     for name in missing:
         yield Receipt(name, "fault", fault=LOST)
 
 
-def _run(dataset: Dataset) -> Iterator[Receipt]:
+def _run(dataset: Dataset) -> Generator[Receipt]:
     batches: Iterable[pa.Table] = dataset.iter_batches(batch_size=None, batch_format="pyarrow", prefetch_batches=0)
     for batch in batches:
         for index in range(batch.num_rows):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -47,7 +47,7 @@ class Session:
         gpus = f"{self.cluster.gpus:g} GPUs" if self.cluster.gpus else "no GPU"
         return f"{where}, {self.cluster.cpus:g} CPUs, {gpus}"
 
-    def receipts(self, job: Job, units: Sequence[UnitRef], checkpoint: Path) -> Iterator[Receipt]:
+    def receipts(self, job: Job, units: Sequence[UnitRef], checkpoint: Path) -> Generator[Receipt]:
         """Receipts of the units, as they end.
 
         Raises:

@@ -63,7 +63,7 @@ def test_a_touched_file_is_changed_and_a_renamed_mount_is_not(corpus: Path, tmp_
 
 
 def test_one_file_named_twice_is_refused(corpus: Path, tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"one\.wav: the id .*one\.wav is listed twice\. Name each source once"):
+    with pytest.raises(UserError, match=r"(file://.+): the id \1 is listed twice\. Name each source once"):
         extend([str(corpus), str(corpus)], str(tmp_path / "out"))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
@@ -175,3 +176,12 @@ def test_a_run_whose_worker_died_ends_with_code_4_and_the_next_one_completes_it(
     monkeypatch.undo()
     assert transcribed([tmp_path / "in"], tmp_path / "out").exit_code == 0
     assert verify(str(tmp_path / "out")).complete
+
+
+def test_receipts_that_are_left_open_end_with_the_one_who_took_them(notebook):
+    receipts = session().receipts(notebook, light_units(30), Path(MODEL))
+    next(receipts)
+    receipts.close()
+    names = [thread.name for thread in threading.enumerate()]
+    assert not [name for name in names if name.startswith("StreamingExecutor")]
+    assert len(notebook.entries("commit")) < 30
