@@ -16,12 +16,12 @@ import pyarrow.parquet as pq
 
 from pipeline.corpus import Seconds
 from pipeline.errors import UserError
+from pipeline.plan import layout
 from pipeline.plan.columns import CLOSING, PLAN_SCHEMA, VERSION
 from pipeline.storage.listing import list_names, stat
 from pipeline.storage.paths import redact
 from pipeline.storage.read import RangeFile
 from pipeline.storage.retry import denied
-from pipeline.table import layout
 
 _BUFFER = 2**16
 

@@ -12,7 +12,7 @@ import pyarrow as pa
 from pipeline import sources as listing
 from pipeline.corpus import Seconds, Unit
 from pipeline.errors import UserError
-from pipeline.plan import generations
+from pipeline.plan import generations, layout
 from pipeline.plan.bundle import UNIT_BYTES, bundle, default_unit_seconds
 from pipeline.plan.columns import to_recordings
 from pipeline.plan.draft import Draft, drafted
@@ -20,11 +20,10 @@ from pipeline.plan.generations import Generation, Scope, UnitRef, encode_metadat
 from pipeline.plan.known import Known, read_known
 from pipeline.plan.publish import DraftGeneration, encode_generations
 from pipeline.plan.report import PlanReport
+from pipeline.plan.success import remove_success
 from pipeline.sources import Group, Problem, RowsPlanned, Unchanged
 from pipeline.storage.paths import canonical, redact
 from pipeline.storage.put import put_if_absent
-from pipeline.table import layout
-from pipeline.table.success import remove_success
 
 _ROW_GROUPS_KEPT = 4
 """Row groups that one process keeps, of a few MB each; neighbouring units share one."""

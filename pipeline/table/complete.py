@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from pipeline.plan.store import units
+from pipeline.plan.success import read_success, write_success
 from pipeline.table.done import committed
-from pipeline.table.success import read_success, write_success
 
 
 def mark_success(output: str, tasks: Sequence[str]) -> bool:

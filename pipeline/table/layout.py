@@ -1,4 +1,4 @@
-"""Names of files and folders below an output: the one place that spells them."""
+"""Names of a table's files and folders below an output, the plan's apart: the one place that spells them."""
 
 from __future__ import annotations
 
@@ -6,25 +6,12 @@ import re
 
 from pipeline.storage.paths import join
 
-PLAN_FOLDER = "_plan"
 RUNS_FOLDER = "_runs"
 ATTEMPTS_FOLDER = "_attempts"
 TASK_FILE = "_task.json"
-SUCCESS_FILE = "_SUCCESS"
 
-_PLAN_FILE = re.compile(r"([0-9]{6,})\.parquet")
 _UNIT_FILE = re.compile(r"([0-9a-f]{32})\.parquet")
 _RUN_FILE = re.compile(r"([^.].*)\.json")
-
-
-def plan_folder(output: str) -> str:
-    """Folder of the generations of the plan."""
-    return join(output, PLAN_FOLDER)
-
-
-def plan_file(output: str, generation: int) -> str:
-    """File of one generation, numbered from 1."""
-    return join(output, PLAN_FOLDER, f"{generation:06d}.parquet")
 
 
 def task_folder(output: str, task: str) -> str:
@@ -50,17 +37,6 @@ def runs_folder(output: str) -> str:
 def run_file(output: str, run: str) -> str:
     """Manifest of one run."""
     return join(output, RUNS_FOLDER, f"{run}.json")
-
-
-def success_file(output: str) -> str:
-    """File that claims that generations up to one are complete for some tasks."""
-    return join(output, SUCCESS_FILE)
-
-
-def generation_of(name: str) -> int | None:
-    """Number in the name of a plan file, or None where the name is not one."""
-    match = _PLAN_FILE.fullmatch(name)
-    return int(match[1]) if match else None
 
 
 def unit_of(name: str) -> str | None:

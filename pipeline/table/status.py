@@ -10,6 +10,7 @@ from typing import Any
 from pipeline.corpus import Seconds
 from pipeline.errors import UserError
 from pipeline.plan.store import units
+from pipeline.plan.success import Success, read_success
 from pipeline.plan.superseded import superseded
 from pipeline.storage.listing import list_names
 from pipeline.storage.paths import redact
@@ -17,7 +18,6 @@ from pipeline.table.done import committed
 from pipeline.table.failures import failures
 from pipeline.table.read import read_table
 from pipeline.table.runs import newest_run
-from pipeline.table.success import Success, read_success
 from pipeline.table.task import read_record, tasks
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from pipeline.corpus import Seconds
+from pipeline.plan import layout as plan_layout
 from pipeline.storage.listing import list_names
 from pipeline.storage.paths import filesystem, join
 from pipeline.storage.put import delete
@@ -35,7 +36,7 @@ def left_overs(output: str, *, min_age: Seconds = MIN_AGE) -> Iterator[LeftOver]
     Raises:
         StorageFault, UserError: a folder cannot be listed.
     """
-    folders = [output, layout.plan_folder(output), layout.runs_folder(output)]
+    folders = [output, plan_layout.plan_folder(output), layout.runs_folder(output)]
     for folder in (*folders, join(output, layout.ATTEMPTS_FOLDER), *(join(output, name) for name in tasks(output))):
         for name in list_names(folder):
             if _LEFT_OVER.fullmatch(name):

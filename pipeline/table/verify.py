@@ -12,16 +12,17 @@ import pyarrow.parquet as pq
 
 from pipeline.errors import UserError
 from pipeline.plan import generations
+from pipeline.plan import layout as plan_layout
 from pipeline.plan.generations import UnitRef
 from pipeline.plan.ids import digests
 from pipeline.plan.store import load_unit
+from pipeline.plan.success import read_success
 from pipeline.plan.superseded import superseded
 from pipeline.storage.listing import list_names
 from pipeline.storage.paths import redact
 from pipeline.storage.read import read_bytes
 from pipeline.table import layout
 from pipeline.table.check import contradictions
-from pipeline.table.success import read_success
 from pipeline.table.task import TaskRecord, read_record, tasks
 
 _READERS = 8
@@ -123,9 +124,9 @@ def _plan(output: str, found: list[Violation]) -> list[UnitRef]:
     every = np.sort(np.concatenate(ids))
     double = int(np.count_nonzero(every[1:] == every[:-1]))
     if double:
-        found.append(Violation(redact(layout.plan_folder(output)), f"{double:,} recordings are planned twice"))
+        found.append(Violation(redact(plan_layout.plan_folder(output)), f"{double:,} recordings are planned twice"))
     if len({unit.name for unit in units}) < len(units):
-        found.append(Violation(redact(layout.plan_folder(output)), "two units have one name"))
+        found.append(Violation(redact(plan_layout.plan_folder(output)), "two units have one name"))
     return units
 
 
@@ -177,7 +178,7 @@ def _unit(output: str, task: str, ref: UnitRef, record: TaskRecord | None) -> tu
 
 
 def _success(output: str, units: Sequence[UnitRef], verdicts: Sequence[TaskVerdict]) -> Iterator[Violation]:
-    file = redact(layout.success_file(output))
+    file = redact(plan_layout.success_file(output))
     try:
         claim = read_success(output)
     except UserError as error:

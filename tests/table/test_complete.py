@@ -6,8 +6,8 @@ import dataclasses
 from pathlib import Path
 from typing import Any
 
+from pipeline.plan.success import Success, read_success
 from pipeline.table import mark_success, pending
-from pipeline.table.success import Success, read_success
 
 
 def test_nothing_planned_is_no_success(made: Any) -> None:

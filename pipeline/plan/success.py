@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
 from pipeline.errors import UserError
+from pipeline.plan import layout
 from pipeline.storage.paths import redact
 from pipeline.storage.put import delete, put
 from pipeline.storage.read import read_bytes
-from pipeline.table import layout
 
 
 @dataclass(frozen=True, slots=True)
