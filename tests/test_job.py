@@ -36,6 +36,7 @@ def source(speech: Path, tmp_path_factory: pytest.TempPathFactory) -> Unit:
 
 @pytest.fixture
 def job(tmp_path: Path) -> Job:
+    (tmp_path / "out").mkdir()
     return Job(
         run="20260102T030405-ab12", output=str(tmp_path / "out"), task="transcribe", name="labels", model_name="digits",
         model_hash="2f9c" * 16, columns="", device="cpu", dtype="float32", frame_budget=700,

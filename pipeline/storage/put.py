@@ -37,7 +37,8 @@ def put_if_absent(uri: str, data: bytes) -> bool:
 
     Raises:
         UserError: access is denied, the bucket is missing, the disk has no hard links or is read-only.
-        StorageFault: it could not be written for longer than the retries.
+        StorageFault: it could not be written for longer than the retries, or a local folder above the one that
+            holds it is not there: only `probe_write` makes more than that one.
     """
     if is_local(uri):
         path = local_path(uri)
@@ -72,14 +73,17 @@ def delete(uri: str) -> None:
 
 
 def probe_write(folder_uri: str) -> ProbeResult:
-    """Check before any work that a folder takes conditional puts; makes a local folder that does not exist.
+    """Check before any work that a folder takes conditional puts; makes a local one with all folders above it.
 
     Raises:
         UserError: it cannot be written, for a reason and with the remedy in one line.
+        StorageFault: a local disk is full or fails.
     """
     name = join(folder_uri, f"_probe-{uuid.uuid4().hex}")
     try:
         with hasty():
+            if is_local(folder_uri):
+                _written(folder_uri, lambda: _make_all(local_path(folder_uri)))
             put_if_absent(name, b"probe")
             conditional = not put_if_absent(name, b"probe again")
             delete(name)
@@ -96,7 +100,12 @@ def _written(uri: str, write: Callable[[], bool | None]) -> bool:
     except PermissionError as error:
         raise denied(uri, "writing", "s3:PutObject and s3:DeleteObject") from error
     except FileNotFoundError as error:
-        raise UserError(f"{redact(uri)}: there is no folder or bucket to write to (404)") from error
+        if is_local(uri):
+            raise StorageFault(
+                f"{_first_missing(local_path(uri))}: this folder went away while it was being written to. "
+                "Move it back; what it holds stays done"
+            ) from error
+        raise UserError(f"{redact(uri)}: there is no bucket to write to (404)") from error
     except (NotADirectoryError, FileExistsError, IsADirectoryError) as error:
         raise UserError(
             f"{redact(uri)}: a file is where a folder should be, or the reverse ({error.strerror})"
@@ -147,7 +156,9 @@ def _temporary(path: str, data: bytes) -> Iterator[str]:
     folder, name = os.path.split(path)
     draft = os.path.join(folder, f".{name[:100]}.{uuid.uuid4().hex}.tmp")
     try:
-        os.makedirs(folder, exist_ok=True)
+        # Not with the folders above: an output that was moved away must not come back with a part of its units.
+        with contextlib.suppress(FileExistsError):
+            os.mkdir(folder)
         with open(draft, "xb") as file:
             file.write(data)
             file.flush()
@@ -159,6 +170,22 @@ def _temporary(path: str, data: bytes) -> Iterator[str]:
     finally:
         with contextlib.suppress(FileNotFoundError, NotADirectoryError):
             os.unlink(draft)
+
+
+def _make_all(path: str) -> None:
+    try:
+        os.makedirs(path, exist_ok=True)
+    except OSError as error:
+        _explain(path, error)
+        raise
+
+
+def _first_missing(path: str) -> str:
+    """The highest of the folders above a path that are not there; the one that holds it where all are."""
+    folder = os.path.dirname(path)
+    while not os.path.exists(os.path.dirname(folder)):
+        folder = os.path.dirname(folder)
+    return folder
 
 
 def _explain(path: str, error: OSError) -> None:

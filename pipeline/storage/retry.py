@@ -12,7 +12,7 @@ from contextvars import ContextVar
 from typing import Any, TypeVar
 
 from pipeline.errors import StorageFault, UserError
-from pipeline.storage.paths import redact
+from pipeline.storage.paths import is_local, redact
 
 T = TypeVar("T")
 
@@ -147,8 +147,13 @@ def denied(uri: str, doing: str, permission: str) -> UserError:
     )
 
 
-def unreachable(fault: StorageFault) -> UserError:
-    """Make of a fault met before any work the user's error, with the variables to look at."""
+def unreachable(fault: StorageFault) -> UserError | StorageFault:
+    """Make of a fault of remote storage met before any work the user's error, with the variables to look at.
+
+    A fault of a local disk, which its message begins with, stays what it is.
+    """
+    if is_local(str(fault)):
+        return StorageFault(str(fault))
     return UserError(f"{fault}. Is the endpoint right and up? Check AWS_ENDPOINT_URL and the network.")
 
 

@@ -118,6 +118,7 @@ def measure_files(count: int) -> None:
     with tempfile.TemporaryDirectory() as place:
         folder, output = Path(place, "corpus"), str(Path(place, "out"))
         write_files(folder, count)
+        Path(output).mkdir()
         source = str(folder)
         scope = Scope(None, (f"file://{source}",))
         first = _timed(lambda: extend([source], output))

@@ -57,7 +57,14 @@ class Planner:
         return made
 
 
+@pytest.fixture(autouse=True)
+def output(tmp_path: Path) -> Path:
+    """Output with nothing in it, as the probe at the start of a run leaves it."""
+    (tmp_path / "out").mkdir()
+    return tmp_path / "out"
+
+
 @pytest.fixture
 def plan(tmp_path: Path) -> Planner:
-    """Planner of an output that does not exist yet."""
+    """Planner of an output in which nothing is planned yet."""
     return Planner(str(tmp_path / "out"))

@@ -34,7 +34,7 @@ def planned(output: str) -> list[str]:
 def test_first_and_second_run(corpus: Path, tmp_path: Path) -> None:
     output = str(tmp_path / "out")
     dry = extend([str(corpus)], output, corpus="talks", dry_run=True)
-    assert not Path(output).exists()
+    assert list(Path(output).iterdir()) == []
     report = extend([str(corpus)], output, corpus="talks")
     assert (dry.new, dry.seconds, dry.formats) == (report.new, report.seconds, report.formats)
     assert planned(output) == ["talks/ann/one.wav", "talks/ann/two#2.flac", "talks/bob/one.wav"]
@@ -71,7 +71,7 @@ def test_nothing_found_plans_nothing(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     with pytest.raises(UserError, match="no audio found"):
         extend([str(tmp_path / "empty")], str(tmp_path / "out"))
-    assert not (tmp_path / "out").exists()
+    assert list((tmp_path / "out").iterdir()) == []
 
 
 def test_problems_of_a_source_stand_in_the_report(corpus: Path, tmp_path: Path) -> None:

@@ -41,6 +41,7 @@ def test_two_planners_while_files_arrive(tmp_path: Path, planners: list[subproce
     for race in range(RACES):
         folder, output = tmp_path / f"audio{race}", tmp_path / f"out{race}"
         folder.mkdir()
+        output.mkdir()
         for number in range(40):
             (folder / f"{number:03d}.wav").touch()
         for process in planners:

@@ -354,7 +354,8 @@ def _night(folder: Path, chance: random.Random) -> None:
 @pytest.mark.parametrize("seed", range(5))
 def test_the_plan_is_the_same_as_if_everything_was_opened(seed: int, tmp_path: Path) -> None:
     chance, folder = random.Random(seed), tmp_path / "c"
-    folder.mkdir()
+    for name in ("c", "quick", "slow"):
+        (tmp_path / name).mkdir()
     for _ in range(6):
         _night(folder, chance)
         sources = [str(folder), *([str(folder / "m.jsonl")] if (folder / "m.jsonl").exists() else [])]

@@ -7,6 +7,7 @@ import pytest
 
 from pipeline.errors import StorageFault, UserError
 from pipeline.storage import listing, put, retry, s3
+from pipeline.storage.paths import is_local, local_path
 
 TREE = ["a.wav", "a/1.wav", "a/b/2.wav", "a-b/3.wav", "a0.wav", "ü/é #%20.wav", "z z/語.wav", "c[1]{2}*?.wav"]
 HIDDEN = [".hidden.wav", ".cache/4.wav", "a/.git/5.wav", "a/.x"]
@@ -14,6 +15,8 @@ HIDDEN = [".hidden.wav", ".cache/4.wav", "a/.git/5.wav", "a/.x"]
 
 def _make(folder: str, names: list[str]) -> None:
     for name in names:
+        if is_local(folder):
+            os.makedirs(os.path.dirname(local_path(f"{folder}/{name}")), exist_ok=True)
         put.put(f"{folder}/{name}", name.encode())
 
 

@@ -153,6 +153,35 @@ def test_probe_explains_a_folder_that_may_not_be_written(tmp_path: Path, monkeyp
         put.probe_write(str(tmp_path / "out"))
 
 
+def test_only_the_probe_makes_the_folders_above(tmp_path: Path) -> None:
+    output = tmp_path / "labels" / "2026"
+    with pytest.raises(StorageFault, match=r"/labels: this folder went away while it was being written to"):
+        put.put_if_absent(f"{output}/transcribe/unit.parquet", b"x")
+    assert list_names(str(tmp_path)) == []
+    put.probe_write(str(output))
+    assert put.put_if_absent(f"{output}/transcribe/unit.parquet", b"x")
+
+
+@pytest.mark.parametrize("write", [put.put, put.put_if_absent])
+def test_an_output_that_was_moved_away_does_not_come_back(write: Any, tmp_path: Path) -> None:
+    output = tmp_path / "out"
+    put.probe_write(str(output))
+    write(f"{output}/transcribe/1.parquet", b"x")
+    output.rename(tmp_path / "elsewhere")
+    with pytest.raises(StorageFault, match=r"/out: this folder went away while it was .*Move it back"):
+        write(f"{output}/transcribe/2.parquet", b"x")
+    assert list_names(str(tmp_path)) == ["elsewhere/"]
+
+
+def test_a_full_local_disk_has_its_own_words(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fsync(_: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    with pytest.raises(StorageFault, match=r"_probe-.*: no space left on the disk$"):
+        put.probe_write(str(tmp_path / "out"))
+
+
 def test_a_draft_of_a_killed_writer_is_hidden_and_does_not_take_the_name(tmp_path: Path) -> None:
     (tmp_path / ".unit.parquet.0123.tmp").write_bytes(b"half")
     assert put.put_if_absent(f"{tmp_path}/unit.parquet", b"whole")

@@ -88,3 +88,13 @@ def test_denied_names_the_permission_or_the_mode() -> None:
     assert "s3:GetObject is needed" in str(retry.denied("s3://b/x", "reading", "s3:GetObject"))
     assert "Check owner and mode" in str(retry.denied("file:///x", "reading", "s3:GetObject"))
     assert isinstance(retry.denied("/x", "reading", ""), UserError)
+
+
+def test_advice_about_the_endpoint_is_for_remote_storage() -> None:
+    advised = retry.unreachable(StorageFault("s3://b/x: TimeoutError while looking"))
+    assert isinstance(advised, UserError)
+    assert "Check AWS_ENDPOINT_URL" in str(advised)
+    for place in ("/disk/x", "file:///disk/x"):
+        own = retry.unreachable(StorageFault(f"{place}: no space left on the disk"))
+        assert isinstance(own, StorageFault)
+        assert str(own) == f"{place}: no space left on the disk"

@@ -109,7 +109,8 @@ class Made:
 
 @pytest.fixture
 def made(tmp_path: Path) -> Made:
-    """An output that does not exist yet."""
+    """An output with nothing in it, as the probe at the start of a run leaves it."""
+    (tmp_path / "out").mkdir()
     return Made(str(tmp_path / "out"))
 
 
