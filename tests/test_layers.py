@@ -14,7 +14,7 @@ PACKAGE = Path(__file__).resolve().parent.parent / "pipeline"
 TIERS = (
     {"errors", "quantities", "versions"},
     {"corpus", "config", "stopping", "noise", "scoring"},
-    {"storage"},
+    {"storage", "arguments"},
     {"sources", "audio", "models", "text"},
     {"plan", "tasks", "table"},
     {"flow"},

@@ -11,6 +11,7 @@ from pipeline.plan import layout
 from pipeline.storage.paths import redact
 from pipeline.storage.put import delete, put
 from pipeline.storage.read import read_bytes
+from pipeline.storage.retry import denied
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +34,8 @@ def read_success(output: str) -> Success | None:
     """The claim, or None where there is none.
 
     Raises:
-        UserError: the file is not one that `write_success` made.
+        UserError: the file is not one that `write_success` made, or may not be read.
+        StorageFault: it cannot be read.
     """
     uri = layout.success_file(output)
     try:
@@ -41,6 +43,8 @@ def read_success(output: str) -> Success | None:
         return Success(int(claim["generation"]), tuple(str(task) for task in claim["tasks"]))
     except FileNotFoundError:
         return None
+    except PermissionError as error:
+        raise denied(uri, "reading", "s3:GetObject") from error
     except (ValueError, KeyError, TypeError) as error:
         raise UserError(f"{redact(uri)}: names no generation and tasks. Delete it; the next run writes it.") from error
 

@@ -15,7 +15,7 @@ from pipeline.storage.entry import Entry, Folder, of_info
 from pipeline.storage.paths import filesystem, is_local, is_s3, local_path, redact, uri_of
 from pipeline.storage.retry import attempt, denied
 
-__all__ = ["Entry", "children", "list_names", "stat", "walk"]
+__all__ = ["Entry", "children", "list_names", "list_sizes", "stat", "walk"]
 
 
 def walk(uri: str, *, on_progress: Callable[[int], None] | None = None) -> Iterator[Entry]:
@@ -76,13 +76,22 @@ def list_names(uri: str) -> list[str]:
         UserError: access is denied, or the bucket is missing.
         StorageFault: the listing broke off.
     """
+    return sorted(list_sizes(uri))
+
+
+def list_sizes(uri: str) -> dict[str, int]:
+    """List what `list_names` does with the bytes of each file, by the same requests; in no order.
+
+    Raises:
+        UserError, StorageFault: as `list_names`.
+    """
     fs, path = filesystem(uri)
     try:
         if is_s3(fs):
-            return s3.names(fs, path)
-        return attempt(uri, "listing", lambda: local.names(path) if is_local(uri) else _remote_names(fs, path))
+            return s3.sizes(fs, path)
+        return attempt(uri, "listing", lambda: local.sizes(path) if is_local(uri) else _remote_sizes(fs, path))
     except FileNotFoundError:
-        return []
+        return {}
     except PermissionError as error:
         raise denied(uri, "listing", "s3:ListBucket") from error
 
@@ -161,8 +170,11 @@ def _list_remote(fs: AbstractFileSystem, folder: Folder) -> tree.Items:
     return [item for _, item in found]
 
 
-def _remote_names(fs: AbstractFileSystem, path: str) -> list[str]:
-    return sorted(name + ("/" if info["type"] == "directory" else "") for name, info in _inside(fs, path))
+def _remote_sizes(fs: AbstractFileSystem, path: str) -> dict[str, int]:
+    return {
+        name + ("/" if info["type"] == "directory" else ""): int(info.get("size") or 0)
+        for name, info in _inside(fs, path)
+    }
 
 
 def _inside(fs: AbstractFileSystem, path: str) -> Iterator[tuple[str, dict[str, Any]]]:

@@ -49,10 +49,10 @@ def entry(path: str) -> Entry:
     return of_status(path, status)
 
 
-def names(path: str) -> list[str]:
-    """List the names in a folder, sorted; folders end with "/"."""
+def sizes(path: str) -> dict[str, int]:
+    """List the names in a folder with their bytes; folders end with "/", they and links to nothing have 0."""
     with os.scandir(path) as found:
-        return sorted(name.name + ("/" if _is_folder(name) else "") for name in found)
+        return dict(_sized(name) for name in found)
 
 
 def _status(name: os.DirEntry[str]) -> os.stat_result | None:
@@ -65,8 +65,8 @@ def _status(name: os.DirEntry[str]) -> os.stat_result | None:
         raise
 
 
-def _is_folder(name: os.DirEntry[str]) -> bool:
-    if not name.is_symlink():
-        return name.is_dir()
+def _sized(name: os.DirEntry[str]) -> tuple[str, int]:
     status = _status(name)
-    return status is not None and modes.S_ISDIR(status.st_mode)
+    if status is not None and modes.S_ISDIR(status.st_mode):
+        return name.name + "/", 0
+    return name.name, 0 if status is None else status.st_size

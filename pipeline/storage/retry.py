@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import random
+import re
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -44,6 +45,7 @@ _REFUSED_CREDENTIALS = (
     "AuthorizationHeaderMalformed", "ExpiredToken", "InvalidAccessKeyId", "InvalidToken",
     "RequestTimeTooSkewed", "SignatureDoesNotMatch", "TokenRefreshRequired",
 )  # fmt: skip
+_USER = re.compile(r"://([^/@\s]+)@")
 _PASSED = (
     FileNotFoundError,
     FileExistsError,
@@ -85,13 +87,21 @@ def attempt(uri: str, doing: str, call: Callable[[], T]) -> T:
         try:
             return call()
         except _storage_errors() as error:
-            raise_user_error(uri, doing, error)
-            if isinstance(error, _PASSED) or not _from_storage(error):
-                raise
+            _pass(uri, doing, error)
             if delay is None or not is_transient(error):
-                raise StorageFault(f"{redact(uri)}: {_what(error)} while {doing}: {redact(str(error))}") from error
+                raise _fault(uri, doing, error) from error
             time.sleep(delay * random.uniform(0.5, 1.5))
     raise AssertionError("the last try returns or raises")
+
+
+@contextlib.contextmanager
+def translated(uri: str, doing: str) -> Iterator[None]:
+    """Turn errors of storage into errors with a meaning, around what cannot be done again; raises as `attempt`."""
+    try:
+        yield
+    except _storage_errors() as error:
+        _pass(uri, doing, error)
+        raise _fault(uri, doing, error) from error
 
 
 def is_transient(error: BaseException) -> bool:
@@ -132,9 +142,9 @@ def raise_user_error(uri: str, doing: str, error: BaseException) -> None:
         remedy = "Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE; FSSPEC_S3_ANON=true if public"
         raise UserError(f"{shown}: no usable credentials ({_name(error)}). {remedy}.") from error
     if isinstance(error, ValueError) and "endpoint" in str(error).lower():
-        raise UserError(f"{shown}: {redact(str(error))}. AWS_ENDPOINT_URL must be a URL: http://host:port.") from error
+        raise UserError(f"{shown}: {_told(uri, error)}. AWS_ENDPOINT_URL must be a URL: http://host:port.") from error
     if _name(error) in ("ParamValidationError", "NoRegionError"):
-        raise UserError(f"{shown}: {' '.join(redact(str(error)).split())}") from error
+        raise UserError(f"{shown}: {' '.join(_told(uri, error).split())}") from error
 
 
 def denied(uri: str, doing: str, permission: str) -> UserError:
@@ -155,6 +165,23 @@ def unreachable(fault: StorageFault) -> UserError | StorageFault:
     if is_local(str(fault)):
         return StorageFault(str(fault))
     return UserError(f"{fault}. Is the endpoint right and up? Check AWS_ENDPOINT_URL and the network.")
+
+
+def _told(uri: str, error: BaseException) -> str:
+    """What an error says, without the credentials of a URI, which clients take for a part of the bucket's name."""
+    text, user = str(error), _USER.search(uri)
+    return redact(text.replace(user[1], "***") if user else text)
+
+
+def _pass(uri: str, doing: str, error: BaseException) -> None:
+    """Raise what another try would not change, as the user's error or as it is."""
+    raise_user_error(uri, doing, error)
+    if isinstance(error, _PASSED) or not _from_storage(error):
+        raise error
+
+
+def _fault(uri: str, doing: str, error: BaseException) -> StorageFault:
+    return StorageFault(f"{redact(uri)}: {_what(error)} while {doing}: {_told(uri, error)}")
 
 
 def _what(error: BaseException) -> str:

@@ -46,8 +46,8 @@ def _keys_below(fs: AbstractFileSystem, bucket: str, prefix: str) -> Iterator[di
     yield from in_order(jobs, workers=RANGES, batches=64)
 
 
-def names(fs: AbstractFileSystem, path: str) -> list[str]:
-    """List the names directly below a prefix, sorted, in parallel when many; folders end with "/"."""
+def sizes(fs: AbstractFileSystem, path: str) -> dict[str, int]:
+    """List the names directly below a prefix with their bytes, in parallel when many; folders end with "/"."""
     bucket, prefix = _prefix(path)
     page = _page(fs, bucket, prefix, Delimiter="/")
     keys = _keys(page)
@@ -56,7 +56,7 @@ def names(fs: AbstractFileSystem, path: str) -> list[str]:
         with ThreadPoolExecutor(_FAN_OUT, thread_name_prefix="names") as pool:
             parts = pool.map(lambda edges: list(_range(fs, bucket, prefix, *edges, Delimiter="/")), ranges)
             keys = [key for part in parts for key in part]
-    return sorted(key["Key"][len(prefix) :] for key in keys if key["Key"] != prefix)
+    return {key["Key"][len(prefix) :]: key.get("Size", 0) for key in keys if key["Key"] != prefix}
 
 
 def _split_points(fs: AbstractFileSystem, bucket: str, prefix: str) -> list[str]:

@@ -9,16 +9,20 @@ from collections.abc import Sequence
 
 import pyarrow as pa
 
+from pipeline.arguments import USAGE, Parser
 from pipeline.errors import StorageFault, UserError
 from pipeline.quantities import parse_seconds, show_seconds
+from pipeline.storage.paths import redact
+from pipeline.storage.retry import hasty, unreachable
 from pipeline.table.failures import failures, format_failures
+from pipeline.table.presence import require_table
 from pipeline.table.read import read_table
 from pipeline.table.status import format_status, status, to_json
 from pipeline.table.task import tasks
 from pipeline.table.vacuum import MIN_AGE, vacuum
 from pipeline.table.verify import format_verdict, verify
 
-HOLDS, BROKEN, USAGE, PARTIAL = 0, 1, 2, 4
+HOLDS, BROKEN, PARTIAL = 0, 1, 4
 
 _CODES = """exit codes:
   0  every planned recording is in the table exactly once (vacuum, errors: done)
@@ -27,28 +31,27 @@ _CODES = """exit codes:
   4  units are pending, or storage failed: the same run command goes on where it ended
 
 examples:
-  python -m pipeline.table status out/
-  python -m pipeline.table verify s3://labels/2026/
-  python -m pipeline.table errors out/ --task transcribe --examples 10
-  python -m pipeline.table vacuum out/ --min-age 2h --delete
+  {prog} status out/
+  {prog} verify s3://labels/2026/
+  {prog} errors out/ --task transcribe --examples 10
+  {prog} vacuum out/ --min-age 2h --delete
 """
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command; returns the exit code."""
-    parser = _parser()
-    given = parser.parse_args(argv)
+def main(argv: Sequence[str] | None = None, *, prog: str = "python -m pipeline.table") -> int:
+    """Run one command, which its messages name as `prog` and its own name; returns the exit code."""
+    given, more = _parser(prog).parse_known_args(argv)
+    if more:
+        given.parser.error(f"unrecognized arguments: {' '.join(more)}")
     try:
+        _look(given.output)
         code: int = given.command(given)
     except UserError as error:
         print(error, file=sys.stderr)
         return USAGE
-    except NotADirectoryError:
-        print(f"{given.output}: is a file; name the folder of a table", file=sys.stderr)
-        return USAGE
     except pa.ArrowException as error:
         first = str(error).splitlines()[0]
-        print(f"{given.output}: a file is damaged ({first}); verify names each one", file=sys.stderr)
+        print(f"{redact(given.output)}: a file does not fit the others ({first}); verify names it", file=sys.stderr)
         return BROKEN
     except StorageFault as fault:
         print(f"{fault}. Nothing is lost; try again.", file=sys.stderr)
@@ -56,11 +59,20 @@ def main(argv: Sequence[str] | None = None) -> int:
     return code
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m pipeline.table",
+def _look(output: str) -> None:
+    """Find out whether there is a table before any work: a wrong endpoint answers in seconds."""
+    try:
+        with hasty():
+            require_table(output)
+    except StorageFault as fault:
+        raise unreachable(fault) from fault
+
+
+def _parser(prog: str) -> Parser:
+    parser = Parser(
+        prog=prog,
         description="Look after the table of a run.",
-        epilog=_CODES,
+        epilog=_CODES.format(prog=prog),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
@@ -70,9 +82,9 @@ def _parser() -> argparse.ArgumentParser:
         ("vacuum", _vacuum, "temporary files that killed processes left behind"),
         ("errors", _errors, "rows with an error, by reason, with examples"),
     ):
-        sub = commands.add_parser(name, help=words, description=words)
+        sub = commands.add_parser(name, help=words, description=words, allow_abbrev=False)
         sub.add_argument("output", metavar="OUTPUT", help="folder of the table, on any storage")
-        sub.set_defaults(command=command)
+        sub.set_defaults(command=command, parser=sub)
         _OPTIONS[name](sub)
     return parser
 
@@ -129,7 +141,7 @@ def _verify(given: argparse.Namespace) -> int:
 def _vacuum(given: argparse.Namespace) -> int:
     found = vacuum(given.output, min_age=given.min_age, dry_run=not given.delete)
     for each in found:
-        print(f"{each.uri}  {show_seconds(each.age)} old")
+        print(f"{redact(each.uri)}  {show_seconds(each.age)} old")
     count = f"{len(found):,} left-over file{'s' * (len(found) != 1)}"
     print(f"removed {count}" if given.delete else f"{count}; add --delete to remove" if found else count)
     return HOLDS
@@ -138,7 +150,7 @@ def _vacuum(given: argparse.Namespace) -> int:
 def _errors(given: argparse.Namespace) -> int:
     names = [given.task] if given.task else tasks(given.output)
     if not names:
-        raise UserError(f"{given.output}: no task has been run there. Name the output folder of a run.")
+        raise UserError(f"{redact(given.output)}: no task has been run there. Name the output folder of a run.")
     for name in names:
         table = read_table(given.output, task=name)
         print(format_failures(name, failures(table, examples=max(given.examples, 0))))

@@ -66,7 +66,7 @@ def contradiction(unit_name: str, table: pa.Table, ids: Sequence[str]) -> str | 
 
 
 def encode(table: pa.Table, footer: Mapping[str, str]) -> bytes:
-    """Whole Parquet file of some rows, zstd, with `footer`, rows and errors in its metadata. Pure."""
+    """Whole Parquet file of some rows, zstd, with checksums, and `footer`, rows and errors in its metadata. Pure."""
     errors = table.num_rows - table.column("error").null_count
     told = {**footer, "rows": str(table.num_rows), "errors": str(errors)}
     metadata = {
@@ -74,5 +74,5 @@ def encode(table: pa.Table, footer: Mapping[str, str]) -> bytes:
         **{f"{FOOTER}{key}".encode(): told[key].encode() for key in told},
     }
     sink = pa.BufferOutputStream()
-    pq.write_table(table.replace_schema_metadata(metadata), sink, compression="zstd")
+    pq.write_table(table.replace_schema_metadata(metadata), sink, compression="zstd", write_page_checksum=True)
     return bytes(sink.getvalue().to_pybytes())

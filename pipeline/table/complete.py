@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from pipeline.errors import UserError
 from pipeline.plan.store import units
 from pipeline.plan.success import read_success, write_success
 from pipeline.table.done import committed
@@ -23,7 +24,14 @@ def mark_success(output: str, tasks: Sequence[str]) -> bool:
     names = {unit.name for unit in planned}
     if generation == 0 or any(names - committed(output, task) for task in tasks):
         return False
-    before = read_success(output)
-    also = before.tasks if before and before.generation == generation else ()
-    write_success(output, generation=generation, tasks=sorted({*tasks, *also}))
+    write_success(output, generation=generation, tasks=sorted({*tasks, *_claimed(output, generation)}))
     return True
+
+
+def _claimed(output: str, generation: int) -> Sequence[str]:
+    """Tasks that are claimed complete for a generation already; a damaged claim is none, for it is written anew."""
+    try:
+        before = read_success(output)
+    except UserError:
+        return ()
+    return before.tasks if before and before.generation == generation else ()

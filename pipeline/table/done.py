@@ -4,19 +4,45 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from pipeline.errors import UserError
 from pipeline.plan.generations import UnitRef
-from pipeline.storage.listing import list_names
+from pipeline.storage.listing import list_sizes
+from pipeline.storage.paths import redact
 from pipeline.table import layout
+
+_SMALLEST = 12
+"""Bytes of which no Parquet file has less: its mark, the length of its footer, its mark again."""
+
+
+def unit_sizes(output: str, task: str) -> dict[str, int]:
+    """Bytes of each file that has a unit's name, by unit; none where the folder does not exist.
+
+    Raises:
+        StorageFault, UserError: the folder cannot be listed.
+    """
+    found = list_sizes(layout.task_folder(output, task))
+    return {unit: size for name, size in found.items() if (unit := layout.unit_of(name)) is not None}
+
+
+def stub(size: int) -> str | None:
+    """Say why a file of so many bytes cannot be a unit's, and what to do; None where it can. Pure."""
+    if size >= _SMALLEST:
+        return None
+    return f"is no unit's file ({size} bytes). Delete it; the next run does that unit again."
 
 
 def committed(output: str, task: str) -> set[str]:
     """Names of the units that are committed for a task; none where the folder does not exist.
 
     Raises:
-        StorageFault, UserError: the folder cannot be listed.
+        StorageFault, UserError: the folder cannot be listed, or a file in it is too small to be a unit's.
     """
-    names = list_names(layout.task_folder(output, task))
-    return {unit for name in names if (unit := layout.unit_of(name)) is not None}
+    sizes = unit_sizes(output, task)
+    stubs = sorted(unit for unit, size in sizes.items() if stub(size))
+    if stubs:
+        more = f" There are {len(stubs) - 1:,} more; verify names each." if len(stubs) > 1 else ""
+        raise UserError(f"{redact(layout.unit_file(output, task, stubs[0]))}: {stub(sizes[stubs[0]])}{more}")
+    return set(sizes)
 
 
 def pending(output: str, task: str, units: Sequence[UnitRef]) -> list[UnitRef]:

@@ -30,8 +30,7 @@ class Failures:
 def failures(table: Table, *, examples: int = 3) -> Mapping[tuple[str, str], Failures]:
     """Rows with an error by (stage, type), the most frequent first; streams over the table."""
     found: dict[tuple[str, str], Failures] = {}
-    scanner = table.scanner(columns=["id", "source", "error"], filter=pc.field("error").is_valid())
-    for batch in scanner.to_batches():
+    for batch in table.batches(columns=["id", "source", "error"], filter=pc.field("error").is_valid()):
         errors = batch.column("error").to_pylist()
         for row, error in enumerate(errors):
             reason = found.setdefault((error["stage"], error["type"]), Failures())

@@ -2,26 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.dataset as ds
 import pyarrow.fs as pafs
-import pyarrow.parquet as pq
 
-from pipeline.errors import UserError
 from pipeline.plan.columns import OldRow
-from pipeline.plan.generations import numbers
 from pipeline.plan.store import units
 from pipeline.plan.superseded import hidden, superseded
-from pipeline.storage.listing import list_names
-from pipeline.storage.paths import filesystem, is_local, redact
+from pipeline.storage.paths import filesystem, is_local
+from pipeline.storage.retry import translated
 from pipeline.table import layout
 from pipeline.table.done import committed
+from pipeline.table.presence import require_plan, require_table
 from pipeline.table.schema import schema
 from pipeline.table.task import read_record
+from pipeline.table.unit_file import is_of_a_file, read_unit
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -35,10 +35,12 @@ class Table:
 
     Args:
         dataset: what holds the rows; `dataset` is also an attribute, for everything else that pyarrow can do.
+        files: URIs of its files; a damaged one is named where reading fails.
     """
 
-    def __init__(self, dataset: ds.Dataset) -> None:
+    def __init__(self, dataset: ds.Dataset, files: Sequence[str] = ()) -> None:
         self.dataset = dataset
+        self._files = files
 
     @property
     def schema(self) -> pa.Schema:
@@ -51,7 +53,15 @@ class Table:
 
     def to_table(self, *, columns: Sequence[str] | None = None, filter: pc.Expression | None = None) -> pa.Table:
         """Rows as one Arrow table, which must fit in memory."""
-        return self.dataset.to_table(columns=None if columns is None else list(columns), filter=filter)
+        scanner = self.scanner(columns=None if columns is None else list(columns), filter=filter)
+        with self._reading():
+            return scanner.to_table()
+
+    def batches(self, *, columns: Sequence[str], filter: pc.Expression | None = None) -> Iterator[pa.RecordBatch]:
+        """Rows batch by batch, in little memory."""
+        scanner = self.scanner(columns=list(columns), filter=filter)
+        with self._reading():
+            yield from scanner.to_batches()
 
     def to_pandas(self, *, columns: Sequence[str] | None = None, filter: pc.Expression | None = None) -> pd.DataFrame:
         """Rows as a data frame, which must fit in memory."""
@@ -60,7 +70,22 @@ class Table:
 
     def count_rows(self, *, filter: pc.Expression | None = None) -> int:
         """How many rows there are."""
-        return int(self.dataset.count_rows(filter=filter))
+        scanner = self.scanner(filter=filter)
+        with self._reading():
+            return int(scanner.count_rows())
+
+    @contextlib.contextmanager
+    def _reading(self) -> Iterator[None]:
+        """Name the file at fault where reading fails: Arrow names none for a damaged page."""
+        with translated(self._files[0] if self._files else "", "reading the table"):
+            try:
+                yield
+            except (pa.ArrowException, OSError) as error:
+                if is_of_a_file(error):
+                    told = str(error)
+                    for file in sorted(self._files, key=lambda file: filesystem(file)[1] not in told):
+                        read_unit(file)
+                raise
 
 
 def read_table(output: str, *, task: str = "transcribe") -> Table:
@@ -74,24 +99,28 @@ def read_table(output: str, *, task: str = "transcribe") -> Table:
         task: name of the task's folder below it.
 
     Raises:
-        UserError: there is no table, or no such task in it.
+        UserError: there is no table, or no such task in it; its plan or its record is gone; a file is too small to
+            be a unit's. A file that is damaged otherwise is such an error where it is read.
         StorageFault: it cannot be read.
     """
     output = str(output)
-    if not numbers(output) and not list_names(output):
-        raise UserError(f"{redact(output)}: there is no table here. Name the output folder of a run.")
+    require_table(output)
+    require_plan(output)
     record = read_record(output, task)
     done = committed(output, task)
     files = [layout.unit_file(output, task, each.name) for each in units(output) if each.name in done]
-    return Table(_dataset(output, files, record.schema, hidden(superseded(output), done)))
+    return Table(_dataset(output, files, record.schema, hidden(superseded(output), done)), files)
 
 
 def _dataset(output: str, files: Sequence[str], declared: pa.Schema | None, without: set[OldRow]) -> ds.Dataset:
     storage, paths = _arrow_filesystem(output), [filesystem(each)[1] for each in files]
     columns = declared
     if columns is None:
-        columns = _plain(pq.read_schema(paths[0], filesystem=storage)) if paths else schema(())
-    dataset = ds.FileSystemDataset.from_paths(paths, schema=columns, format=ds.ParquetFileFormat(), filesystem=storage)
+        columns = _plain(read_unit(files[0]).schema) if files else schema(())
+    checked = ds.ParquetFileFormat(
+        default_fragment_scan_options=ds.ParquetFragmentScanOptions(page_checksum_verification=True)
+    )
+    dataset = ds.FileSystemDataset.from_paths(paths, schema=columns, format=checked, filesystem=storage)
     if not without:
         return dataset
     key = pc.binary_join_element_wise(pc.field("unit"), pc.field("id"), pc.scalar(_SEPARATOR))

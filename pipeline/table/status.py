@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from pipeline.corpus import Seconds
 from pipeline.errors import UserError
 from pipeline.plan.store import units
 from pipeline.plan.success import Success, read_success
 from pipeline.plan.superseded import superseded
-from pipeline.storage.listing import list_names
 from pipeline.storage.paths import redact
 from pipeline.table.done import committed
 from pipeline.table.failures import failures
+from pipeline.table.presence import require_plan, require_table
 from pipeline.table.read import read_table
 from pipeline.table.runs import newest_run
 from pipeline.table.task import read_record, tasks
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +56,18 @@ class Status:
     success: Success | None
     last_run: Mapping[str, Any] | None
     """Manifest of the newest run."""
+    damaged: tuple[str, ...] = ()
+    """Files that nothing of the table depends on and that cannot be read, each with the remedy."""
+
+    @property
+    def claimed(self) -> bool:
+        """Whether `_SUCCESS` claims the last generation of the plan."""
+        return self.success is not None and self.success.generation == self.generations
+
+    @property
+    def run_ended(self) -> bool | None:
+        """Whether the newest run has ended; a run that died has not. None where there is none."""
+        return None if self.last_run is None else not _is_open(self.last_run)
 
     @property
     def complete(self) -> bool:
@@ -65,12 +79,12 @@ def status(output: str) -> Status:
     """Look at the plan, the folders of the tasks, the error rows and the newest manifest.
 
     Raises:
-        UserError: there is no table, or its plan is damaged.
+        UserError: there is no table, its plan or a task's record is gone or damaged, or a unit's file is.
         StorageFault: it cannot be read.
     """
+    require_table(output)
+    require_plan(output)
     planned = units(output)
-    if not planned and not list_names(output):
-        raise UserError(f"{redact(output)}: there is no table here. Name the output folder of a run.")
     old = len(superseded(output))
     found = []
     for name in tasks(output):
@@ -90,6 +104,7 @@ def status(output: str) -> Status:
                 errors=dict(errors),
             )
         )
+    damaged: list[str] = []
     return Status(
         output=output,
         generations=max((unit.generation for unit in planned), default=0),
@@ -98,14 +113,30 @@ def status(output: str) -> Status:
         superseded=old,
         seconds=sum(unit.seconds for unit in planned),
         tasks=tuple(found),
-        success=read_success(output),
-        last_run=newest_run(output),
+        success=_readable(lambda: read_success(output), damaged),
+        last_run=_readable(lambda: newest_run(output), damaged),
+        damaged=tuple(damaged),
     )
+
+
+def _readable(read: Callable[[], T | None], damaged: list[str]) -> T | None:
+    """What `read` gives; a file that it cannot read is noted, for the rest of the table can be looked at."""
+    try:
+        return read()
+    except UserError as error:
+        damaged.append(str(error))
+        return None
 
 
 def to_json(found: Status) -> dict[str, Any]:
     """The same for programs."""
-    return {**asdict(found), "complete": found.complete}
+    return {
+        **asdict(found),
+        "output": redact(found.output),
+        "complete": found.complete,
+        "claimed": found.claimed,
+        "run_ended": found.run_ended,
+    }
 
 
 def format_status(found: Status) -> str:
@@ -123,8 +154,10 @@ def format_status(found: Status) -> str:
             f"  committed {task.committed:,} ({share})   pending {task.pending:,}",
             f"  {_errors(task.errors)}",
         ]
-    if found.last_run:
-        lines.append(_last_run(found.last_run))
+    lines += _claim(found)
+    if found.last_run is not None:
+        lines += _last_run(found.last_run)
+    lines += [f"damaged   {each}" for each in found.damaged]
     return "\n".join(lines)
 
 
@@ -135,16 +168,37 @@ def _errors(errors: Mapping[str, int]) -> str:
     return f"errors {sum(errors.values()):,} recordings: {reasons}"
 
 
-def _last_run(run: Mapping[str, Any]) -> str:
+def _claim(found: Status) -> list[str]:
+    if found.success is None:
+        return []
+    present = "the last one" if found.claimed else f"but the plan ends with {found.generations}"
+    return [f"_SUCCESS   claims generation {found.success.generation}, {present}, for {', '.join(found.success.tasks)}"]
+
+
+def _is_open(run: Mapping[str, Any]) -> bool:
+    return run.get("state") == "running" and run.get("exit_code") is None
+
+
+def _last_run(run: Mapping[str, Any]) -> list[str]:
     """What the manifest tells; manifests of other releases may tell less."""
-    parts = [str(run.get("started", "at an unknown time"))[:16].replace("T", " ")]
+    began = str(run.get("started", "at an unknown time"))[:16].replace("T", " ")
+    if _is_open(run):
+        return [f"last run began {began} and has not ended: it is at work, or it died"]
+    parts = [began]
     if isinstance(seconds := run.get("work_seconds"), int | float):
         parts.append(f"{seconds / 60:,.0f} min" if seconds >= 120 else f"{seconds:,.1f} s")
     if isinstance(speed := run.get("x_realtime"), int | float):
         parts.append(f"{speed:,.0f}x real time")
     if "exit_code" in run:
         parts.append(f"exit code {run['exit_code']}")
-    return f"last run {', '.join(parts)}"
+    lines = [f"last run {', '.join(parts)}"]
+    if run.get("stopped"):
+        lines.append(f"  stopped {redact(str(run['stopped']))}")
+    faults = run.get("faults")
+    if isinstance(faults, Mapping) and faults:
+        unit, fault = next(iter(faults.items()))
+        lines.append(f"  faults {len(faults):,}, such as unit {unit[:8]}…: {redact(str(fault))}")
+    return lines
 
 
 def _hours(seconds: Seconds) -> str:

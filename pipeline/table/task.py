@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -49,12 +49,14 @@ def declare(output: str, name: str, record: TaskRecord) -> TaskRecord:
         What holds: the record of the first run, with the columns of all.
 
     Raises:
-        UserError: the folder holds labels of another model, of other parameters or another output version.
+        UserError: the folder holds labels of another model, of other parameters or another output version, or
+            of one that nobody knows, because the record is gone.
     """
     uri = layout.task_file(output, name)
-    if put_if_absent(uri, encode_record(record)):
+    before = _known(output, name)
+    if before is None and put_if_absent(uri, encode_record(record)):
         return record
-    before = read_record(output, name)
+    before = before or read_record(output, name)
     problem = contradiction(before, record)
     if problem:
         folder = redact(layout.task_folder(output, name))
@@ -72,26 +74,56 @@ def read_record(output: str, name: str) -> TaskRecord:
     """What the labels in a folder are.
 
     Raises:
-        UserError: there is no such task, or the file is damaged.
+        UserError: there is no such task, its record is gone, or the file is damaged.
     """
+    record = _known(output, name)
+    if record is None:
+        others = tasks(output)
+        hint = f"there are {', '.join(others)}" if others else "no task has been run there"
+        raise UserError(f"{redact(layout.task_file(output, name))}: there is no task {name} in this output; {hint}.")
+    return record
+
+
+def tasks(output: str) -> list[str]:
+    """Names of the folders of an output that hold a record or a unit, sorted."""
+    names = sorted(name.rstrip("/") for name in list_names(output) if name.endswith("/"))
+    candidates = [name for name in names if not name.startswith(("_", "."))]
+    return [name for name in candidates if _is_task(list_names(join(output, name)))]
+
+
+def _is_task(names: Sequence[str]) -> bool:
+    return layout.TASK_FILE in names or _has_units(names)
+
+
+def _has_units(names: Sequence[str]) -> bool:
+    return any(layout.unit_of(name) for name in names)
+
+
+def _known(output: str, name: str) -> TaskRecord | None:
+    """The record, or None where the folder holds neither it nor any unit."""
+    record = _read(output, name)
+    if record is not None or not _has_units(list_names(layout.task_folder(output, name))):
+        return record
+    # Whoever commits has put the record first: beside a unit it is gone only where it is still missing now.
+    record = _read(output, name)
+    if record is None:
+        raise UserError(
+            f"{redact(layout.task_file(output, name))}: the record of the task is gone, and the folder holds units "
+            "of a model that nobody knows. Restore the file, or move the folder away."
+        )
+    return record
+
+
+def _read(output: str, name: str) -> TaskRecord | None:
     uri = layout.task_file(output, name)
     try:
         return decode_record(read_bytes(uri))
-    except FileNotFoundError as error:
-        others = tasks(output)
-        hint = f"there are {', '.join(others)}" if others else "no task has been run there"
-        raise UserError(f"{redact(uri)}: there is no task {name} in this output; {hint}.") from error
+    except FileNotFoundError:
+        return None
     except (ValueError, KeyError, TypeError, pa.ArrowException) as error:
         raise UserError(
             f"{redact(uri)}: the record of the task is damaged ({type(error).__name__}). Restore it from a backup."
         ) from error
-
-
-def tasks(output: str) -> list[str]:
-    """Names of the tasks' folders of an output, sorted."""
-    names = sorted(name.rstrip("/") for name in list_names(output) if name.endswith("/"))
-    candidates = [name for name in names if not name.startswith(("_", "."))]
-    return [name for name in candidates if layout.TASK_FILE in list_names(join(output, name))]
 
 
 def contradiction(before: TaskRecord, now: TaskRecord) -> str | None:

@@ -14,6 +14,7 @@ from pipeline.storage.paths import filesystem, join
 from pipeline.storage.put import delete
 from pipeline.storage.retry import attempt
 from pipeline.table import layout
+from pipeline.table.presence import require_table
 from pipeline.table.task import tasks
 
 MIN_AGE: Seconds = 24 * 3600.0
@@ -51,7 +52,12 @@ def vacuum(output: str, *, min_age: Seconds = MIN_AGE, dry_run: bool = True) -> 
 
     Returns:
         What was, or would be, removed.
+
+    Raises:
+        UserError: there is no table.
+        StorageFault: a folder cannot be listed, or a file not removed.
     """
+    require_table(output)
     found = list(left_overs(output, min_age=min_age))
     if not dry_run:
         for each in found:

@@ -7,8 +7,6 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 
 from pipeline.errors import UserError
 from pipeline.plan import generations
@@ -18,12 +16,14 @@ from pipeline.plan.ids import digests
 from pipeline.plan.store import load_unit
 from pipeline.plan.success import read_success
 from pipeline.plan.superseded import superseded
-from pipeline.storage.listing import list_names
+from pipeline.storage.listing import list_sizes
 from pipeline.storage.paths import redact
-from pipeline.storage.read import read_bytes
 from pipeline.table import layout
 from pipeline.table.check import contradictions
+from pipeline.table.done import stub
+from pipeline.table.presence import require_plan, require_table
 from pipeline.table.task import TaskRecord, read_record, tasks
+from pipeline.table.unit_file import read_unit
 
 _READERS = 8
 """Unit files read at the same time."""
@@ -80,8 +80,7 @@ def verify(output: str) -> Verdict:
         UserError: there is no table.
         StorageFault: something could not be read for longer than the retries.
     """
-    if not list_names(output):
-        raise UserError(f"{redact(output)}: there is no table here. Name the output folder of a run.")
+    require_table(output)
     found: list[Violation] = []
     try:
         units = _plan(output, found)
@@ -112,6 +111,7 @@ def format_verdict(output: str, verdict: Verdict) -> str:
 
 def _plan(output: str, found: list[Violation]) -> list[UnitRef]:
     """Units of the plan; every recording must be planned once, apart from rows that newer ones supersede."""
+    require_plan(output)
     old = {each.old for each in superseded(output)}
     units: list[UnitRef] = []
     ids: list[np.ndarray] = [digests([])]
@@ -139,10 +139,14 @@ def _task(output: str, name: str, units: Sequence[UnitRef], found: list[Violatio
         record = None
     planned = {unit.name for unit in units}
     committed = set()
-    for file in list_names(folder):
+    for file, size in sorted(list_sizes(folder).items()):
         unit = layout.unit_of(file)
         if unit in planned:
-            committed.add(unit)
+            problem = stub(size)
+            if problem is None:
+                committed.add(unit)
+            else:
+                found.append(Violation(redact(f"{folder}/{file}"), problem))
         elif file.endswith(".parquet") and not file.startswith("."):
             message = "no unit of the plan has this name; move the file away"
             found.append(Violation(redact(f"{folder}/{file}"), message))
@@ -160,15 +164,9 @@ def _task(output: str, name: str, units: Sequence[UnitRef], found: list[Violatio
 def _unit(output: str, task: str, ref: UnitRef, record: TaskRecord | None) -> tuple[int, int, list[str]]:
     """Rows, error rows and contradictions of one committed file."""
     try:
-        data = read_bytes(layout.unit_file(output, task, ref.name))
-    except FileNotFoundError:
-        return 0, 0, ["the file went away while it was being verified"]
-    except PermissionError:
-        return 0, 0, ["access is denied while reading; check its owner and mode, or the bucket policy"]
-    try:
-        table = pq.read_table(pa.BufferReader(data))
-    except (pa.ArrowException, OSError) as error:
-        return 0, 0, [f"cannot be read as Parquet ({str(error).splitlines()[0]}); delete it and run again"]
+        table = read_unit(layout.unit_file(output, task, ref.name))
+    except UserError as error:
+        return 0, 0, [str(error).partition(": ")[2]]
     unit = load_unit(output, ref)
     problems = list(contradictions(table, unit, record.schema if record else None))
     errors = 0

@@ -65,6 +65,13 @@ def test_list_names(folder: str) -> None:
     assert listing.list_names(f"{folder}/transcribe/") == ["a.parquet"]
 
 
+def test_sizes_come_with_the_names(folder: str) -> None:
+    _make(folder, ["t/a.parquet", "t/b/c"])
+    put.put(f"{folder}/t/empty", b"")
+    assert listing.list_sizes(f"{folder}/t") == {"a.parquet": len("t/a.parquet"), "b/": 0, "empty": 0}
+    assert listing.list_sizes(f"{folder}/nowhere") == {}
+
+
 def test_a_folder_is_no_file(folder: str) -> None:
     _make(folder, ["a/x.wav"])
     with pytest.raises(IsADirectoryError):
@@ -78,6 +85,7 @@ def test_large_s3_folders_are_listed_by_ranges(s3_server: Any, monkeypatch: pyte
     names = sorted([f"{n:02x}{n}.parquet" for n in range(0, 256, 7)] + ["_task.json", "0", "a", "zzz", "ü"])
     _make(f"{s3_server.uri}/t", [*names, "0b/x", "sub/x", "sub/y/z"])
     assert listing.list_names(f"{s3_server.uri}/t") == sorted([*names, "0b/", "sub/"])
+    assert listing.list_sizes(f"{s3_server.uri}/t")["zzz"] == len("zzz")
     walked = [entry.uri.rpartition("/t/")[2] for entry in listing.walk(f"{s3_server.uri}/t")]
     assert walked == sorted([*names, "0b/x", "sub/x", "sub/y/z"])
 

@@ -90,6 +90,23 @@ def test_denied_names_the_permission_or_the_mode() -> None:
     assert isinstance(retry.denied("/x", "reading", ""), UserError)
 
 
+def test_what_cannot_be_done_again_fails_with_the_same_meaning() -> None:
+    with (
+        pytest.raises(StorageFault, match="s3://b/x: TimeoutError while reading: slow"),
+        retry.translated("s3://b/x", "reading"),
+    ):
+        raise TimeoutError("slow")
+    with pytest.raises(ValueError, match="a bug"), retry.translated("s3://b/x", "reading"):
+        raise ValueError("a bug")
+
+
+def test_a_client_that_quotes_the_credentials_of_a_uri_is_not_repeated() -> None:
+    with pytest.raises(StorageFault) as caught:
+        retry.attempt("s3://key:geheim@b/x", "reading", Flaky(OSError(errno.EINVAL, "bad bucket key:geheim@b")))
+    assert "geheim" not in str(caught.value)
+    assert "bad bucket ***@b" in str(caught.value)
+
+
 def test_advice_about_the_endpoint_is_for_remote_storage() -> None:
     advised = retry.unreachable(StorageFault("s3://b/x: TimeoutError while looking"))
     assert isinstance(advised, UserError)

@@ -6,6 +6,8 @@ import dataclasses
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from pipeline.plan.success import Success, read_success
 from pipeline.table import mark_success, pending
 
@@ -33,6 +35,15 @@ def test_success_names_generation_and_all_complete_tasks(made: Any) -> None:
     dataclasses.replace(made, task="transcribe-v2").commit()
     assert mark_success(made.output, ["transcribe-v2"])
     assert read_success(made.output) == Success(2, ("transcribe", "transcribe-v2"))
+
+
+@pytest.mark.parametrize("junk", [b"", b"yes", b"[]", b"\xff"])
+def test_a_damaged_claim_is_written_anew(made: Any, junk: bytes) -> None:
+    made.plan("a.wav")
+    made.commit()
+    Path(made.output, "_SUCCESS").write_bytes(junk)
+    assert mark_success(made.output, ["transcribe"])
+    assert read_success(made.output) == Success(1, ("transcribe",))
 
 
 def test_planning_more_takes_it_back(made: Any) -> None:

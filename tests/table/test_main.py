@@ -43,7 +43,7 @@ def test_status_for_programs(table: Any, capsys: pytest.CaptureFixture[str]) -> 
     assert found["tasks"][0]["errors"] == {"decode.decode": 1}
     assert (found["units"], found["recordings"], found["complete"]) == (2, 3, True)
     assert found["success"] == {"generation": 1, "tasks": ["transcribe"]}
-    assert found["last_run"] is None
+    assert (found["last_run"], found["run_ended"], found["claimed"]) == (None, None, True)
 
 
 def test_status_counts_superseded_rows_apart(table: Any, capsys: pytest.CaptureFixture[str]) -> None:
@@ -61,6 +61,72 @@ def test_status_before_any_task(made: Any, capsys: pytest.CaptureFixture[str]) -
     assert "no task has been run" in capsys.readouterr().out
 
 
+def test_status_says_why_the_last_run_stopped_and_what_failed(table: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    faults = {"0123456789abcdef" * 2: "s3://key:secret@b/x: SlowDown (503) while writing", "f" * 32: "later"}
+    write_run(table.output, "r", {"started": "2026-11-20T02:45:11+00:00", "exit_code": 4, "stopped": "by SIGTERM",
+                                  "faults": faults})  # fmt: skip
+    assert main(["status", table.output]) == 4
+    assert capsys.readouterr().out.splitlines()[-3:] == [
+        "last run 2026-11-20 02:45, exit code 4",
+        "  stopped by SIGTERM",
+        "  faults 2, such as unit 01234567…: s3://***@b/x: SlowDown (503) while writing",
+    ]
+
+
+def test_status_of_a_run_without_an_end(table: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    write_run(table.output, "r", {"started": "2026-11-21T10:00:07+00:00", "state": "running"})
+    assert main(["status", table.output]) == 4
+    last = "last run began 2026-11-21 10:00 and has not ended: it is at work, or it died"
+    assert capsys.readouterr().out.splitlines()[-1] == last
+    assert main(["status", table.output, "--json"]) == 4
+    assert json.loads(capsys.readouterr().out)["run_ended"] is False
+    write_run(table.output, "r", {"started": "2026-11-21T10:00:07+00:00", "state": "ended", "exit_code": 0})
+    assert main(["status", table.output, "--json"]) == 4
+    assert json.loads(capsys.readouterr().out)["run_ended"] is True
+
+
+def test_status_says_whether_the_claim_is_of_the_whole_plan(table: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    table.commit(1)
+    mark_success(table.output, ["transcribe"])
+    assert main(["status", table.output]) == 0
+    assert capsys.readouterr().out.splitlines()[-1] == "_SUCCESS   claims generation 1, the last one, for transcribe"
+    table.plan("d.wav")
+    Path(table.output, "_SUCCESS").write_text('{"generation": 1, "tasks": ["transcribe"]}')
+    assert main(["status", table.output, "--json"]) == 4
+    assert json.loads(capsys.readouterr().out)["claimed"] is False
+    assert main(["status", table.output]) == 4
+    assert "claims generation 1, but the plan ends with 2, for transcribe" in capsys.readouterr().out
+
+
+def test_damaged_notes_do_not_stop_status(table: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    write_run(table.output, "r", {})
+    success, run = Path(table.output, "_SUCCESS"), Path(table.output, "_runs/r.json")
+    for junk in (b"yes", b"[1]", b"\xff\xfe", b""):
+        success.write_bytes(junk)
+        run.write_bytes(junk)
+        assert main(["status", table.output]) == 4
+        lines = capsys.readouterr().out.splitlines()
+        assert lines[2] == "  committed 1 (50.0 %)   pending 1"
+        assert lines[-2].startswith(f"damaged   {success}: names no generation and tasks. Delete it")
+        assert lines[-1].startswith(f"damaged   {run}: the manifest is damaged. Delete it")
+    assert main(["status", table.output, "--json"]) == 4
+    assert len(json.loads(capsys.readouterr().out)["damaged"]) == 2
+
+
+@pytest.mark.parametrize("junk", [b"", b"nothing that Parquet would begin or end with"])
+@pytest.mark.parametrize("command", ["status", "errors"])
+def test_a_file_that_is_no_unit_is_named(
+    command: str, junk: bytes, table: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    table.file(1).write_bytes(junk)
+    assert main([command, table.output]) == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err.startswith(f"{table.file(1)}: ")
+    assert captured.err.endswith(" Delete it; the next run does that unit again.\n")
+    assert captured.err.count("\n") == 1
+
+
 def test_verify_codes(table: Any, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["verify", table.output]) == 4
     table.commit(1)
@@ -70,7 +136,7 @@ def test_verify_codes(table: Any, capsys: pytest.CaptureFixture[str]) -> None:
     lines = capsys.readouterr().out.splitlines()
     assert lines[1].startswith(f"{table.output}: the promise holds  (")
     assert lines[2].startswith(f"{table.output}: BROKEN, 1 violation")
-    assert lines[3].startswith(f"  {table.file(1)}: cannot be read as Parquet")
+    assert lines[3] == f"  {table.file(1)}: is no unit's file (0 bytes). Delete it; the next run does that unit again."
 
 
 def test_errors(table: Any, capsys: pytest.CaptureFixture[str]) -> None:
@@ -106,13 +172,74 @@ def test_vacuum_lists_then_deletes_what_is_old(table: Any, capsys: pytest.Captur
     assert table.file(0).exists()
 
 
-@pytest.mark.parametrize("command", ["status", "verify", "errors"])
-def test_a_mistake_is_one_line_and_code_2(command: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main([command, str(tmp_path / "nowhere")]) == 2
+@pytest.mark.parametrize("command", ["status", "verify", "errors", "vacuum"])
+@pytest.mark.parametrize("place", ["nowhere", "folder", "folder/file"])
+def test_what_is_no_table_is_one_line_and_code_2(
+    command: str, place: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder/file").write_text("x")
+    assert main([command, str(tmp_path / place)]) == 2
     captured = capsys.readouterr()
     assert captured.out == ""
     assert captured.err.count("\n") == 1
-    assert "nowhere: " in captured.err
+    assert captured.err.startswith(f"{tmp_path / place}: there is no table here")
+
+
+@pytest.mark.parametrize(
+    ("words", "answer"),
+    [
+        (["status", "out", "--jsno"], "voxmill status: unrecognized arguments: --jsno (did you mean --json?). See "
+         "voxmill status --help\n"),
+        (["status"], "voxmill status: the following arguments are required: OUTPUT. See voxmill status --help\n"),
+        (["errors", "out", "--examples", "x"], "voxmill errors: argument --examples: invalid int value: 'x'. See "
+         "voxmill errors --help\n"),
+    ],
+)  # fmt: skip
+def test_a_mistake_is_one_line_by_the_name_that_was_called(
+    words: list[str], answer: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        main(words, prog="voxmill")
+    assert capsys.readouterr().err == answer
+
+
+@pytest.mark.parametrize("command", ["status", "verify", "errors", "vacuum"])
+def test_a_wrong_endpoint_answers_after_two_tries(
+    command: str, s3_proxy: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("pipeline.storage.retry.DELAYS", (0.01,) * 5)
+    s3_proxy.refuse("^GET ", status=503, code="SlowDown")
+    assert main([command, f"{s3_proxy.bucket.uri}/out"]) == 2
+    assert len(s3_proxy.requests) == 2
+    captured = capsys.readouterr()
+    assert "Check AWS_ENDPOINT_URL" in captured.err
+    assert captured.err.count("\n") == 1
+
+
+@pytest.mark.parametrize("command", ["status", "verify", "errors", "vacuum"])
+def test_credentials_in_a_uri_are_not_shown(
+    command: str, s3_environment: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([command, "s3://AKIAKEY:geheim@bucket/out"]) == 2
+    captured = capsys.readouterr()
+    assert "s3://***@bucket/out" in captured.err
+    assert "geheim" not in captured.err + captured.out
+
+
+def test_what_is_listed_and_told_hides_credentials(
+    table: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "out/geheim")
+    Path(table.output, "geheim").symlink_to(table.output)
+    output = f"{table.output}/geheim"
+    Path(table.output, f"_probe-{'c' * 32}").write_bytes(b"x")
+    for words in (["vacuum", output, "--min-age", "0s"], ["status", output], ["status", output, "--json"]):
+        assert main(words) in (0, 4)
+    assert main(["verify", output]) == 4
+    out = capsys.readouterr().out
+    assert "geheim" not in out
+    assert out.count("/***") == 4
 
 
 def test_a_bad_age_is_a_usage_error(table: Any, capsys: pytest.CaptureFixture[str]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 from pathlib import Path
 from typing import Any
@@ -12,8 +13,9 @@ import pyarrow.parquet as pq
 import pytest
 
 import pipeline
-from pipeline.errors import UserError
+from pipeline.errors import StorageFault, UserError
 from pipeline.table import read_table
+from pipeline.table.verify import verify
 
 
 def shown(made: Any) -> dict[str, str]:
@@ -60,6 +62,68 @@ def test_pending_units_and_strange_files_are_left_out(made: Any) -> None:
     pq.write_table(pq.read_table(made.file(0)), Path(made.output, "transcribe", "0" * 32 + ".parquet"))
     Path(made.output, "transcribe", ".x.parquet.tmp").write_bytes(b"half a file")
     assert shown(made) == {"c/a.wav": "1-1"}
+
+
+def flipped(data: bytes, column: str) -> bytes:
+    """A file with one bit of a column's data changed, which Parquet without checksums reads."""
+    whole = pq.ParquetFile(pa.BufferReader(data))
+    chunk = whole.metadata.row_group(0).column(whole.schema.names.index(column))
+    start = chunk.dictionary_page_offset or chunk.data_page_offset
+    for at in range(start, start + chunk.total_compressed_size):
+        changed = data[:at] + bytes([data[at] ^ 0x10]) + data[at + 1 :]
+        with contextlib.suppress(pa.ArrowException, OSError):
+            if pq.read_table(pa.BufferReader(changed)).column(column) != whole.read().column(column):
+                return changed
+    raise AssertionError("no change of one bit goes unseen, so nothing is tested")
+
+
+def test_one_bit_that_only_checksums_notice(made: Any) -> None:
+    made.plan("a.wav", "b.wav")
+    made.commit(text="so many words that a bit in the middle of them is a letter")
+    made.file(1).write_bytes(flipped(made.file(1).read_bytes(), "text"))
+    words = rf"^{made.file(1)}: cannot be read as Parquet \(.*CRC.*\)\. Delete it; the next run does that unit again\.$"
+    table = read_table(made.output)
+    assert table.to_table(columns=["id"]).num_rows == 2
+    for read in (table.to_table, table.to_pandas, lambda: list(table.batches(columns=["text"]))):
+        with pytest.raises(UserError, match=words):
+            read()
+    (violation,) = verify(made.output).violations
+    assert violation.file == str(made.file(1))
+    assert "CRC" in violation.message
+
+
+def test_a_file_of_other_content_is_named(made: Any) -> None:
+    made.plan("a.wav", "b.wav")
+    made.commit()
+    table = read_table(made.output)
+    made.file(1).write_bytes(b"no Parquet, but longer than the least")
+    for read in (table.to_table, table.count_rows):
+        with pytest.raises(UserError, match=rf"^{made.file(1)}: cannot be read as Parquet .* Delete it"):
+            read()
+    made.file(1).unlink()
+    with pytest.raises(UserError, match=rf"^{made.file(1)}: the file went away while it was being read"):
+        table.to_table()
+    made.file(1).write_bytes(b"")
+    with pytest.raises(UserError, match=r"is no unit's file \(0 bytes\)"):
+        read_table(made.output)
+
+
+def test_a_mistake_of_the_caller_is_no_damage(made: Any) -> None:
+    made.plan("a.wav")
+    made.commit()
+    with pytest.raises(pa.ArrowInvalid, match="No match for FieldRef"):
+        read_table(made.output).to_table(columns=["nothing"])
+
+
+def test_storage_that_fails_in_the_middle_is_a_fault(made: Any, s3_proxy: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    made.output = f"{s3_proxy.bucket.uri}/out"
+    made.plan("a.wav")
+    made.commit()
+    table = read_table(made.output)
+    monkeypatch.setattr("pipeline.storage.retry.DELAYS", (0.01, 0.01))
+    s3_proxy.refuse(r"transcribe/[0-9a-f]{32}\.parquet", status=503, code="SlowDown")
+    with pytest.raises(StorageFault, match=r"transcribe/[0-9a-f]{32}\.parquet: .* while reading"):
+        table.to_table()
 
 
 def test_the_newest_committed_version_is_shown(made: Any) -> None:

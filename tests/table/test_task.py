@@ -11,7 +11,8 @@ import pyarrow as pa
 import pytest
 
 from pipeline.errors import UserError
-from pipeline.table import declare
+from pipeline.table import declare, read_table, task
+from pipeline.table.status import status
 from pipeline.table.task import decode_record, encode_record, next_name, read_record, tasks
 
 
@@ -78,6 +79,45 @@ def test_a_damaged_record_is_an_error(made: Any) -> None:
     Path(made.output, "transcribe/_task.json").write_text('{"task": "transcribe"')
     with pytest.raises(UserError, match=r"_task\.json: the record of the task is damaged.*Restore"):
         made.declare()
+
+
+def test_units_without_a_record_take_no_labels(made: Any) -> None:
+    made.plan("a.wav", "b.wav")
+    made.commit(0)
+    record = Path(made.output, "transcribe/_task.json")
+    text = record.read_text()
+    record.unlink()
+    other = dataclasses.replace(made.record, model_hash="81aa" + "0" * 60)
+    for now in (other, made.record):
+        with pytest.raises(
+            UserError,
+            match=r"transcribe/_task\.json: the record of the task is gone, and the folder holds units of a model that "
+            r"nobody knows\. Restore the file, or move the folder away\.$",
+        ):
+            declare(made.output, "transcribe", now)
+    assert not record.exists()
+    assert tasks(made.output) == ["transcribe"]
+    for look in (read_table, status):
+        with pytest.raises(UserError, match="the record of the task is gone"):
+            look(made.output)
+    record.write_text(text)
+    made.declare()
+    assert status(made.output).tasks[0].committed == 1
+
+
+def test_who_comes_second_sees_the_record_of_the_first(made: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    made.plan("a.wav")
+    read = task.read_bytes
+
+    def late(uri: str) -> bytes:
+        monkeypatch.setattr(task, "read_bytes", read)
+        made.commit(0)
+        raise FileNotFoundError(uri)
+
+    monkeypatch.setattr(task, "read_bytes", late)
+    other = dataclasses.replace(made.record, model_hash="81aa" + "0" * 60)
+    with pytest.raises(UserError, match="was written by another model"):
+        declare(made.output, "transcribe", other)
 
 
 def test_a_missing_task_names_the_others(made: Any) -> None:

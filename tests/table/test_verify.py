@@ -101,12 +101,28 @@ def test_a_footer_that_tells_something_else(whole: Any) -> None:
     assert messages(whole) == [f"{whole.file(1).name}: its footer says rows=3, it has 2"]
 
 
-@pytest.mark.parametrize("damage", [lambda d: d[:-9], lambda d: b"", lambda d: d[:40] + bytes(300) + d[340:]])
+@pytest.mark.parametrize("damage", [lambda d: d[:-9], lambda d: d[:40] + bytes(300) + d[340:]])
 def test_a_file_that_cannot_be_read(whole: Any, damage: Callable[[bytes], bytes]) -> None:
     whole.file(2).write_bytes(damage(whole.file(2).read_bytes()))
     (message,) = messages(whole)
     assert message.startswith(f"{whole.file(2).name}: cannot be read as Parquet (")
-    assert message.endswith("delete it and run again")
+    assert message.endswith("Delete it; the next run does that unit again.")
+
+
+def test_a_file_too_small_for_a_unit(whole: Any) -> None:
+    whole.file(2).write_bytes(b"PAR1")
+    verdict = verify(whole.output)
+    assert [each.message for each in verdict.violations] == [
+        "is no unit's file (4 bytes). Delete it; the next run does that unit again."
+    ]
+    assert verdict.violations[0].file == str(whole.file(2))
+    assert verdict.tasks[0].pending == 1
+
+
+def test_units_without_the_record_of_their_task(whole: Any) -> None:
+    Path(whole.output, "transcribe/_task.json").unlink()
+    (message,) = messages(whole)
+    assert message.startswith("_task.json: the record of the task is gone, and the folder holds units of a model")
 
 
 def test_a_file_that_the_plan_does_not_know(whole: Any) -> None:

@@ -1,0 +1,38 @@
+"""Read the file of one unit whole, with the checksums of its pages."""
+
+from __future__ import annotations
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from pipeline.errors import UserError
+from pipeline.storage.paths import redact
+from pipeline.storage.read import read_bytes
+from pipeline.storage.retry import denied
+
+
+def read_unit(uri: str) -> pa.Table:
+    """Rows of one unit's file.
+
+    Raises:
+        UserError: it is no whole Parquet file, went away or may not be read; with the remedy.
+        StorageFault: it cannot be read.
+    """
+    try:
+        data = read_bytes(uri)
+    except FileNotFoundError as error:
+        raise UserError(f"{redact(uri)}: the file went away while it was being read. Run the command again.") from error
+    except PermissionError as error:
+        raise denied(uri, "reading", "s3:GetObject") from error
+    try:
+        return pq.ParquetFile(pa.BufferReader(data), page_checksum_verification=True).read()
+    except (pa.ArrowException, OSError) as error:
+        raise UserError(
+            f"{redact(uri)}: cannot be read as Parquet ({str(error).splitlines()[0]}). "
+            "Delete it; the next run does that unit again."
+        ) from error
+
+
+def is_of_a_file(error: Exception) -> bool:
+    """Say whether an error of a scan may be one file's: bytes without sense, a file that went away or is closed."""
+    return isinstance(error, FileNotFoundError | PermissionError) or getattr(error, "errno", None) is None
