@@ -50,6 +50,7 @@ def make_tar() -> MakeTar:
 def folder(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """URI of an empty folder, on a local disk and on S3."""
     if request.param == "local":
+        (tmp_path / "corpus").mkdir()
         return f"file://{tmp_path}/corpus"
     return f"{request.getfixturevalue('s3_server').uri}/corpus"
 
@@ -60,6 +61,8 @@ def fill() -> Callable[[str, dict[str, bytes]], str]:
 
     def write(folder: str, files: dict[str, bytes]) -> str:
         for name, content in files.items():
+            if folder.startswith("file://"):
+                Path(folder.removeprefix("file://"), name).parent.mkdir(parents=True, exist_ok=True)
             put.put(f"{folder}/{name}", content)
         return folder
 
