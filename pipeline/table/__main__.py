@@ -126,7 +126,8 @@ _OPTIONS = {
 
 def _status(given: argparse.Namespace) -> int:
     found = status(given.output)
-    print(json.dumps(to_json(found), indent=2, ensure_ascii=False) if given.json else format_status(found))
+    told = json.dumps(to_json(found), indent=2, ensure_ascii=False) if given.json else format_status(found)
+    print(redact(told))
     return HOLDS if found.complete else PARTIAL
 
 
@@ -153,7 +154,7 @@ def _errors(given: argparse.Namespace) -> int:
         raise UserError(f"{redact(given.output)}: no task has been run there. Name the output folder of a run.")
     for name in names:
         table = read_table(given.output, task=name)
-        print(format_failures(name, failures(table, examples=max(given.examples, 0))))
+        print(redact(format_failures(name, failures(table, examples=max(given.examples, 0)))))
     return HOLDS
 
 

@@ -11,6 +11,7 @@ from pipeline.storage.listing import list_names
 from pipeline.storage.paths import redact
 from pipeline.storage.put import put
 from pipeline.storage.read import read_bytes
+from pipeline.storage.retry import denied
 from pipeline.table import layout
 
 
@@ -35,13 +36,15 @@ def read_run(output: str, run: str) -> dict[str, Any]:
     """Manifest of one run.
 
     Raises:
-        UserError: there is none, or it is damaged.
+        UserError: there is none, or it is damaged or closed.
     """
     uri = layout.run_file(output, run)
     try:
         record = json.loads(read_bytes(uri))
     except FileNotFoundError as error:
         raise UserError(f"{redact(uri)}: there is no such run.") from error
+    except PermissionError as error:
+        raise denied(uri, "reading", "s3:GetObject") from error
     except ValueError as error:
         raise UserError(f"{redact(uri)}: the manifest is damaged. Delete it; the table does not need it.") from error
     if not isinstance(record, dict):

@@ -16,6 +16,7 @@ from pipeline.storage.listing import list_names
 from pipeline.storage.paths import join, redact
 from pipeline.storage.put import put, put_if_absent
 from pipeline.storage.read import read_bytes
+from pipeline.storage.retry import denied
 from pipeline.table import layout
 
 
@@ -74,7 +75,7 @@ def read_record(output: str, name: str) -> TaskRecord:
     """What the labels in a folder are.
 
     Raises:
-        UserError: there is no such task, its record is gone, or the file is damaged.
+        UserError: there is no such task, its record is gone, damaged or closed.
     """
     record = _known(output, name)
     if record is None:
@@ -120,6 +121,8 @@ def _read(output: str, name: str) -> TaskRecord | None:
         return decode_record(read_bytes(uri))
     except FileNotFoundError:
         return None
+    except PermissionError as error:
+        raise denied(uri, "reading", "s3:GetObject") from error
     except (ValueError, KeyError, TypeError, pa.ArrowException) as error:
         raise UserError(
             f"{redact(uri)}: the record of the task is damaged ({type(error).__name__}). Restore it from a backup."

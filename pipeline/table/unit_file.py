@@ -27,9 +27,9 @@ def read_unit(uri: str) -> pa.Table:
     try:
         return pq.ParquetFile(pa.BufferReader(data), page_checksum_verification=True).read()
     except (pa.ArrowException, OSError) as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0].rstrip(".")
         raise UserError(
-            f"{redact(uri)}: cannot be read as Parquet ({str(error).splitlines()[0]}). "
-            "Delete it; the next run does that unit again."
+            f"{redact(uri)}: cannot be read as Parquet ({reason}). Delete it; the next run does that unit again."
         ) from error
 
 

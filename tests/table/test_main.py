@@ -227,6 +227,20 @@ def test_credentials_in_a_uri_are_not_shown(
     assert "geheim" not in captured.err + captured.out
 
 
+@pytest.mark.parametrize("name", ["_SUCCESS", "_runs/r.json", "transcribe/_task.json"])
+def test_a_closed_object_is_one_line(name: str, made: Any, s3_proxy: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    made.output = f"{s3_proxy.bucket.uri}/out"
+    made.plan("a.wav")
+    made.commit()
+    mark_success(made.output, ["transcribe"])
+    write_run(made.output, "r", {"exit_code": 0})
+    s3_proxy.refuse(f"^GET .*/{name}", status=403, code="AccessDenied")
+    assert main(["status", made.output]) == (2 if name.startswith("transcribe") else 0)
+    captured = capsys.readouterr()
+    (line,) = [line for line in (captured.out + captured.err).splitlines() if "access denied" in line]
+    assert f"{made.output}/{name}: access denied (403) while reading" in line
+
+
 def test_what_is_listed_and_told_hides_credentials(
     table: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

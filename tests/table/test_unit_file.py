@@ -1,0 +1,46 @@
+"""A unit's file is read whole, or the reason why it cannot be is one line with its name."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from pipeline.errors import UserError
+from pipeline.table.commit import encode
+from pipeline.table.unit_file import is_of_a_file, read_unit
+
+
+def test_what_was_committed_comes_back(made: Any, rows: Any) -> None:
+    made.plan("a.wav")
+    made.commit()
+    assert read_unit(str(made.file(0))).equals(rows(made.unit(0)))
+
+
+def test_every_byte_of_a_page_is_checked(made: Any, rows: Any, tmp_path: Path) -> None:
+    made.plan("a.wav", "b.wav", seconds=30.0)
+    data = encode(rows(made.unit(0)), {})
+    group = pq.read_metadata(pa.BufferReader(data)).row_group(0)
+    pages_end = sum(group.column(number).total_compressed_size for number in range(group.num_columns))
+    wrong = 0
+    for at in range(60, pages_end, 41):
+        (tmp_path / "x.parquet").write_bytes(data[:at] + bytes([data[at] ^ 1]) + data[at + 1 :])
+        try:
+            wrong += not read_unit(str(tmp_path / "x.parquet")).equals(rows(made.unit(0)))
+        except UserError as error:
+            assert str(error).startswith(f"{tmp_path}/x.parquet: cannot be read as Parquet (")  # noqa: PT017
+    assert wrong == 0
+
+
+def test_a_file_that_is_not_there(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"x\.parquet: the file went away while it was being read\. Run the command"):
+        read_unit(str(tmp_path / "x.parquet"))
+
+
+def test_errors_of_the_storage_are_of_no_file() -> None:
+    assert is_of_a_file(OSError("could not verify page integrity"))
+    assert is_of_a_file(FileNotFoundError(2, "gone"))
+    assert not is_of_a_file(OSError(5, "Input/output error"))
