@@ -56,6 +56,12 @@ class RunSummary:
     warnings: int = 0
     faults: dict[str, str] = field(default_factory=dict)
     """Unit -> what left it pending."""
+    table_rows: int = 0
+    """In the whole table, after this run; rows of content that has changed since are among them."""
+    table_errors: int = 0
+    """Rows with an error among them; `--max-errors` is held against these."""
+    damaged: tuple[str, ...] = ()
+    """Files of units that no run wrote so."""
     problems: tuple[str, ...] = ()
     """What planning could not read."""
     plan_seconds: Seconds = 0.0
@@ -88,6 +94,7 @@ class RunSummary:
     def to_json(self) -> dict[str, Any]:
         """Plain values."""
         return dataclasses.asdict(self) | {
+            "state": "ended",
             "meaning": MEANINGS[self.exit_code],
             "x_realtime": round(self.speed, 1),
         }
@@ -112,7 +119,11 @@ def _outcome(summary: RunSummary) -> list[str]:
         f"{summary.new_recordings:,} new in this run"
     )
     if not summary.work_seconds:
-        done = "nothing to do: every planned recording is already in the table"
+        errors = summary.table_errors
+        done = (
+            f"nothing to do: every planned recording is already in the table, {summary.table_rows:,} rows, "
+            f"{errors:,} with an error"
+        )
     left = f", {summary.pending_units:,} units pending" if summary.pending_units else ""
     stopped = [f"stopped {summary.stopped}"] if summary.stopped else []
     return [done, *stopped, planned + left]
@@ -156,7 +167,7 @@ def _next(summary: RunSummary) -> list[str]:
     if summary.exit_code == PARTIAL:
         lines.append("next    run the same command again: what is committed stays, the rest is done")
         lines.append(f"        python -m pipeline.table status {output}")
-    elif summary.errors:
+    elif summary.table_errors:
         lines.append(f"next    python -m pipeline.table errors {output}")
     lines.append(f"exit    {summary.exit_code}: {MEANINGS[summary.exit_code]}")
     return lines

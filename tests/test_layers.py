@@ -14,14 +14,20 @@ PACKAGE = Path(__file__).resolve().parent.parent / "pipeline"
 TIERS = (
     {"errors", "quantities", "versions"},
     {"corpus", "config", "stopping", "noise", "scoring"},
+    {"placement"},
     {"storage"},
     {"sources", "audio", "models", "text"},
-    {"plan", "tasks", "table"},
+    {"plan", "tasks"},
+    {"table"},
     {"flow"},
-    {"checkpoint", "receipts", "timing", "job", "tally", "display", "summary"},
+    {"checkpoint", "receipts"},
+    {"timing"},
+    {"job", "tally", "summary"},
+    {"display"},
     {"alone", "engine"},
     {"run"},
-    {"api", "demo", "cli"},
+    {"api", "cli"},
+    {"demo"},
 )
 RANK = {name: rank for rank, names in enumerate(TIERS) for name in names}
 
@@ -73,7 +79,7 @@ def test_imports_point_down(file):
     for name in imports(file):
         parts = name.split(".")
         if parts[0] == "pipeline" and len(parts) > 1 and parts[1] in RANK and parts[1] != mine:
-            assert RANK[parts[1]] <= RANK[mine], f"{mine} imports {name}, which is above it"
+            assert RANK[parts[1]] < RANK[mine], f"{mine} imports {name}, which is not below it"
 
 
 @pytest.mark.parametrize("library", sorted(ONLY_IN))
@@ -92,7 +98,7 @@ def test_every_room_has_its_place():
         ("pipeline", {"ray", "torch", "fsspec", "pyarrow"}),
         ("pipeline.models", {"ray", "transformers", "fsspec"}),
         ("pipeline.audio", {"ray", "fsspec", "pyarrow", "transformers"}),
-        ("pipeline.table", {"ray", "torch", "soundfile"}),
+        ("pipeline.table", {"ray", "torch", "transformers"}),
         ("pipeline.cli", {"ray", "torch", "pyarrow"}),
     ],
 )

@@ -66,8 +66,20 @@ def test_speed_of_next_to_no_work_is_that_of_all_of_it(work: float, speed: float
 
 
 def test_nothing_to_do_is_said_in_so_many_words() -> None:
-    text = format_summary(summary(work_seconds=0.0, rows=0, audio_seconds=0.0, stage_seconds={}, new_recordings=0))
-    assert text.startswith("nothing to do: every planned recording is already in the table\n")
+    text = format_summary(
+        summary(
+            work_seconds=0.0,
+            rows=0,
+            audio_seconds=0.0,
+            stage_seconds={},
+            new_recordings=0,
+            table_rows=1200,
+            table_errors=7,
+        )
+    )
+    assert text.startswith(
+        "nothing to do: every planned recording is already in the table, 1,200 rows, 7 with an error\n"
+    )
     assert "time " not in text
 
 
@@ -78,6 +90,7 @@ def test_errors_stand_by_reason_the_most_frequent_first_with_an_example_and_a_ne
             errors={"read.missing": 1, "decode.decode": 70},
             examples={"decode.decode": "c/a.wav: not audio", "read.missing": "c/b.wav: gone"},
             warnings=3,
+            table_errors=71,
         )
     )
     assert found.startswith("1,129 transcribed, 71 errors")

@@ -54,6 +54,25 @@ def declare(output: str, name: str, record: TaskRecord) -> TaskRecord:
     uri = layout.task_file(output, name)
     if put_if_absent(uri, encode_record(record)):
         return record
+    before = _checked(output, name, record)
+    grown = grow(before, record)
+    if grown != before:
+        put(uri, encode_record(grown))
+    return grown
+
+
+def compare(output: str, name: str, record: TaskRecord) -> TaskRecord | None:
+    """Check as `declare` does, and write nothing; the record of the folder, or None where it has none.
+
+    Raises:
+        UserError: as `declare`.
+    """
+    if layout.TASK_FILE not in list_names(layout.task_folder(output, name)):
+        return None
+    return _checked(output, name, record)
+
+
+def _checked(output: str, name: str, record: TaskRecord) -> TaskRecord:
     before = read_record(output, name)
     problem = contradiction(before, record)
     if problem:
@@ -62,10 +81,7 @@ def declare(output: str, name: str, record: TaskRecord) -> TaskRecord:
             f"{folder} was written {problem}. "
             f"Use --name {next_name(name)} to put the new labels beside the old, then compare them."
         )
-    grown = grow(before, record)
-    if grown != before:
-        put(uri, encode_record(grown))
-    return grown
+    return before
 
 
 def read_record(output: str, name: str) -> TaskRecord:

@@ -52,25 +52,6 @@ def remote_with(answer):
     return Remote()
 
 
-@pytest.mark.parametrize(
-    ("address", "variable", "local"),
-    [
-        (None, None, True),
-        ("local", None, True),
-        ("local", "ray://head:10001", True),
-        (None, "local", True),
-        (None, "10.0.0.1:6379", False),
-        ("10.0.0.1:6379", None, False),
-        ("auto", None, False),
-    ],
-)
-def test_a_local_ray_is_started_only_where_no_cluster_is_named(monkeypatch, address, variable, local):
-    monkeypatch.delenv("RAY_ADDRESS", raising=False)
-    if variable:
-        monkeypatch.setenv("RAY_ADDRESS", variable)
-    assert cluster.is_local(address) is local
-
-
 def test_waiting_for_gpus_asks_the_autoscaler_and_says_so(ray_cluster, monkeypatch):
     asked, said, have = [], [], iter([0.0, 0.0, 1.0, 2.0])
     monkeypatch.setattr(ray, "cluster_resources", lambda: {"GPU": next(have)})
