@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+import pyarrow.compute as pc
 from rich.console import Console
 
 from pipeline import alone, checkpoint, flow, plan, table
@@ -62,7 +63,8 @@ class _Run:
         return {
             "run": self.name,
             "output": self.shown,
-            "task": self.config.name,
+            "task": TASK,
+            "name": self.config.name,
             "sources": tuple(map(redact, self.sources)),
             "model": {"name": self.model.name, "hash": self.model.hash},
             "config": dataclasses.asdict(self.config),
@@ -109,15 +111,15 @@ def run(sources: Sequence[str], output: str, config: RunConfig, *, console: Cons
 
 
 def _transcribe(asked: _Run, report: PlanReport, plan_seconds: float) -> RunSummary:
-    output, task = asked.output, asked.config.name
+    output, name = asked.output, asked.config.name
     record = _record(asked.config, asked.model)
     _compare(asked, record)
     units = plan.units(output)
-    pending = table.pending(output, task, units)
+    pending = table.pending(output, name, units)
     before = _before(asked, units, pending)
     done = _work(asked, record, pending) if pending else _Done(_no_tally())
     left, trouble = _left(asked, units, pending, before)
-    rows, errors = before.rows + done.tally.done, before.errors + sum(done.tally.errors.values())
+    rows, errors = _totals(asked, before, done.tally)
     return RunSummary(
         **asked.facts(),
         finished=_now(),
@@ -211,6 +213,14 @@ def _before(asked: _Run, units: Sequence[UnitRef], pending: Sequence[UnitRef]) -
     """What was in the table before this run."""
     names = {unit.name for unit in pending}
     return table.totals(asked.output, asked.config.name, [unit for unit in units if unit.name not in names])
+
+
+def _totals(asked: _Run, before: Totals, tally: Tally) -> tuple[int, int]:
+    """Rows of the table and those with an error; of a recording that has changed, only the newest counts."""
+    if not plan.superseded(asked.output):
+        return before.rows + tally.done, before.errors + sum(tally.errors.values())
+    shown = table.read_table(asked.output, task=asked.config.name)
+    return shown.count_rows(), shown.count_rows(filter=pc.field("error").is_valid())
 
 
 def _left(

@@ -30,6 +30,9 @@ class RunSummary:
     exit_code: int
     output: str
     task: str
+    """What was done: `transcribe`."""
+    name: str
+    """Folder of its labels below the output."""
     model: dict[str, str]
     """`name` and `hash` of the checkpoint."""
     started: str
@@ -57,7 +60,7 @@ class RunSummary:
     faults: dict[str, str] = field(default_factory=dict)
     """Unit -> what left it pending."""
     table_rows: int = 0
-    """In the whole table, after this run; rows of content that has changed since are among them."""
+    """In the whole table, after this run."""
     table_errors: int = 0
     """Rows with an error among them; `--max-errors` is held against these."""
     damaged: tuple[str, ...] = ()

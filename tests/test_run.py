@@ -255,6 +255,15 @@ def test_a_changed_file_gets_one_new_row_which_readers_see(one):
     assert verify(str(output)).complete
 
 
+def test_rows_that_newer_ones_replace_are_no_errors_of_another_name(one):
+    folder, output = one
+    (folder / "a.wav").write_bytes(encoded(clips()[2].samples, "WAV"))
+    assert transcribed([folder], output).table_rows == 1
+    beside = transcribed([folder], output, name="transcribe-v2")
+    assert (beside.exit_code, beside.table_rows, beside.table_errors) == (0, 1, 0)
+    assert read_table(str(output), task="transcribe-v2").to_pandas().text.tolist() == [clips()[2].text]
+
+
 def test_a_file_that_went_away_keeps_its_row(one):
     folder, output = one
     (folder / "b.wav").write_bytes(encoded(clips()[1].samples, "WAV"))
