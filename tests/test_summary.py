@@ -15,7 +15,8 @@ from pipeline.summary import COMPLETE, ERRORS, MEANINGS, PARTIAL, RunSummary, fo
 
 def summary(**changes: Any) -> RunSummary:
     values: dict[str, Any] = {
-        "run": "20260102T030405-ab12", "exit_code": COMPLETE, "output": "/data/out", "task": "transcribe", "name": "transcribe-v2",
+        "run": "20260102T030405-ab12", "exit_code": COMPLETE, "output": "/data/out",
+        "task": "transcribe", "name": "transcribe-v2",
         "model": {"name": "digits", "hash": "2f9c"}, "started": "2026-01-02T03:04:05+00:00",
         "finished": "2026-01-02T03:05:05+00:00", "config": {"window": 10.0}, "sources": ("/data/in",),
         "planned_recordings": 1200, "planned_units": 12, "new_recordings": 1200, "units": 12, "rows": 1200,

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import signal
 import socket
+import sys
 
 import pytest
 import ray
@@ -11,6 +13,7 @@ import ray.autoscaler.sdk
 
 from pipeline.engine import cluster
 from pipeline.errors import UserError
+from pipeline.stopping import Stopped
 from tests.jobs.corpora import ROOT
 
 HERE = {"python": "3.11", "ray": "2.60.0", "torch": "2.13.0", "voxmill": "0.1.0"}
@@ -111,3 +114,17 @@ def test_workers_of_a_local_ray_find_the_package_wherever_the_driver_was_started
     assert os.environ["PYTHONPATH"] == f"{ROOT}{os.pathsep}/elsewhere"
     cluster._make_importable()
     assert os.environ["PYTHONPATH"].count(str(ROOT)) == 1
+
+
+def test_a_signal_while_ray_starts_ends_the_run_as_any_other():
+    def ours(number: int, frame: object) -> None:
+        raise AssertionError("Ray's handler is in place")
+
+    before = signal.signal(signal.SIGTERM, ours)
+    try:
+        with pytest.raises(Stopped, match="by SIGTERM"), cluster._stoppable_start():
+            signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(number))  # as ray.init() does
+            signal.raise_signal(signal.SIGTERM)
+        assert signal.getsignal(signal.SIGTERM) is ours
+    finally:
+        signal.signal(signal.SIGTERM, before)
