@@ -116,6 +116,12 @@ def test_workers_of_a_local_ray_find_the_package_wherever_the_driver_was_started
     assert os.environ["PYTHONPATH"].count(str(ROOT)) == 1
 
 
+def started_and_terminated():
+    """What `ray.init()` does to the handler, and a signal then."""
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(number))
+    signal.raise_signal(signal.SIGTERM)
+
+
 def test_a_signal_while_ray_starts_ends_the_run_as_any_other():
     def ours(number: int, frame: object) -> None:
         raise AssertionError("Ray's handler is in place")
@@ -123,8 +129,7 @@ def test_a_signal_while_ray_starts_ends_the_run_as_any_other():
     before = signal.signal(signal.SIGTERM, ours)
     try:
         with pytest.raises(Stopped, match="by SIGTERM"), cluster._stoppable_start():
-            signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(number))  # as ray.init() does
-            signal.raise_signal(signal.SIGTERM)
+            started_and_terminated()
         assert signal.getsignal(signal.SIGTERM) is ours
     finally:
         signal.signal(signal.SIGTERM, before)
