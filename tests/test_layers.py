@@ -12,7 +12,7 @@ import pytest
 PACKAGE = Path(__file__).resolve().parent.parent / "pipeline"
 
 TIERS = (
-    {"errors", "quantities", "versions"},
+    {"arguments", "errors", "quantities", "versions"},
     {"corpus", "config", "stopping", "noise", "scoring"},
     {"placement"},
     {"storage"},
