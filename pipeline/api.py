@@ -11,7 +11,7 @@ from pipeline import config
 from pipeline.config import RunConfig
 from pipeline.errors import UserError
 from pipeline.noise import kept_off, removed
-from pipeline.summary import RunSummary
+from pipeline.summary import PARTIAL, RunSummary
 
 
 def transcribe(
@@ -53,7 +53,10 @@ def transcribe(
             if aside.log is not None:
                 error.add_note(f"{aside.log} has what the libraries said; debug=True shows it")
             raise
-    removed(aside.log)
+        if summary.exit_code != PARTIAL:
+            removed(aside.log)
+        elif aside.log is not None:
+            aside.errors.print(f"log     {aside.log} has what the libraries said", markup=False, soft_wrap=True)
     return summary
 
 

@@ -7,19 +7,16 @@ import dataclasses
 import difflib
 import os
 import sys
-import traceback
 from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
 from rich.console import Console
 
-from pipeline import __version__, config
+from pipeline import __version__, command, config
 from pipeline.arguments import Parser
-from pipeline.errors import StorageFault, UserError
-from pipeline.noise import kept_off, removed
+from pipeline.errors import UserError
 from pipeline.quantities import parse_bytes, parse_seconds, parse_share
-from pipeline.stopping import Stopped, stoppable
-from pipeline.summary import FAILURE, MEANINGS, PARTIAL, USAGE, format_summary
+from pipeline.summary import MEANINGS, USAGE, format_summary
 
 EXIT_CODES = "exit codes:\n" + "\n".join(f"  {code}  {meaning}" for code, meaning in sorted(MEANINGS.items()))
 
@@ -100,7 +97,7 @@ def transcribe(argv: Sequence[str] | None = None, *, prog: str | None = None) ->
     except UserError as error:
         print(error, file=sys.stderr)
         return USAGE
-    return shown(lambda console: _transcribe(sources, output, chosen, console), debug=chosen.debug)
+    return command.shown(lambda console: _transcribe(sources, output, chosen, console), debug=chosen.debug)
 
 
 def _transcribe(sources: list[str], output: str, chosen: config.RunConfig, console: Console) -> int:
@@ -115,44 +112,6 @@ def _transcribe(sources: list[str], output: str, chosen: config.RunConfig, conso
         if not console.is_terminal:
             console.print(display.closing(summary), markup=False, soft_wrap=True)
     return summary.exit_code
-
-
-def shown(work: Callable[[Console], int], *, debug: bool) -> int:
-    """Run the work with the libraries' noise kept off its console; what went wrong is said on standard error."""
-    with kept_off(show=debug) as (console, aside):
-        code = guarded(lambda: _stoppable(work, console), aside.errors, debug=debug)
-        if code in (FAILURE, PARTIAL) and aside.log is not None:
-            said = f"log     {aside.log} has what the libraries said; --debug shows it here"
-            aside.errors.print(said, markup=False, soft_wrap=True)
-        else:
-            removed(aside.log)
-    return code
-
-
-def _stoppable(work: Callable[[Console], int], console: Console) -> int:
-    with stoppable():
-        return work(console)
-
-
-def guarded(work: Callable[[], int], errors: Console, *, debug: bool) -> int:
-    """Run the work; a mistake is one line, and only a bug is a traceback."""
-    try:
-        return work()
-    except (UserError, StorageFault) as error:
-        if debug:
-            traceback.print_exc()
-        errors.print(str(error), markup=False, soft_wrap=True)
-        return USAGE if isinstance(error, UserError) else PARTIAL
-    # Ray's handler of SIGTERM, in place until ours is put back after its start, raises SystemExit.
-    except (Stopped, KeyboardInterrupt, SystemExit):
-        errors.print("stopped before any work began; the same command starts again")
-        return PARTIAL
-    except Exception as error:  # noqa: BLE001
-        traceback.print_exc()
-        if debug:
-            return FAILURE
-        errors.print(f"failed: {type(error).__name__}: {error}", markup=False, soft_wrap=True)
-        return FAILURE
 
 
 def _parser(prog: str) -> Parser:

@@ -98,6 +98,8 @@ def closing(summary: RunSummary) -> str:
         "exit": summary.exit_code,
         "rows": summary.rows,
         "errors": sum(summary.errors.values()),
+        "table_rows": summary.table_rows,
+        "table_errors": summary.table_errors,
         "pending_units": summary.pending_units,
     }
     return _pairs(datetime.fromisoformat(summary.finished), pairs)

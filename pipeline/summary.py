@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from pipeline.corpus import Seconds
-from pipeline.quantities import show_seconds
+from pipeline.quantities import counted, show_seconds
 
 COMPLETE, FAILURE, USAGE, ERRORS, PARTIAL = 0, 1, 2, 3, 4
 
@@ -113,21 +113,21 @@ def _outcome(summary: RunSummary) -> list[str]:
     errors = sum(summary.errors.values())
     start = "" if summary.startup_seconds is None else f" (start-up {summary.startup_seconds:.1f} s)"
     done = (
-        f"{summary.rows - errors:,} transcribed, {errors:,} error{'s' * (errors != 1)}  ·  "
+        f"{summary.rows - errors:,} transcribed, {counted(errors, 'error')}  ·  "
         f"{show_seconds(summary.audio_seconds)} audio  ·  {summary.work_seconds:.1f} s{start}  ·  "
         f"{summary.speed:,.0f}x real time"
     )
     planned = (
-        f"plan    {summary.planned_recordings:,} recordings in {summary.planned_units:,} units, "
+        f"plan    {counted(summary.planned_recordings, 'recording')} in {counted(summary.planned_units, 'unit')}, "
         f"{summary.new_recordings:,} new in this run"
     )
     if not summary.work_seconds:
         errors = summary.table_errors
         done = (
-            f"nothing to do: every planned recording is already in the table, {summary.table_rows:,} rows, "
+            f"nothing to do: every planned recording is already in the table, {counted(summary.table_rows, 'row')}, "
             f"{errors:,} with an error"
         )
-    left = f", {summary.pending_units:,} units pending" if summary.pending_units else ""
+    left = f", {counted(summary.pending_units, 'unit')} pending" if summary.pending_units else ""
     stopped = [f"stopped {summary.stopped}"] if summary.stopped else []
     return [done, *stopped, planned + left]
 
@@ -144,7 +144,8 @@ def _errors(summary: RunSummary) -> list[str]:
         rows.append(f"unread  and {len(summary.problems) - 5:,} more, see _runs/{summary.run}.json")
     if summary.faults:
         unit, fault = next(iter(summary.faults.items()))
-        rows.append(f"faults  {len(summary.faults):,} units failed and stay pending, such as {unit[:8]}…: {fault}")
+        failed = counted(len(summary.faults), "unit")
+        rows.append(f"faults  {failed} pending after a failure, such as {unit[:8]}…: {fault}")
     return rows
 
 

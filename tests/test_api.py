@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -46,7 +47,18 @@ def test_a_failure_names_its_log(tmp_path, logs, monkeypatch):
 
 
 def test_progress_is_on_the_stream_that_the_caller_sees(tmp_path, logs, monkeypatch, capsys):
-    monkeypatch.setattr(run, "run", lambda *_, console, **__: console.print("progress"))
+    def going_well(*_, console, **__):
+        console.print("progress")
+        return SimpleNamespace(exit_code=0)
+
+    monkeypatch.setattr(run, "run", going_well)
     pipeline.transcribe(tmp_path, tmp_path / "out", model="m")
     assert capsys.readouterr().out == "progress\n"
     assert list(logs.iterdir()) == []
+
+
+def test_a_partial_run_keeps_its_log_and_names_it(tmp_path, logs, monkeypatch, capsys):
+    monkeypatch.setattr(run, "run", lambda *_, **__: SimpleNamespace(exit_code=4))
+    pipeline.transcribe(tmp_path, tmp_path / "out", model="m")
+    (log,) = logs.iterdir()
+    assert str(log) in capsys.readouterr().err

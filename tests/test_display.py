@@ -126,9 +126,11 @@ def test_a_slow_run_has_a_decimal(seconds, shown):
 
 
 def test_the_closing_line_greps_well():
-    summary = RunSummary(
+    summary = RunSummary(name="t", table_rows=50, table_errors=6, 
         run="r1", exit_code=ERRORS, output="out", task="transcribe", model={}, config={}, sources=(), rows=20,
         started="2026-01-02T03:04:05+00:00", finished="2026-01-02T03:05:05.123+00:00", errors={"a": 2, "b": 1},
         pending_units=4,
     )  # fmt: skip
-    assert closing(summary) == "2026-01-02T03:05:05Z run=r1 exit=3 rows=20 errors=3 pending_units=4"
+    assert closing(summary) == (
+        "2026-01-02T03:05:05Z run=r1 exit=3 rows=20 errors=3 table_rows=50 table_errors=6 pending_units=4"
+    )

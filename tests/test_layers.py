@@ -23,11 +23,11 @@ TIERS = (
     {"checkpoint", "receipts"},
     {"timing"},
     {"job", "tally", "summary"},
-    {"display"},
+    {"display", "command"},
     {"alone", "engine"},
     {"run"},
-    {"api", "cli"},
-    {"demo"},
+    {"api", "demo"},
+    {"cli"},
 )
 RANK = {name: rank for rank, names in enumerate(TIERS) for name in names}
 
@@ -38,7 +38,7 @@ ONLY_IN = {
     "botocore": {"storage"},
     "soundfile": {"audio", "sources", "demo"},
     "safetensors": {"models"},
-    "rich": {"run", "display", "noise", "cli", "demo"},
+    "rich": {"run", "display", "noise", "command", "cli", "demo"},
     "torch": {"models", "audio", "text", "tasks", "engine", "job", "alone", "flow"},
     "pickle": set(),
 }

@@ -108,7 +108,7 @@ def test_one_error_is_singular() -> None:
 def test_a_partial_run_says_what_is_left_why_and_that_the_same_command_goes_on() -> None:
     found = lines(exit_code=PARTIAL, pending_units=2, units=10, faults={"3f9a" * 8: "read: 503", "aaaa" * 8: "x"})
     assert found["plan"].endswith("1,200 new in this run, 2 units pending")
-    assert found["faults"] == "faults  2 units failed and stay pending, such as 3f9a3f9a…: read: 503"
+    assert found["faults"] == "faults  2 units pending after a failure, such as 3f9a3f9a…: read: 503"
     assert found["next"].startswith("next    run the same command again: what is committed stays")
     assert found["exit"].startswith("exit    4: partial")
 

@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from pipeline import __version__, cli, config, demo, scoring
+from pipeline import __version__, command, config, demo, scoring
 from pipeline.arguments import Parser
 from pipeline.errors import UserError
 from pipeline.quantities import show_seconds
@@ -31,7 +31,7 @@ def main(argv: Sequence[str] = ()) -> int:
     parser.add_argument("--num-cpus", default=None, help="logical CPUs of the local Ray")
     parser.add_argument("--debug", action="store_true", help="show tracebacks and the libraries' own messages")
     given = parser.parse_args(argv)
-    return cli.shown(lambda console: _show(given.output, given.num_cpus, console), debug=given.debug)
+    return command.shown(lambda console: _show(given.output, given.num_cpus, console), debug=given.debug)
 
 
 def _show(output: str, num_cpus: str | None, console: Console) -> int:
