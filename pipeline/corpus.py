@@ -8,6 +8,9 @@ from typing import Literal
 Seconds = float
 """Durations and times are float64 seconds, everywhere; counts are `num_samples` or `num_frames`."""
 
+FRAMES_PER_SECOND = 50
+"""The model's clock: features come to it and tokens leave it at this rate."""
+
 WHOLE_SECONDS: Seconds = 4 * 3600.0
 WHOLE_BYTES = 10**9
 """Up to both of these audio stays in one piece: a recording in one row, read at once; a group in one unit.

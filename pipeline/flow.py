@@ -14,8 +14,8 @@ import numpy as np
 import pyarrow as pa
 
 from pipeline import audio, sources
-from pipeline.audio import FEATURE_SIZE, FRAMES_PER_SECOND, Facts
-from pipeline.corpus import Recording, Seconds, Unit
+from pipeline.audio import FEATURE_SIZE, Facts
+from pipeline.corpus import FRAMES_PER_SECOND, Recording, Seconds, Unit
 from pipeline.errors import ErrorRow, RecordingError, StorageFault
 from pipeline.sources import Encoded
 

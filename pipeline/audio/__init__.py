@@ -1,6 +1,6 @@
 """Audio files to samples at 16 kHz, and samples to the features of Wav2Vec2-BERT; no torch, no storage."""
 
-from pipeline.audio.constants import FEATURE_SIZE, FRAMES_PER_SECOND, SAMPLE_RATE
+from pipeline.audio.constants import FEATURE_SIZE, SAMPLE_RATE
 from pipeline.audio.decode import Decoded, decode, load
 from pipeline.audio.fbank import fbank
 from pipeline.audio.features import Facts, Featurised, features_of, features_of_crops
@@ -8,7 +8,6 @@ from pipeline.audio.windows import Window, cut, join
 
 __all__ = [
     "FEATURE_SIZE",
-    "FRAMES_PER_SECOND",
     "SAMPLE_RATE",
     "Decoded",
     "Facts",

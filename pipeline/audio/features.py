@@ -10,7 +10,6 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from pipeline.audio.constants import FRAMES_PER_SECOND
 from pipeline.audio.crops import Crop, crop_of
 from pipeline.audio.decode import check_heard, warnings_of
 from pipeline.audio.fbank import FrameStream
@@ -19,7 +18,7 @@ from pipeline.audio.reader import Reader
 from pipeline.audio.seams import quietest
 from pipeline.audio.sweep import Heard, sweep
 from pipeline.audio.virtual import Audio
-from pipeline.corpus import Seconds
+from pipeline.corpus import FRAMES_PER_SECOND, Seconds
 from pipeline.errors import ErrorRow, RecordingError
 
 

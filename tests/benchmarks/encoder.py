@@ -23,11 +23,11 @@ from transformers import Wav2Vec2BertConfig, Wav2Vec2BertForCTC
 from transformers.utils import logging as transformers_logging
 
 from pipeline import models
+from pipeline.corpus import FRAMES_PER_SECOND
 from pipeline.models.batching import Batch, waste
 from pipeline.models.predict import Predictor, Slice, default_frame_budget
 
 ROOT = Path(__file__).resolve().parents[2]
-FRAMES_PER_SECOND = 50
 BATCH = 16
 Tokens = list[np.ndarray]
 

@@ -27,7 +27,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from pipeline import audio, flow, models  # noqa: E402
 from pipeline.config import RunConfig  # noqa: E402
-from pipeline.corpus import Recording  # noqa: E402
+from pipeline.corpus import FRAMES_PER_SECOND, Recording  # noqa: E402
 from pipeline.demo import checkpoint_folder  # noqa: E402
 from pipeline.models.predict import Predictor  # noqa: E402
 from pipeline.scoring import word_errors  # noqa: E402
@@ -88,7 +88,7 @@ def measure(
     spent = time.process_time() - begin
     error = word_errors([joined.text], [" ".join(word["word"] for word in words)]).rate or 0.0
     windows = audio.cut(features.lengths[0], window=settings.window, context=settings.context)
-    seams = [each.keep_start / audio.FRAMES_PER_SECOND for each in windows[1:]]
+    seams = [each.keep_start / FRAMES_PER_SECOND for each in windows[1:]]
     found = joined.look_up(words)
     near = joined.near(seams, seconds=NEAR)
     wrong = [
