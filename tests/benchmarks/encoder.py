@@ -11,6 +11,7 @@ import argparse
 import csv
 import os
 import random
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
@@ -22,12 +23,15 @@ import torch
 from transformers import Wav2Vec2BertConfig, Wav2Vec2BertForCTC
 from transformers.utils import logging as transformers_logging
 
-from pipeline import models
-from pipeline.corpus import FRAMES_PER_SECOND
-from pipeline.models.batching import Batch, waste
-from pipeline.models.predict import Predictor, Slice, default_frame_budget
-
 ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT))
+
+from pipeline import models  # noqa: E402
+from pipeline.corpus import FRAMES_PER_SECOND  # noqa: E402
+from pipeline.models.batching import Batch, waste  # noqa: E402
+from pipeline.models.predict import Predictor, Slice, default_frame_budget  # noqa: E402
+from tests import speech  # noqa: E402
+
 BATCH = 16
 Tokens = list[np.ndarray]
 
@@ -120,8 +124,7 @@ def report(title: str, lengths: Sequence[int], seconds: dict[str, float], tokens
 
 def librispeech_lengths(count: int) -> list[int]:
     """Frames of LibriSpeech test-other utterances, in the order of the corpus, repeated where there are fewer."""
-    folder = Path(os.environ.get("VOXMILL_SPEECH", ROOT / "../shared/speech"))
-    with open(folder / "librispeech.csv", newline="") as stream:
+    with open(speech.FOLDER / "librispeech.csv", newline="") as stream:
         rows = [row for row in csv.DictReader(stream) if "/test-other/" in row["path"]]
     lengths = [round(float(row["seconds"]) * FRAMES_PER_SECOND) for row in rows]
     return [lengths[i % len(lengths)] for i in range(count)]

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import argparse
 import itertools
-import os
 import sys
 import time
 from collections.abc import Sequence
@@ -34,6 +33,7 @@ from pipeline.scoring import word_errors  # noqa: E402
 from pipeline.sources import Encoded  # noqa: E402
 from pipeline.tasks import transcribe  # noqa: E402
 from pipeline.text import Tokenizer  # noqa: E402
+from tests import speech  # noqa: E402
 from tests.benchmarks.header import header  # noqa: E402
 from tests.digits import RATE, encoded, utterances  # noqa: E402
 from tests.joined import Joined, join  # noqa: E402
@@ -135,9 +135,8 @@ def main() -> None:
     )
     options = parser.parse_args()
     torch.set_num_threads(1)
-    speech = Path(os.environ.get("VOXMILL_SPEECH", Path(__file__).resolve().parents[2] / "../shared/speech"))
     lengths = sorted([*options.minutes, *([options.hours * 60] if options.hours else [])])
-    spoken = utterances(speech, count=int(max(lengths) * 60 / 3) + 1)
+    spoken = utterances(speech.FOLDER, count=int(max(lengths) * 60 / 3) + 1)
     ear = Ear()
     pieces = ear.words(
         features_of([each.samples for each in spoken]), flow.Settings.of(window=60, context=0, half=False)
