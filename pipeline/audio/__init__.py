@@ -3,7 +3,7 @@
 from pipeline.audio.constants import FEATURE_SIZE, SAMPLE_RATE
 from pipeline.audio.decode import Decoded, decode, load
 from pipeline.audio.fbank import fbank
-from pipeline.audio.features import Facts, Featurised, features_of, features_of_crops
+from pipeline.audio.features import Facts, Featurised, features_of_crops
 from pipeline.audio.windows import Window, cut, join
 
 __all__ = [
@@ -16,7 +16,6 @@ __all__ = [
     "cut",
     "decode",
     "fbank",
-    "features_of",
     "features_of_crops",
     "join",
     "load",

@@ -56,33 +56,6 @@ class Featurised(NamedTuple):
     facts: Facts
 
 
-def features_of(
-    audio: Audio,
-    *,
-    start: Seconds = 0.0,
-    end: Seconds | None = None,
-    context: int = 0,
-    dtype: DTypeLike = np.float32,
-) -> Featurised:
-    """Features of a recording, or of the stretch [start, end) of it.
-
-    Args:
-        audio: encoded; a file is read by seeking, so a span of a long one costs what the span costs.
-        start: seconds, rounded to the nearest source sample; on a whole second the frames lie on the grid of
-            the whole recording.
-        end: seconds; None is the end of the recording.
-        context: whole seconds of audio to be heard on both sides, as far as the recording has them.
-        dtype: what the arithmetic runs in, float32 or float64.
-
-    Raises:
-        RecordingError: stage `decode`, type `decode` (not audio), `empty` (no samples) or `too_long`.
-    """
-    featurised = features_of_crops(audio, [(start, end)], context=context, dtype=dtype)[0]
-    if isinstance(featurised, ErrorRow):
-        raise RecordingError(featurised.stage, featurised.type, featurised.message)
-    return featurised
-
-
 def features_of_crops(
     audio: Audio,
     crops: Sequence[tuple[Seconds, Seconds | None]],
@@ -94,8 +67,9 @@ def features_of_crops(
     """Features of several stretches of one recording, decoded once; each is normalised over itself.
 
     Args:
-        audio: encoded.
-        crops: (start, end) in seconds, in any order; they may overlap. None is the end of the recording.
+        audio: encoded; a file is read by seeking, so a span of a long one costs what the span costs.
+        crops: (start, end) in seconds, in any order; they may overlap. None is the end of the recording. On a whole
+            second the frames lie on the grid of the whole recording.
         context: whole seconds on both sides of each.
         dtype: what the arithmetic runs in, float32 or float64.
         block: source samples decoded at once; changes no result.
