@@ -195,7 +195,6 @@ def _heard(outputs: UnitOutputs) -> Iterator[Heard | None]:
             offset=facts.start - facts.first_frame / FRAMES_PER_SECOND,
             start=facts.quiet_start if before else facts.start,
             end=_end(facts, length, after=after),
-            audio_start=facts.quiet_start if before else facts.start,
             audio_end=facts.quiet_end if after else facts.start + facts.duration,
         )
 
