@@ -16,7 +16,7 @@ from pipeline.audio.fbank import FrameStream
 from pipeline.audio.normalise import normalise_in_place, stack
 from pipeline.audio.reader import Reader
 from pipeline.audio.seams import quietest
-from pipeline.audio.sweep import Heard, sweep
+from pipeline.audio.sweep import Collected, sweep
 from pipeline.audio.virtual import Audio
 from pipeline.corpus import FRAMES_PER_SECOND, Seconds
 from pipeline.errors import ErrorRow, RecordingError
@@ -86,7 +86,7 @@ def features_of_crops(
         return tuple(_featurise(*pair, reader) for pair in zip(stretches, heard, strict=True))
 
 
-def _featurise(crop: Crop, heard: Heard[FrameStream], reader: Reader) -> Featurised | ErrorRow:
+def _featurise(crop: Crop, heard: Collected[FrameStream], reader: Reader) -> Featurised | ErrorRow:
     try:
         check_heard(heard, crop, reader)
     except RecordingError as error:
