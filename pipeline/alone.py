@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import traceback
 from collections.abc import Callable, Generator, Sequence
 from pathlib import Path
@@ -13,6 +12,7 @@ from pipeline.config import RunConfig
 from pipeline.corpus import Seconds
 from pipeline.errors import VoxmillError
 from pipeline.job import Job
+from pipeline.placement import LOCAL, choose_device, ray_address
 from pipeline.plan import UnitRef, load_unit
 from pipeline.receipts import Receipt, Timings
 from pipeline.timing import StageClock
@@ -29,23 +29,20 @@ WORKERS = {"read": 1, "features": 1, "model": 1, "commit": 1}
 
 def fits(units: Sequence[UnitRef], config: RunConfig) -> bool:
     """Whether the pending work is one short recording that nobody asked a cluster for."""
-    asked = any(
-        (
-            config.address,
-            os.environ.get("RAY_ADDRESS"),
-            config.gpus,
-            config.model_actors,
-            config.feature_actors,
-        )
-    )
-    return not asked and len(units) == 1 and units[0].count == 1 and units[0].seconds <= LONGEST
+    asked = (config.gpus, config.num_cpus, config.read_tasks, config.feature_actors, config.model_actors)
+    local = ray_address(config.address) == LOCAL
+    return local and not any(asked) and len(units) == 1 and units[0].count == 1 and units[0].seconds <= LONGEST
 
 
 def device(config: RunConfig) -> Literal["cuda", "cpu"]:
-    """Where the model runs in this process."""
+    """Where the model runs in this process.
+
+    Raises:
+        UserError: a GPU is asked for and there is none.
+    """
     import torch
 
-    return "cuda" if config.device != "cpu" and torch.cuda.is_available() else "cpu"
+    return choose_device(config, gpus=torch.cuda.device_count(), local=True)
 
 
 def receipts(job: Job, units: Sequence[UnitRef], checkpoint: Path, *, say: Callable[[str], None]) -> Generator[Receipt]:

@@ -1,4 +1,4 @@
-"""The parser of every command line here: a mistake is one line."""
+"""How every command reads its arguments: a mistake is one line."""
 
 from __future__ import annotations
 
@@ -6,19 +6,14 @@ import argparse
 import difflib
 from typing import NoReturn
 
-USAGE = 2
-"""Exit code for wrong usage."""
-
 
 class Parser(argparse.ArgumentParser):
     """An argument parser that answers a mistake with one line."""
 
     def error(self, message: str) -> NoReturn:
         """Print what is wrong and the nearest option, then leave with the code for wrong usage."""
-        from pipeline.storage.paths import redact
-
         for word in message.split():
             near = difflib.get_close_matches(word.split("=")[0], self._option_string_actions, n=1)
             if message.startswith("unrecognized") and word.startswith("--") and near:
                 message += f" (did you mean {near[0]}?)"
-        self.exit(USAGE, f"{self.prog}: {redact(message)}. See {self.prog} --help\n")
+        self.exit(2, f"{self.prog}: {message}. See {self.prog} --help\n")

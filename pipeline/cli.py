@@ -7,16 +7,16 @@ import dataclasses
 import difflib
 import os
 import sys
-import traceback
 from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
-from pipeline import __version__, config
-from pipeline.errors import StorageFault, UserError
-from pipeline.noise import kept_off, removed
+from rich.console import Console
+
+from pipeline import __version__, command, config
+from pipeline.arguments import Parser
+from pipeline.errors import UserError
 from pipeline.quantities import parse_bytes, parse_seconds, parse_share
-from pipeline.stopping import Stopped, stoppable
-from pipeline.summary import FAILURE, MEANINGS, PARTIAL, USAGE, format_summary
+from pipeline.summary import MEANINGS, USAGE, format_summary
 
 EXIT_CODES = "exit codes:\n" + "\n".join(f"  {code}  {meaning}" for code, meaning in sorted(MEANINGS.items()))
 
@@ -25,18 +25,6 @@ EXAMPLES = """examples:
   {prog} 's3://archive/2026/shard-{{000..099}}.tar' s3://labels/2026/ --model path/to/checkpoint --gpus 8
   {prog} manifest.jsonl out/ --model path/to/checkpoint --columns speaker:string,year:int32 --dry-run
 """
-
-
-class Parser(argparse.ArgumentParser):
-    """An argument parser that answers a mistake with one line."""
-
-    def error(self, message: str) -> NoReturn:
-        """Print what is wrong and the nearest option, then leave with the code for wrong usage."""
-        for word in message.split():
-            near = difflib.get_close_matches(word.split("=")[0], self._option_string_actions, n=1)
-            if message.startswith("unrecognized") and word.startswith("--") and near:
-                message += f" (did you mean {near[0]}?)"
-        self.exit(USAGE, f"{self.prog}: {message}. See {self.prog} --help\n")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -50,21 +38,29 @@ def main(argv: Sequence[str] | None = None) -> int:
         **{name: (_table(name), words) for name, words in _TABLE.items()},
     }
     arguments = list(sys.argv[1:] if argv is None else argv)
-    if arguments and arguments[0] in commands:
-        return commands[arguments[0]][0](arguments[1:])
+    if not arguments or arguments[0] not in commands:
+        _explain(arguments[:1], {name: words for name, (_, words) in commands.items()})
+    call, _ = commands[arguments[0]]
+    return call(arguments[1:])
+
+
+def _explain(first: list[str], commands: dict[str, str]) -> NoReturn:
+    """Answer what is no command: an option, a slip, or nothing."""
     width = max(map(len, commands))
-    listing = "\n".join(f"  {name:<{width}}  {words}" for name, (_, words) in commands.items())
+    listing = "\n".join(f"  {name:<{width}}  {words}" for name, words in commands.items())
     parser = Parser(
         prog="voxmill",
         description="Turns archives of audio into tables.",
         epilog=f"commands:\n{listing}\n\nvoxmill COMMAND --help says more about one.",
         formatter_class=argparse.RawDescriptionHelpFormatter,
         usage="voxmill COMMAND ...",
+        allow_abbrev=False,
     )
     parser.add_argument("--version", action="version", version=f"voxmill {__version__}")
-    parser.add_argument("command", choices=commands, metavar="COMMAND", help="one of those below")
-    parser.parse_args(arguments[:1] or ["--help"])
-    return USAGE
+    parser.add_argument("command", nargs="?", metavar="COMMAND", help="one of those below")
+    parser.parse_args(first or ["--help"])
+    near = [f"did you mean {name}?" for name in difflib.get_close_matches(first[0], commands, n=1)]
+    parser.error(f"there is no command {first[0]!r} ({(*near, 'the commands are ' + ', '.join(commands))[0]})")
 
 
 _TABLE = {
@@ -95,49 +91,27 @@ def transcribe(argv: Sequence[str] | None = None, *, prog: str | None = None) ->
     parser = _parser(prog or os.path.basename(sys.argv[0]))
     given = vars(parser.parse_args(argv))
     *sources, output = given.pop("paths")
-    with kept_off(show=given.get("debug", False)) as (console, log):
-        debug = given.get("debug", False)
-        code = guarded(lambda: _stoppable(sources, output, given, console), console, debug=debug)
-        if code in (FAILURE, PARTIAL) and log is not None:
-            console.print(f"log     {log} has what the libraries said; --debug shows it here", soft_wrap=True)
-        else:
-            removed(log)
-    return code
+    try:
+        from_file = config.from_yaml(given.pop("config")) if "config" in given else {}
+        chosen = config.make({**from_file, **given})
+    except UserError as error:
+        print(error, file=sys.stderr)
+        return USAGE
+    return command.shown(lambda console: _transcribe(sources, output, chosen, console), debug=chosen.debug)
 
 
-def _stoppable(sources: list[str], output: str, given: dict[str, Any], console: Any) -> int:
-    with stoppable():
-        return _transcribe(sources, output, given, console)
+def _transcribe(sources: list[str], output: str, chosen: config.RunConfig, console: Console) -> int:
+    from pipeline import api, display
 
-
-def _transcribe(sources: list[str], output: str, given: dict[str, Any], console: Any) -> int:
+    api.check(sources, output, chosen)
     from pipeline.run import run
 
-    from_file = config.from_yaml(given.pop("config")) if "config" in given else {}
-    summary = run(sources, output, config.make({**from_file, **given}), console=console)
-    if not summary.config["dry_run"]:
+    summary = run(sources, output, chosen, console=console)
+    if not chosen.dry_run:
         console.print(format_summary(summary), markup=False, soft_wrap=True)
+        if not console.is_terminal:
+            console.print(display.closing(summary), markup=False, soft_wrap=True)
     return summary.exit_code
-
-
-def guarded(work: Callable[[], int], console: Any, *, debug: bool) -> int:
-    """Run the work; a mistake is one line, and only a bug is a traceback."""
-    try:
-        return work()
-    except (UserError, StorageFault) as error:
-        if debug:
-            traceback.print_exc()
-        console.print(str(error), markup=False, soft_wrap=True)
-        return USAGE if isinstance(error, UserError) else PARTIAL
-    except (Stopped, KeyboardInterrupt):
-        console.print("stopped before any work began; the same command starts again")
-        return PARTIAL
-    except Exception as error:  # noqa: BLE001
-        traceback.print_exc()
-        if debug:
-            return FAILURE
-        console.print(f"failed: {type(error).__name__}: {error}", markup=False, soft_wrap=True)
-        return FAILURE
 
 
 def _parser(prog: str) -> Parser:

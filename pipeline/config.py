@@ -6,7 +6,7 @@ import dataclasses
 import difflib
 import types
 import typing
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -14,7 +14,7 @@ from typing import Any, Literal
 import yaml
 
 from pipeline.errors import UserError
-from pipeline.quantities import parse_bytes, parse_count, parse_seconds, parse_share
+from pipeline.quantities import parse_bytes, parse_count, parse_seconds, parse_share, parse_whole
 
 Device = Literal["auto", "cuda", "cpu"]
 Features = Literal["float64", "float32"]
@@ -151,7 +151,8 @@ def _contradictions(config: RunConfig) -> list[str]:
     if not 0 <= config.context * 2 < config.window:
         found.append(f"--context must be below half of --window, got {config.context:g} s and {config.window:g} s")
     if not 0 <= config.max_errors <= 1:
-        found.append(f"--max-errors must be between 0 and 1, got {config.max_errors:g}")
+        meant = f"; did you mean {config.max_errors:g}%?" if 1 < config.max_errors <= 100 else ""
+        found.append(f"--max-errors must be between 0 and 1, got {config.max_errors:g}{meant}")
     if not config.name or config.name.startswith(("_", ".")) or "/" in config.name:
         found.append(f"--name must be a plain folder name that starts with neither _ nor a dot, got {config.name!r}")
     for name in ("device", "dtype", "features"):
@@ -191,13 +192,28 @@ def convert(name: str, value: Any) -> Any:
         near = difflib.get_close_matches(name, fields, n=1)
         hint = f"; did you mean {near[0]}?" if near else f"; the options are {', '.join(fields)}"
         raise UserError(f"there is no option {name!r}{hint}")
-    if value is None or isinstance(value, bool):
-        return value
-    parse = fields[name].metadata["parse"] or field_type(name)
+    if value is None and fields[name].default is None:
+        return None
     try:
-        return parse(value) if isinstance(value, str) or parse is not str else str(value)
-    except (ValueError, TypeError) as error:
+        return (fields[name].metadata["parse"] or _PARSERS[field_type(name)])(value)
+    except ValueError as error:
         raise UserError(f"{flag(name)}: {error}") from None
+
+
+def _truth(value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise ValueError(f"{value!r} is neither true nor false")
+    return value
+
+
+def _text(value: Any) -> str:
+    if value is None or isinstance(value, bool | list | dict):
+        raise ValueError(f"{value!r} is no text; put it into quotes")
+    return str(value)
+
+
+_PARSERS: Mapping[type, Callable[[Any], Any]] = {bool: _truth, int: parse_whole, str: _text}
+"""How a field is read that does not say so itself."""
 
 
 def make(options: Mapping[str, Any]) -> RunConfig:
@@ -213,12 +229,28 @@ def from_yaml(path: str) -> dict[str, Any]:
     """Options in a YAML file, by field name (`unit_bytes: 256MB`), `-` and `_` alike.
 
     Raises:
-        UserError: the file is missing, is not YAML, or does not hold a mapping.
+        UserError: the file is missing, is not YAML, does not hold a mapping, or holds an option that cannot be meant.
     """
+    where = f"--config {path}"
     try:
         loaded = yaml.safe_load(Path(path).expanduser().read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise UserError(f"{path}: cannot be read as YAML ({str(error).splitlines()[0]})") from None
+    except OSError as error:
+        raise UserError(f"{where}: {(error.strerror or str(error)).lower()}; name a YAML file of options") from None
+    except (UnicodeDecodeError, yaml.YAMLError) as error:
+        raise UserError(f"{where}: cannot be read as YAML ({_first_line(error)})") from None
     if not isinstance(loaded, dict):
-        raise UserError(f"{path}: must hold one option a line, as `window: 14s`")
-    return {str(name).replace("-", "_"): value for name, value in loaded.items()}
+        raise UserError(f"{where}: must hold one option a line, as `window: 14s`")
+    try:
+        return {
+            name: convert(name, value)
+            for name, value in ((str(name).replace("-", "_"), value) for name, value in loaded.items())
+        }
+    except UserError as error:
+        raise UserError(f"{where}: {error}") from None
+
+
+def _first_line(error: Exception) -> str:
+    """What is wrong and, for YAML, where."""
+    mark = getattr(error, "problem_mark", None)
+    problem = getattr(error, "problem", None) or str(error).splitlines()[0]
+    return f"line {mark.line + 1}: {problem}" if mark else problem

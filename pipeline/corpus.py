@@ -8,6 +8,17 @@ from typing import Literal
 Seconds = float
 """Durations and times are float64 seconds, everywhere; counts are `num_samples` or `num_frames`."""
 
+FRAMES_PER_SECOND = 50
+"""The model's clock: features come to it and tokens leave it at this rate."""
+
+WHOLE_SECONDS: Seconds = 4 * 3600.0
+WHOLE_BYTES = 10**9
+"""Up to both of these audio stays in one piece: a recording in one row, read at once; a group in one unit.
+
+float32 samples of 4 h at 16 kHz are 0.9 GB, which a worker can hold. Beyond, the length must be exact, for there
+it is cut.
+"""
+
 SecondsFrom = Literal["header", "bitrate", "estimate"]
 """How a planned duration is known: read from the container, from its declared bit rate, or guessed from bytes."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any
@@ -17,7 +17,8 @@ from rich.table import Table
 from rich.text import Text
 
 from pipeline.corpus import Seconds
-from pipeline.quantities import show_seconds
+from pipeline.quantities import counted, show_seconds
+from pipeline.summary import RunSummary
 from pipeline.tally import Tally
 
 
@@ -36,7 +37,7 @@ def showing(tally: Tally, *, console: Console, run: str, every: Seconds) -> Iter
     finally:
         stop.set()
         thread.join(timeout=5)
-        console.print(line(tally, run=run), soft_wrap=True, markup=False, highlight=False)
+        console.print(line(tally, run=run, ended=True), soft_wrap=True, markup=False, highlight=False)
 
 
 @contextmanager
@@ -53,8 +54,7 @@ def listing(console: Console, *, every: Seconds) -> Iterator[Callable[[int], Non
         nonlocal last
         if time.monotonic() - last >= every:
             last = time.monotonic()
-            stamp = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-            console.print(f"{stamp} listing recordings={count}", soft_wrap=True, highlight=False)
+            console.print(f"{_stamp(datetime.now(UTC))} listing recordings={count}", soft_wrap=True, highlight=False)
 
     yield say
 
@@ -74,47 +74,74 @@ def _live(renderable: Spinner | None, console: Console, **more: Any) -> Live:
     return Live(renderable, console=console, refresh_per_second=4, redirect_stdout=False, redirect_stderr=False, **more)
 
 
-def line(tally: Tally, *, run: str, now: datetime | None = None) -> str:
+def line(tally: Tally, *, run: str, now: datetime | None = None, ended: bool = False) -> str:
     """One line of `key=value` about the run so far, UTC."""
-    stamp = (now or datetime.now(UTC)).strftime("%Y-%m-%dT%H:%M:%SZ")
+    eta = 0.0 if ended or tally.done >= tally.recordings else tally.eta
     pairs = {
         "run": run,
         "recordings": f"{tally.done}/{tally.recordings}",
         "audio_h": f"{tally.done_seconds / 3600:.2f}/{tally.audio_seconds / 3600:.2f}",
-        "x_realtime": f"{tally.speed:.0f}",
+        "x_realtime": _speed(tally.speed),
         "errors": sum(tally.errors.values()),
         **{f"err_{reason.split('.')[-1]}": count for reason, count in sorted(tally.errors.items())},
         "faults": len(tally.faults),
         "waiting_on": tally.slowest or "start",
-        "eta_s": "?" if tally.eta is None else f"{tally.eta:.0f}",
+        "eta_s": "?" if eta is None else f"{eta:.0f}",
     }
-    return f"{stamp} " + " ".join(f"{key}={value}" for key, value in pairs.items())
+    return _pairs(now or datetime.now(UTC), pairs)
+
+
+def closing(summary: RunSummary) -> str:
+    """One line of `key=value` about a run that ended, UTC."""
+    pairs = {
+        "run": summary.run,
+        "exit": summary.exit_code,
+        "rows": summary.rows,
+        "errors": sum(summary.errors.values()),
+        "table_rows": summary.table_rows,
+        "table_errors": summary.table_errors,
+        "pending_units": summary.pending_units,
+    }
+    return _pairs(datetime.fromisoformat(summary.finished), pairs)
+
+
+def _pairs(now: datetime, pairs: Mapping[str, object]) -> str:
+    return " ".join([_stamp(now), *(f"{key}={value}" for key, value in pairs.items())])
+
+
+def _stamp(now: datetime) -> str:
+    return now.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _speed(times: float) -> str:
+    return f"{times:.1f}" if round(times, 1) < 10 else f"{times:.0f}"
 
 
 def block(tally: Tally) -> Group:
-    """The block that redraws: progress, then stages, then errors."""
+    """The block that redraws, in lines that never wrap: progress, then stages, then errors."""
     finished = tally.done >= tally.recordings
     total = tally.done_seconds if finished else max(tally.audio_seconds, tally.done_seconds, 1e-9)
-    eta = "" if tally.eta is None or finished else f"  ·  about {show_seconds(tally.eta)} left"
-    errors = sum(tally.errors.values())
+    bar = ProgressBar(total=total, completed=min(tally.done_seconds, total), width=30, pulse=tally.first_commit is None)
     head = Table.grid(padding=(0, 1))
-    bar = ProgressBar(total=total, completed=min(tally.done_seconds, total), width=36, pulse=tally.first_commit is None)
-    words = (
-        f"{tally.done}/{tally.recordings} recordings  ·  {show_seconds(tally.done_seconds)} of "
-        f"{show_seconds(total)} audio  ·  {tally.speed:,.0f}x real time{eta}"
-    )
-    head.add_row(Text("transcribing"), bar, Text(words))
-    lines: list[Table | Text] = [head]
+    head.add_row("transcribing", bar, _whole(f"{tally.done:,}/{tally.recordings:,} recordings"))
+    eta = "" if tally.eta is None or finished else f"  ·  about {show_seconds(tally.eta)} left"
+    audio = f"{show_seconds(tally.done_seconds)} of {show_seconds(total)} audio  ·  {tally.speed:,.0f}x real time{eta}"
+    lines: list[Table | Text] = [head, _whole(f"  {audio}")]
     if tally.first_commit is None:
-        lines.append(Text(f"  starting workers, loading the model ({tally.elapsed:.0f} s)", style="dim"))
+        lines.append(_whole(f"  starting workers, loading the model ({tally.elapsed:.0f} s)", style="dim"))
     else:
-        shares = "  ·  ".join(f"{stage} {share:.0%}" for stage, share in tally.busy.items())
-        lines.append(Text(f"  busy: {shares}  (waiting on {tally.slowest})", style="dim"))
-    if errors or tally.faults:
-        reasons = ", ".join(f"{reason} {count}" for reason, count in tally.errors.most_common(5))
-        faults = f"  ·  {len(tally.faults)} units failed and stay pending" if tally.faults else ""
-        lines.append(Text(f"  {errors} error{'s' * (errors != 1)}: {reasons}{faults}", style="yellow"))
+        shares = ", ".join(f"{stage} {share:.0%}" for stage, share in tally.busy.items())
+        lines.append(_whole(f"  waiting on {tally.slowest}  ·  busy: {shares}", style="dim"))
+    if tally.errors:
+        reasons = ", ".join(f"{reason} {count:,}" for reason, count in tally.errors.most_common(5))
+        lines.append(_whole(f"  {counted(tally.errors.total(), 'error')}: {reasons}", style="yellow"))
+    if tally.faults:
+        lines.append(_whole(f"  {counted(len(tally.faults), 'unit')} failed, left pending", style="yellow"))
     return Group(*lines)
+
+
+def _whole(text: str, style: str = "") -> Text:
+    return Text(text, style=style, no_wrap=True, overflow="ellipsis")
 
 
 def _print_lines(tally: Tally, console: Console, run: str, every: Seconds, stop: threading.Event) -> None:

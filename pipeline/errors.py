@@ -13,7 +13,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-Stage = Literal["read", "decode", "features", "model", "text"]
+Stage = Literal["read", "decode", "features", "model"]
 
 
 class VoxmillError(Exception):

@@ -14,8 +14,8 @@ import numpy as np
 import pyarrow as pa
 
 from pipeline import audio, sources
-from pipeline.audio import FEATURE_SIZE, FRAMES_PER_SECOND, Facts
-from pipeline.corpus import Recording, Seconds, Unit
+from pipeline.audio import FEATURE_SIZE, Facts
+from pipeline.corpus import FRAMES_PER_SECOND, Recording, Seconds, Unit
 from pipeline.errors import ErrorRow, RecordingError, StorageFault
 from pipeline.sources import Encoded
 
@@ -195,7 +195,6 @@ def _heard(outputs: UnitOutputs) -> Iterator[Heard | None]:
             offset=facts.start - facts.first_frame / FRAMES_PER_SECOND,
             start=facts.quiet_start if before else facts.start,
             end=_end(facts, length, after=after),
-            audio_start=facts.quiet_start if before else facts.start,
             audio_end=facts.quiet_end if after else facts.start + facts.duration,
         )
 

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import os
+import stat
 import sys
 import tempfile
+import time
 from collections.abc import Generator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TextIO
 
@@ -15,10 +19,23 @@ from rich.console import Console
 
 PLAIN_WIDTH = 120
 """Columns where the output is no terminal and nobody said COLUMNS."""
+_PREFIX, _SUFFIX = "voxmill-", ".log"
+_OLD = 7 * 24 * 3600.0
+"""Seconds after which a log that nobody wrote to belongs to a run that was killed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Aside:
+    """What lies beside the console while noise is kept off it."""
+
+    errors: Console
+    """On the real standard error."""
+    log: Path | None
+    """Where the noise goes; None where it is shown."""
 
 
 @contextmanager
-def kept_off(*, show: bool) -> Generator[tuple[Console, Path | None]]:
+def kept_off(*, show: bool) -> Generator[tuple[Console, Aside]]:
     """A console on the real standard output, while everything else that is printed goes to a log.
 
     The libraries print from C++ too, so the file descriptors themselves are turned away.
@@ -27,22 +44,24 @@ def kept_off(*, show: bool) -> Generator[tuple[Console, Path | None]]:
         show: leave everything on the screen.
     """
     if show:
-        yield console_on(sys.stdout), None
+        yield console_on(sys.stdout), Aside(console_on(sys.stderr), None)
         return
-    handle, name = tempfile.mkstemp(prefix="voxmill-", suffix=".log")
+    _remove_old()
+    handle, name = tempfile.mkstemp(prefix=_PREFIX, suffix=_SUFFIX)
     sys.stdout.flush()
     sys.stderr.flush()
     saved = os.dup(1), os.dup(2)
-    os.dup2(handle, 1)
-    os.dup2(handle, 2)
     try:
         with (
-            os.fdopen(os.dup(saved[0]), "w", encoding="utf-8", errors="replace") as screen,
+            _kept(sys.stdout, 1) as screen,
+            _kept(sys.stderr, 2) as errors,
             os.fdopen(os.dup(handle), "w", encoding="utf-8", errors="replace", buffering=1) as log,
             contextlib.redirect_stdout(log),
             contextlib.redirect_stderr(log),
         ):
-            yield console_on(screen), Path(name)
+            os.dup2(handle, 1)
+            os.dup2(handle, 2)
+            yield console_on(screen), Aside(console_on(errors), Path(name))
     finally:
         sys.stdout.flush()
         sys.stderr.flush()
@@ -52,12 +71,37 @@ def kept_off(*, show: bool) -> Generator[tuple[Console, Path | None]]:
         os.close(handle)
 
 
+@contextmanager
+def _kept(stream: TextIO, descriptor: int) -> Generator[TextIO]:
+    """A way to what the stream shows now: a notebook's stream leads elsewhere than the process's descriptor."""
+    try:
+        own = stream.fileno() == descriptor
+    except (OSError, ValueError, AttributeError, io.UnsupportedOperation):
+        own = False
+    if not own:
+        yield stream
+        return
+    with os.fdopen(os.dup(descriptor), "w", encoding="utf-8", errors="replace") as copy:
+        yield copy
+
+
 def console_on(stream: TextIO) -> Console:
     """A console that leaves lines whole where the stream is no terminal."""
-    console = Console(file=stream, highlight=False)
-    if not console.is_terminal and "COLUMNS" not in os.environ:
-        console = Console(file=stream, highlight=False, width=PLAIN_WIDTH)
-    return console
+    width = None
+    if "COLUMNS" not in os.environ:
+        width = _columns(stream) if stream.isatty() else PLAIN_WIDTH
+    # In a notebook rich would go past the stream, and redraw with codes that only a terminal obeys.
+    return Console(file=stream, highlight=False, force_jupyter=False, force_terminal=stream.isatty(), width=width)
+
+
+def _columns(stream: TextIO) -> int | None:
+    """Width of a terminal that rich cannot ask, for descriptors 1 and 2 are the log's; None where it can."""
+    if os.isatty(0):
+        return None
+    try:
+        return os.get_terminal_size(stream.fileno()).columns or None
+    except (OSError, ValueError):
+        return None
 
 
 def removed(log: Path | None) -> None:
@@ -65,3 +109,15 @@ def removed(log: Path | None) -> None:
     if log is not None:
         with contextlib.suppress(FileNotFoundError):
             log.unlink()
+
+
+def _remove_old() -> None:
+    """Remove the logs of this user's runs that were killed more than a week ago."""
+    with contextlib.suppress(OSError), os.scandir(tempfile.gettempdir()) as entries:
+        for entry in entries:
+            if entry.name.startswith(_PREFIX) and entry.name.endswith(_SUFFIX):
+                with contextlib.suppress(OSError):
+                    status = entry.stat(follow_symlinks=False)
+                    mine = stat.S_ISREG(status.st_mode) and status.st_uid == os.geteuid()
+                    if mine and status.st_mtime < time.time() - _OLD:
+                        os.unlink(entry.path)

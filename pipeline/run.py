@@ -7,10 +7,12 @@ import dataclasses
 import secrets
 import sys
 import time
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Any
 
+import pyarrow.compute as pc
 from rich.console import Console
 
 from pipeline import alone, checkpoint, flow, plan, table
@@ -26,7 +28,7 @@ from pipeline.stopping import Stopped, stoppable
 from pipeline.storage.paths import canonical, redact
 from pipeline.storage.put import probe_write
 from pipeline.summary import COMPLETE, ERRORS, PARTIAL, RunSummary
-from pipeline.table import TaskRecord
+from pipeline.table import TaskRecord, Totals
 from pipeline.table.columns import parse_columns
 from pipeline.table.schema import schema
 from pipeline.tally import Tally
@@ -34,6 +36,40 @@ from pipeline.tasks import TASKS
 from pipeline.versions import versions
 
 TASK = "transcribe"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Run:
+    """One run: what was asked, and what every step of it needs to know."""
+
+    name: str
+    sources: Sequence[str]
+    output: str
+    shown: str
+    """The output as the user wrote it, without secrets."""
+    config: RunConfig
+    model: Checkpoint
+    console: Console
+    started: datetime
+    begin: float
+    """Monotonic seconds."""
+
+    def say(self, text: str) -> None:
+        """Print a line as it is."""
+        self.console.print(text, markup=False, highlight=False, soft_wrap=True)
+
+    def facts(self) -> dict[str, Any]:
+        """What a manifest says of the run whatever became of it."""
+        return {
+            "run": self.name,
+            "output": self.shown,
+            "task": TASK,
+            "name": self.config.name,
+            "sources": tuple(map(redact, self.sources)),
+            "model": {"name": self.model.name, "hash": self.model.hash},
+            "config": dataclasses.asdict(self.config),
+            "started": self.started.isoformat(),
+        }
 
 
 def run(sources: Sequence[str], output: str, config: RunConfig, *, console: Console | None = None) -> RunSummary:
@@ -49,66 +85,70 @@ def run(sources: Sequence[str], output: str, config: RunConfig, *, console: Cons
         UserError: a mistake of the user; nothing was committed by this run.
         StorageFault: storage failed while planning; nothing was planned.
     """
-    console = console or Console(stderr=True)
     started, begin = datetime.now(UTC), time.monotonic()
-    name = f"{started:%Y%m%dT%H%M%S}-{secrets.token_hex(2)}"
-    say = _printer(console)
     _refuse_credentials([*sources, output])
-    model = checkpoint.choose(config.model)
-    shown, output = redact(output), canonical(output)
+    asked = _Run(
+        name=f"{started:%Y%m%dT%H%M%S}-{secrets.token_hex(2)}",
+        sources=sources,
+        output=canonical(output),
+        shown=redact(output),
+        config=config,
+        model=checkpoint.choose(config.model),
+        console=console or Console(stderr=True),
+        started=started,
+        begin=begin,
+    )
     probe(sources)
     if not config.dry_run:
-        _probe_output(output, say)
-    report, plan_seconds = _plan(sources, output, config, console)
+        _probe_output(asked)
+    report, plan_seconds = _plan(asked)
     if config.dry_run:
-        say(plan.format_report(report))
-        return _dry_summary(name, started, sources, shown, config, model, report)
-    record = _record(config, model)
-    table.declare(output, config.name, record)
+        asked.say(plan.format_report(report))
+        return RunSummary(**asked.facts(), finished=_now(), exit_code=COMPLETE, new_recordings=report.planned)
+    summary = _transcribe(asked, report, plan_seconds)
+    _write_down(asked, summary.to_json())
+    return summary
+
+
+def _transcribe(asked: _Run, report: PlanReport, plan_seconds: float) -> RunSummary:
+    output, name = asked.output, asked.config.name
+    record = _record(asked.config, asked.model)
+    _compare(asked, record)
     units = plan.units(output)
-    pending = table.pending(output, config.name, units)
-    done = _work(name, pending, output, config, model, console, begin)
-    left, trouble = _left(output, config.name, units, pending)
-    tally = done.tally
-    summary = RunSummary(
-        run=name,
-        exit_code=_exit_code(tally, report, left=bool(left), config=config),
-        output=shown,
-        task=config.name,
-        sources=tuple(map(redact, sources)),
-        model={"name": model.name, "hash": model.hash},
-        config=dataclasses.asdict(config),
-        started=started.isoformat(),
-        finished=datetime.now(UTC).isoformat(),
+    pending = table.pending(output, name, units)
+    before = _before(asked, units, pending)
+    done = _work(asked, record, pending) if pending else _Done(_no_tally())
+    left, trouble = _left(asked, units, pending, before)
+    rows, errors = _totals(asked, before, done.tally)
+    return RunSummary(
+        **asked.facts(),
+        finished=_now(),
+        exit_code=_exit_code(report, rows, errors, left=bool(left), config=asked.config),
         versions=versions(),
         pools=done.pools,
         planned_recordings=sum(unit.count for unit in units),
         planned_units=len(units),
         new_recordings=report.planned,
         pending_units=len(left),
+        table_rows=rows,
+        table_errors=errors,
+        damaged=before.damaged,
         problems=tuple(redact(f"{each.uri}: {each.message}") for each in report.problems),
         plan_seconds=plan_seconds,
         stopped=done.stopped or trouble,
-        **tally.totals(),
+        **done.tally.totals(),
     )
-    try:
-        table.write_run(output, name, summary.to_json())
-    except StorageFault as fault:
-        say(f"the record of this run could not be written: {fault}")
-    return summary
 
 
-def _left(
-    output: str, name: str, units: Sequence[UnitRef], pending: Sequence[UnitRef]
-) -> tuple[Sequence[UnitRef], str]:
-    """What is still pending, all that was where the storage does not tell; and what is wrong with it then."""
+def _now() -> str:
+    return datetime.now(UTC).isoformat()
+
+
+def _write_down(asked: _Run, record: Mapping[str, Any]) -> None:
     try:
-        left = table.pending(output, name, units)
-        if not left:
-            table.mark_success(output, [name])
+        table.write_run(asked.output, asked.name, record)
     except StorageFault as fault:
-        return pending or units[:1], f"by a fault: {fault}"
-    return left, ""
+        asked.say(f"the record of this run could not be written: {fault}")
 
 
 def _refuse_credentials(sources: Sequence[str]) -> None:
@@ -118,25 +158,21 @@ def _refuse_credentials(sources: Sequence[str]) -> None:
         raise UserError(f"{secret[0]}: credentials do not belong into a URI; put them into the environment (AWS_...)")
 
 
-def _printer(console: Console) -> Callable[[str], None]:
-    return lambda text: console.print(text, markup=False, highlight=False, soft_wrap=True)
-
-
-def _probe_output(output: str, say: Callable[[str], None]) -> None:
+def _probe_output(asked: _Run) -> None:
     """Check that the output can be written before any work starts, and say what its storage cannot promise."""
-    if not probe_write(output).conditional:
-        say(
-            f"{redact(output)}: this storage ignores conditional puts (If-None-Match); a unit that two workers finish "
+    if not probe_write(asked.output).conditional:
+        asked.say(
+            f"{asked.shown}: this storage ignores conditional puts (If-None-Match); a unit that two workers finish "
             "at the same time is written twice, the last one stays"
         )
 
 
-def _plan(sources: Sequence[str], output: str, config: RunConfig, console: Console) -> tuple[PlanReport, float]:
-    begin = time.monotonic()
-    with listing(console, every=config.log_every) as show:
+def _plan(asked: _Run) -> tuple[PlanReport, float]:
+    begin, config = time.monotonic(), asked.config
+    with listing(asked.console, every=config.log_every) as show:
         report = plan.extend(
-            sources,
-            output,
+            asked.sources,
+            asked.output,
             corpus=config.corpus,
             unit_seconds=config.unit_seconds,
             unit_bytes=config.unit_bytes,
@@ -163,6 +199,47 @@ def _record(config: RunConfig, model: Checkpoint) -> TaskRecord:
     )
 
 
+def _compare(asked: _Run, record: TaskRecord) -> None:
+    """Check before any work that the new labels may stand beside those that are there."""
+    before = table.compare(asked.output, asked.config.name, record)
+    if before is None or before.schema is None or record.schema is None:
+        return
+    new = [column for column in record.schema.names if column not in before.schema.names]
+    if new:
+        asked.say(f"{', '.join(new)}: new in this table, so empty in rows that are there; --name NAME makes them anew")
+
+
+def _before(asked: _Run, units: Sequence[UnitRef], pending: Sequence[UnitRef]) -> Totals:
+    """What was in the table before this run."""
+    names = {unit.name for unit in pending}
+    return table.totals(asked.output, asked.config.name, [unit for unit in units if unit.name not in names])
+
+
+def _totals(asked: _Run, before: Totals, tally: Tally) -> tuple[int, int]:
+    """Rows of the table and those with an error; of a recording that has changed, only the newest counts."""
+    if not plan.superseded(asked.output):
+        return before.rows + tally.done, before.errors + sum(tally.errors.values())
+    shown = table.read_table(asked.output, task=asked.config.name)
+    return shown.count_rows(), shown.count_rows(filter=pc.field("error").is_valid())
+
+
+def _left(
+    asked: _Run, units: Sequence[UnitRef], pending: Sequence[UnitRef], before: Totals
+) -> tuple[Sequence[UnitRef], str]:
+    """What is still pending, all that was where the storage does not tell; and what is wrong with it then."""
+    try:
+        left = table.pending(asked.output, asked.config.name, units)
+        if before.damaged:
+            file, *more = before.damaged
+            also = f" and {len(more):,} more" if more else ""
+            return left or units[:1], f"short of its end: {file}{also} is damaged; delete it and run again"
+        if not left:
+            table.mark_success(asked.output, [asked.config.name])
+    except StorageFault as fault:
+        return pending or units[:1], f"by a fault: {fault}"
+    return left, ""
+
+
 @dataclass(frozen=True, slots=True)
 class _Done:
     """What the work came to."""
@@ -172,32 +249,29 @@ class _Done:
     stopped: str = ""
 
 
-def _work(
-    name: str,
-    pending: Sequence[UnitRef],
-    output: str,
-    config: RunConfig,
-    model: Checkpoint,
-    console: Console,
-    begin: float,
-) -> _Done:
+def _no_tally() -> Tally:
+    return Tally(recordings=0, audio_seconds=0.0, workers={}, clock=lambda: 0.0)
+
+
+def _work(asked: _Run, record: TaskRecord, pending: Sequence[UnitRef]) -> _Done:
     """Do the pending units."""
-    if not pending:
-        return _Done(Tally(recordings=0, audio_seconds=0.0, workers={}, clock=lambda: 0.0))
     stopped = ""
-    with _workers(name, pending, output, config, model, console) as (receipts, workers, pools):
+    with _workers(asked, pending) as (receipts, workers, pools):
+        # Only now is it known that there are workers to make such labels.
+        table.declare(asked.output, asked.config.name, record)
+        _write_down(asked, {**asked.facts(), "state": "running"})
         tally = Tally(
             recordings=sum(unit.count for unit in pending),
             audio_seconds=sum(unit.seconds for unit in pending),
             workers=workers,
-            run_began=begin,
+            run_began=asked.begin,
         )
         try:
             # Receipts that are left open would keep Ray's executor at work while Ray shuts down.
             with (
                 stoppable(),
                 contextlib.closing(receipts),
-                showing(tally, console=console, run=name, every=config.log_every),
+                showing(tally, console=asked.console, run=asked.name, every=asked.config.log_every),
             ):
                 for receipt in receipts:
                     tally.record(receipt)
@@ -212,33 +286,27 @@ def _work(
 
 
 @contextlib.contextmanager
-def _workers(
-    name: str,
-    pending: Sequence[UnitRef],
-    output: str,
-    config: RunConfig,
-    model: Checkpoint,
-    console: Console,
-) -> Generator[tuple[Generator[Receipt], dict[str, int], str]]:
+def _workers(asked: _Run, pending: Sequence[UnitRef]) -> Generator[tuple[Generator[Receipt], dict[str, int], str]]:
     """Receipts of the pending units, from this process or from a cluster, with stage -> number of workers."""
-    say = _printer(console)
+    config, model = asked.config, asked.model
     if alone.fits(pending, config):
         device = alone.device(config)
-        job = _job(name, output, config, model, device)
-        say(f"one recording, so without a cluster  ·  {device}  ·  model {model.name}")
-        yield alone.receipts(job, pending, model.path, say=say), alone.WORKERS, "this process"
+        asked.say(f"one recording, so without a cluster  ·  {device}  ·  model {model.name}")
+        job = _job(asked, device)
+        yield alone.receipts(job, pending, model.path, say=asked.say), alone.WORKERS, "this process"
         return
     from pipeline.engine import session
 
     with contextlib.ExitStack() as stack:
-        with waiting(console, "joining the cluster" if config.address else "starting Ray"):
-            opened = stack.enter_context(session.opened(config, model_bytes=model.num_bytes, say=say))
-        job = _job(name, output, config, model, opened.device)
-        say(f"{opened.describe()}  ·  model {model.name} {model.hash[:8]}")
+        with waiting(asked.console, "joining the cluster" if config.address else "starting Ray"):
+            opened = stack.enter_context(session.opened(config, model_bytes=model.num_bytes, say=asked.say))
+        asked.say(f"{opened.describe()}  ·  model {model.name} {model.hash[:8]}")
+        job = _job(asked, opened.device)
         yield opened.receipts(job, pending, model.path), opened.workers, opened.pools.describe()
 
 
-def _job(name: str, output: str, config: RunConfig, model: Checkpoint, device: str) -> Job:
+def _job(asked: _Run, device: str) -> Job:
+    config, model = asked.config, asked.model
     dtype = config.dtype
     if dtype == "auto":
         dtype = "bfloat16" if device == "cuda" else "float32"
@@ -246,33 +314,17 @@ def _job(name: str, output: str, config: RunConfig, model: Checkpoint, device: s
         window=config.window, context=config.context, half=dtype != "float32", features=config.features
     )
     return Job(
-        run=name, output=output, task=TASK, name=config.name, model_name=model.name, model_hash=model.hash,
+        run=asked.name, output=asked.output, task=TASK, name=config.name, model_name=model.name, model_hash=model.hash,
         columns=config.columns, device="cuda" if device == "cuda" else "cpu", dtype=dtype,
         frame_budget=config.frame_budget, settings=settings,
     )  # fmt: skip
 
 
-def _exit_code(tally: Tally, report: PlanReport, *, left: bool, config: RunConfig) -> int:
+def _exit_code(report: PlanReport, rows: int, errors: int, *, left: bool, config: RunConfig) -> int:
     if left:
         return PARTIAL
     # What a listing could not plan is held against all that it listed: it is reported again every night.
     unplanned = report.num_problems / max(1, report.recordings + report.num_problems)
-    if max(tally.error_share, unplanned) > config.max_errors and not config.exit_zero_on_errors:
+    if max(errors / max(1, rows), unplanned) > config.max_errors and not config.exit_zero_on_errors:
         return ERRORS
     return COMPLETE
-
-
-def _dry_summary(
-    name: str,
-    started: datetime,
-    sources: Sequence[str],
-    output: str,
-    config: RunConfig,
-    model: Checkpoint,
-    report: PlanReport,
-) -> RunSummary:
-    return RunSummary(
-        run=name, exit_code=COMPLETE, output=output, task=config.name, sources=tuple(map(redact, sources)),
-        model={"name": model.name, "hash": model.hash}, config=dataclasses.asdict(config),
-        started=started.isoformat(), finished=datetime.now(UTC).isoformat(), new_recordings=report.planned,
-    )  # fmt: skip

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from pipeline.corpus import Seconds
-from pipeline.quantities import show_seconds
+from pipeline.quantities import counted, show_seconds
 
 COMPLETE, FAILURE, USAGE, ERRORS, PARTIAL = 0, 1, 2, 3, 4
 
@@ -30,6 +30,9 @@ class RunSummary:
     exit_code: int
     output: str
     task: str
+    """What was done: `transcribe`."""
+    name: str
+    """Folder of its labels below the output."""
     model: dict[str, str]
     """`name` and `hash` of the checkpoint."""
     started: str
@@ -56,6 +59,12 @@ class RunSummary:
     warnings: int = 0
     faults: dict[str, str] = field(default_factory=dict)
     """Unit -> what left it pending."""
+    table_rows: int = 0
+    """In the whole table, after this run."""
+    table_errors: int = 0
+    """Rows with an error among them; `--max-errors` is held against these."""
+    damaged: tuple[str, ...] = ()
+    """Files of units that no run wrote so."""
     problems: tuple[str, ...] = ()
     """What planning could not read."""
     plan_seconds: Seconds = 0.0
@@ -88,6 +97,7 @@ class RunSummary:
     def to_json(self) -> dict[str, Any]:
         """Plain values."""
         return dataclasses.asdict(self) | {
+            "state": "ended",
             "meaning": MEANINGS[self.exit_code],
             "x_realtime": round(self.speed, 1),
         }
@@ -103,17 +113,21 @@ def _outcome(summary: RunSummary) -> list[str]:
     errors = sum(summary.errors.values())
     start = "" if summary.startup_seconds is None else f" (start-up {summary.startup_seconds:.1f} s)"
     done = (
-        f"{summary.rows - errors:,} transcribed, {errors:,} error{'s' * (errors != 1)}  ·  "
+        f"{summary.rows - errors:,} transcribed, {counted(errors, 'error')}  ·  "
         f"{show_seconds(summary.audio_seconds)} audio  ·  {summary.work_seconds:.1f} s{start}  ·  "
         f"{summary.speed:,.0f}x real time"
     )
     planned = (
-        f"plan    {summary.planned_recordings:,} recordings in {summary.planned_units:,} units, "
+        f"plan    {counted(summary.planned_recordings, 'recording')} in {counted(summary.planned_units, 'unit')}, "
         f"{summary.new_recordings:,} new in this run"
     )
     if not summary.work_seconds:
-        done = "nothing to do: every planned recording is already in the table"
-    left = f", {summary.pending_units:,} units pending" if summary.pending_units else ""
+        errors = summary.table_errors
+        done = (
+            f"nothing to do: every planned recording is already in the table, {counted(summary.table_rows, 'row')}, "
+            f"{errors:,} with an error"
+        )
+    left = f", {counted(summary.pending_units, 'unit')} pending" if summary.pending_units else ""
     stopped = [f"stopped {summary.stopped}"] if summary.stopped else []
     return [done, *stopped, planned + left]
 
@@ -130,7 +144,8 @@ def _errors(summary: RunSummary) -> list[str]:
         rows.append(f"unread  and {len(summary.problems) - 5:,} more, see _runs/{summary.run}.json")
     if summary.faults:
         unit, fault = next(iter(summary.faults.items()))
-        rows.append(f"faults  {len(summary.faults):,} units failed and stay pending, such as {unit[:8]}…: {fault}")
+        failed = counted(len(summary.faults), "unit")
+        rows.append(f"faults  {failed} pending after a failure, such as {unit[:8]}…: {fault}")
     return rows
 
 
@@ -156,7 +171,7 @@ def _next(summary: RunSummary) -> list[str]:
     if summary.exit_code == PARTIAL:
         lines.append("next    run the same command again: what is committed stays, the rest is done")
         lines.append(f"        python -m pipeline.table status {output}")
-    elif summary.errors:
+    elif summary.table_errors:
         lines.append(f"next    python -m pipeline.table errors {output}")
     lines.append(f"exit    {summary.exit_code}: {MEANINGS[summary.exit_code]}")
     return lines

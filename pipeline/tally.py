@@ -16,7 +16,7 @@ RECENT: Seconds = 60.0
 
 
 class Tally:
-    """Totals over receipts; not thread-safe, the display only reads it."""
+    """Totals over receipts; one thread records, another may look on."""
 
     def __init__(
         self,
@@ -83,6 +83,8 @@ class Tally:
         for stage, size in receipt.timings.peak_bytes.items():
             self.peak_bytes[stage] = max(size, self.peak_bytes.get(stage, 0))
         self._recent.append((now, receipt.audio_seconds))
+        while self._recent[0][0] < now - RECENT:
+            self._recent.popleft()
 
     def stop(self) -> None:
         """The work is over: time stands still from here on."""
@@ -98,10 +100,9 @@ class Tally:
     def speed(self) -> float:
         """Audio seconds per second over the last minute."""
         now = self._clock()
-        while self._recent and self._recent[0][0] < now - RECENT:
-            self._recent.popleft()
         span = min(RECENT, now - self.started)
-        return sum(seconds for _, seconds in self._recent) / span if span > 0 else 0.0
+        recent = tuple(self._recent)
+        return sum(seconds for at, seconds in recent if at >= now - RECENT) / span if span > 0 else 0.0
 
     @property
     def eta(self) -> Seconds | None:

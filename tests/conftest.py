@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+from tests.speech import FOLDER
+
 ROOT = Path(__file__).resolve().parent.parent
 
 
@@ -24,10 +26,9 @@ def unavailable(reason: str) -> None:
 @pytest.fixture(scope="session")
 def speech() -> Path:
     """Folder of human recordings."""
-    folder = Path(os.environ.get("VOXMILL_SPEECH", ROOT / "../shared/speech")).resolve()
-    if not (folder / "digits.csv").is_file():
-        unavailable(f"no human recordings at {folder}; set VOXMILL_SPEECH to run this test")
-    return folder
+    if not (FOLDER / "digits.csv").is_file():
+        unavailable(f"no human recordings at {FOLDER}; set VOXMILL_SPEECH to run this test")
+    return FOLDER
 
 
 @pytest.fixture(scope="session")

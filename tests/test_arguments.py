@@ -16,9 +16,4 @@ def test_the_nearest_option_is_named(capsys: pytest.CaptureFixture[str]) -> None
     parser = Parser(prog="tool")
     parser.add_argument("--json", action="store_true")
     mistake(parser, "--jsno")
-    assert capsys.readouterr().err == ("tool: unrecognized arguments: --jsno (did you mean --json?). See tool --help\n")
-
-
-def test_credentials_are_not_repeated(capsys: pytest.CaptureFixture[str]) -> None:
-    mistake(Parser(prog="tool"), "s3://key:secret@bucket/out")
-    assert capsys.readouterr().err == "tool: unrecognized arguments: s3://***@bucket/out. See tool --help\n"
+    assert capsys.readouterr().err == "tool: unrecognized arguments: --jsno (did you mean --json?). See tool --help\n"

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 
-from pipeline import cli
-from pipeline.errors import StorageFault, UserError
-from pipeline.stopping import Stopped
+from pipeline import cli, run
+from pipeline.summary import PARTIAL, RunSummary
+
+ROOT = Path(__file__).resolve().parent.parent
 
 
 def said(capfd):
@@ -20,7 +25,8 @@ def said(capfd):
         ([], "the following arguments are required"),
         (["only-one"], "SOURCE and OUTPUT are needed, got only 'only-one'"),
         (["a", "b", "--modle", "x"], "unrecognized arguments: --modle x (did you mean --model?)"),
-        (["a", "b", "--device", "tpu"], "invalid choice: 'tpu'"),
+        (["a", "b", "--column", "x:string"], "unrecognized arguments: --column x:string (did you mean --columns?)"),
+        (["a", "b", "--device", "tpu"], "argument --device: invalid choice: 'tpu' (choose from 'auto'"),
     ],
 )
 def test_wrong_usage_is_one_line_and_code_2(arguments, message, capfd):
@@ -52,30 +58,6 @@ def test_help_has_every_option_with_its_default_and_the_exit_codes(capfd):
         assert words in text
 
 
-@pytest.mark.parametrize(
-    ("raised", "code", "message"),
-    [
-        (UserError("out: is a file"), 2, "out: is a file"),
-        (StorageFault("s3://b: 503"), 4, "s3://b: 503"),
-        (Stopped("by SIGTERM"), 4, "stopped before any work began"),
-        (ZeroDivisionError("a bug"), 1, "failed: ZeroDivisionError: a bug"),
-    ],
-)
-def test_every_end_has_its_code(raised, code, message, capfd):
-    def work():
-        raise raised
-
-    from pipeline.noise import kept_off
-
-    with kept_off(show=False) as (console, log):
-        assert cli.guarded(work, console, debug=False) == code
-    text = said(capfd)
-    assert message in text
-    assert "Traceback" not in text
-    assert log is not None
-    log.unlink()
-
-
 @pytest.mark.parametrize("command", ["transcribe", "status", "verify", "errors", "vacuum", "demo"])
 def test_every_command_of_voxmill_has_help(command, capfd):
     with pytest.raises(SystemExit) as left:
@@ -92,8 +74,95 @@ def test_voxmill_alone_lists_its_commands(capfd):
     assert "verify" in text
 
 
-def test_an_unknown_command_is_refused(capfd):
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["transcribee", "a", "b"], "there is no command 'transcribee' (did you mean transcribe?)"),
+        (["Verify"], "there is no command 'Verify' (did you mean verify?)"),
+        (["xyz"], "there is no command 'xyz' (the commands are transcribe, demo, status, verify, errors, vacuum)"),
+        (["--versio"], "unrecognized arguments: --versio (did you mean --version?)"),
+        (["--"], "there is no command '--'"),
+    ],
+)
+def test_a_slip_is_answered_with_what_is_nearest(arguments, message, capfd):
     with pytest.raises(SystemExit) as left:
-        cli.main(["transcrieb"])
+        cli.main(arguments)
     assert left.value.code == 2
-    assert "transcrieb" in said(capfd)
+    out, err = capfd.readouterr()
+    assert out == ""
+    assert message in err
+    assert len(err.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["{folder}", "{folder}/out"], "--model is needed"),
+        (["{folder}", "{folder}/out", "--model", "m", "--window", "soon"], "--window: 'soon'"),
+        (["{folder}", "{folder}/out", "--model", "m", "--columns", "age"], "--columns: 'age' is not name:type"),
+        (["{folder}", "{folder}/out", "--config", "{folder}/no.yaml"], "--config {folder}/no.yaml: no such file"),
+        (["{folder}/no", "{folder}/out", "--model", "m"], "file://{folder}/no: no such file or folder"),
+        (["{folder}", "{folder}/a.wav", "--model", "m"], "{folder}/a.wav: a file is where a folder should be"),
+        (["{folder}", "{folder}/a.wav/b", "--model", "m"], "({folder}/a.wav). OUTPUT, the last argument, is"),
+    ],
+)
+def test_a_mistake_is_answered_on_standard_error_without_importing_torch(tmp_path, arguments, message):
+    (tmp_path / "a.wav").write_bytes(b"mine")
+    code = (
+        "import sys; from pipeline import cli; code = cli.main(sys.argv[1:]);"
+        "assert not {'torch', 'ray'} & set(sys.modules); sys.exit(code)"
+    )
+    words = [word.format(folder=tmp_path) for word in arguments]
+    done = subprocess.run(
+        [sys.executable, "-c", code, "transcribe", *words], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stdout) == (2, "")
+    assert message.format(folder=tmp_path) in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_mistake_in_the_demo_is_answered_on_standard_error(tmp_path, capfd):
+    (tmp_path / "file").write_text("mine")
+    assert cli.main(["demo", "--output", str(tmp_path / "file")]) == 2
+    assert cli.main(["demo", "--output", str(tmp_path / "out"), "--num-cpus", "two"]) == 2
+    out, err = capfd.readouterr()
+    assert out == ""
+    assert "file: is a file; name a folder with --output" in err
+    assert "--num-cpus: 'two' is no whole number" in err
+    assert not (tmp_path / "out").exists()
+
+
+def ended(**changes):
+    values = {
+        "run": "r1", "exit_code": PARTIAL, "output": "out", "task": "transcribe", "model": {}, "config": {},
+        "sources": (), "name": "t", "started": "2026-01-02T03:04:05+00:00", "finished": "2026-01-02T03:05:05+00:00",
+        "pending_units": 2,
+    }  # fmt: skip
+    return RunSummary(**values | changes)
+
+
+def test_a_run_ends_with_a_line_for_programs_where_no_terminal_shows_it(tmp_path, monkeypatch, capfd):
+    monkeypatch.setattr(run, "run", lambda *_, **__: ended())
+    assert cli.transcribe([str(tmp_path), str(tmp_path / "out"), "--model", "m"], prog="transcribe") == PARTIAL
+    out, err = capfd.readouterr()
+    assert (
+        out.splitlines()[-1]
+        == "2026-01-02T03:05:05Z run=r1 exit=4 rows=0 errors=0 table_rows=0 table_errors=0 pending_units=2"
+    )
+    log = Path(err.split()[1])
+    assert err == f"log     {log} has what the libraries said; --debug shows it here\n"
+    log.unlink()
+
+
+def test_debug_in_a_file_of_options_counts(tmp_path, monkeypatch, capfd):
+    (tmp_path / "run.yaml").write_text("debug: true\nmodel: m\n")
+
+    def noisy(*_, **__):
+        print("noise")
+        return ended()
+
+    monkeypatch.setattr(run, "run", noisy)
+    arguments = [str(tmp_path), str(tmp_path / "out"), "--config", str(tmp_path / "run.yaml")]
+    assert cli.transcribe(arguments, prog="transcribe") == PARTIAL
+    assert "noise" in capfd.readouterr().out

@@ -35,12 +35,34 @@ def test_a_misspelt_option_is_answered_with_the_nearest():
         ({"device": "tpu"}, "--device must be one of auto, cuda, cpu"),
         ({"model_actors": "0"}, "--model-actors must be above 0"),
         ({"window": "soon"}, "--window: 'soon' is not a number"),
-        ({"read_tasks": "many"}, "--read-tasks"),
+        ({"read_tasks": "many"}, "--read-tasks: 'many' is no whole number; write it as 4"),
+        ({"read_tasks": 1.5}, "--read-tasks: 1.5 is no whole number"),
+        ({"gpus": "two"}, "--gpus: 'two' is not a plain number; write it as 1 or 0.5"),
+        ({"unit_bytes": "3s"}, "--unit-bytes: '3s' is not a number with a unit of size; write it as 256MB"),
+        ({"max_errors": "5"}, "--max-errors must be between 0 and 1, got 5; did you mean 5%"),
+        ({"debug": "false"}, "--debug: 'false' is neither true nor false"),
+        ({"window": None}, "--window: None is not a number"),
+        ({"window": True}, "--window: True is not a number"),
+        ({"name": ["a"]}, r"--name: \['a'\] is no text"),
     ],
 )
 def test_values_that_cannot_be_meant_are_refused(options, message):
     with pytest.raises(UserError, match=message):
         config.make({"model": "m", **options})
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        field.name
+        for field in dataclasses.fields(config.RunConfig)
+        if config.field_type(field.name) is not str or config.choices_of(field.name)
+    ],
+)
+def test_every_bad_value_is_named_with_its_option_and_what_is_expected(name):
+    with pytest.raises(UserError, match=f"^{config.flag(name)}.*'nonsense'") as caught:
+        config.make({"model": "m", name: "nonsense"})
+    assert any(words in str(caught.value) for words in ("write it as", "must be one of", "neither true nor false"))
 
 
 def test_all_mistakes_are_reported_at_once():
@@ -59,5 +81,26 @@ def test_yaml_has_the_same_options(tmp_path):
 def test_a_file_that_is_no_yaml_of_options_is_named(tmp_path, content):
     file = tmp_path / "run.yaml"
     file.write_text(content)
-    with pytest.raises(UserError, match="run.yaml: "):
+    with pytest.raises(UserError, match="--config .*run.yaml: "):
+        config.from_yaml(str(file))
+
+
+def test_a_file_that_is_not_there_is_named_with_its_option():
+    with pytest.raises(UserError, match="^--config missing.yaml: no such file or directory; name a YAML file"):
+        config.from_yaml("missing.yaml")
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("windwo: 3s", "there is no option 'windwo'; did you mean window"),
+        ("window: soon", "--window: 'soon' is not a number"),
+        ("window:", "--window: None is not a number"),
+        ("window: 3s\nname: [a", "cannot be read as YAML .line 2"),
+    ],
+)
+def test_a_mistake_in_a_file_names_the_file(tmp_path, content, message):
+    file = tmp_path / "run.yaml"
+    file.write_text(content)
+    with pytest.raises(UserError, match=f"--config {file}: {message}"):
         config.from_yaml(str(file))

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from pipeline import audio, flow
-from pipeline.corpus import Recording
+from pipeline.corpus import FRAMES_PER_SECOND, Recording
 from pipeline.models.layout import Packed
 from pipeline.models.predict import Predictor
 from pipeline.plan import spans
@@ -182,7 +182,7 @@ def moved(joined: Joined, words: Sequence[dict[str, Any]], others: Sequence[dict
 
 def seams_of(features: flow.UnitFeatures, settings: flow.Settings) -> list[float]:
     windows = audio.cut(features.lengths[0], window=settings.window, context=settings.context)
-    return [each.keep_start / audio.FRAMES_PER_SECOND for each in windows[1:]]
+    return [each.keep_start / FRAMES_PER_SECOND for each in windows[1:]]
 
 
 def joined_in(folder: Path, speech: Path, *, seconds: float) -> tuple[Joined, Recording]:

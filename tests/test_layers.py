@@ -12,16 +12,22 @@ import pytest
 PACKAGE = Path(__file__).resolve().parent.parent / "pipeline"
 
 TIERS = (
-    {"errors", "quantities", "versions"},
+    {"arguments", "errors", "quantities", "versions"},
     {"corpus", "config", "stopping", "noise", "scoring"},
-    {"storage", "arguments"},
+    {"placement"},
+    {"storage"},
     {"sources", "audio", "models", "text"},
-    {"plan", "tasks", "table"},
+    {"plan", "tasks"},
+    {"table"},
     {"flow"},
-    {"checkpoint", "receipts", "timing", "job", "tally", "display", "summary"},
+    {"checkpoint", "receipts"},
+    {"timing"},
+    {"job", "tally", "summary"},
+    {"display", "command"},
     {"alone", "engine"},
     {"run"},
-    {"api", "demo", "cli"},
+    {"api", "demo"},
+    {"cli"},
 )
 RANK = {name: rank for rank, names in enumerate(TIERS) for name in names}
 
@@ -32,7 +38,7 @@ ONLY_IN = {
     "botocore": {"storage"},
     "soundfile": {"audio", "sources", "demo"},
     "safetensors": {"models"},
-    "rich": {"run", "display", "noise", "cli", "demo"},
+    "rich": {"run", "display", "noise", "command", "cli", "demo"},
     "torch": {"models", "audio", "text", "tasks", "engine", "job", "alone", "flow"},
     "pickle": set(),
 }
@@ -73,7 +79,7 @@ def test_imports_point_down(file):
     for name in imports(file):
         parts = name.split(".")
         if parts[0] == "pipeline" and len(parts) > 1 and parts[1] in RANK and parts[1] != mine:
-            assert RANK[parts[1]] <= RANK[mine], f"{mine} imports {name}, which is above it"
+            assert RANK[parts[1]] < RANK[mine], f"{mine} imports {name}, which is not below it"
 
 
 @pytest.mark.parametrize("library", sorted(ONLY_IN))
@@ -92,7 +98,7 @@ def test_every_room_has_its_place():
         ("pipeline", {"ray", "torch", "fsspec", "pyarrow"}),
         ("pipeline.models", {"ray", "transformers", "fsspec"}),
         ("pipeline.audio", {"ray", "fsspec", "pyarrow", "transformers"}),
-        ("pipeline.table", {"ray", "torch", "soundfile"}),
+        ("pipeline.table", {"ray", "torch", "transformers"}),
         ("pipeline.cli", {"ray", "torch", "pyarrow"}),
     ],
 )

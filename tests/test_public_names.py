@@ -25,6 +25,10 @@ def test_the_doors_are_where_they_are_promised(module, names):
     assert names <= set(importlib.import_module(module).__all__)
 
 
+def test_only_public_names_are_listed():
+    assert dir(pipeline) == sorted(pipeline.__all__)
+
+
 def test_a_name_that_does_not_exist_says_so():
     with pytest.raises(AttributeError, match="no attribute 'transcirbe'"):
         pipeline.transcirbe  # noqa: B018

@@ -2,7 +2,15 @@
 
 import pytest
 
-from pipeline.quantities import parse_bytes, parse_count, parse_seconds, parse_share, show_seconds
+from pipeline.quantities import (
+    counted,
+    parse_bytes,
+    parse_count,
+    parse_seconds,
+    parse_share,
+    parse_whole,
+    show_seconds,
+)
 
 
 @pytest.mark.parametrize(
@@ -16,6 +24,7 @@ from pipeline.quantities import parse_bytes, parse_count, parse_seconds, parse_s
         ("200ms", 0.2),
         (" 2 S ", 2),
         (7, 7),
+        (1e-05, 1e-05),
     ],
 )
 def test_times_take_units(text, seconds):
@@ -35,11 +44,14 @@ def test_shares_take_per_cent(text, share):
 @pytest.mark.parametrize(
     ("parse", "text", "message"),
     [
-        (parse_seconds, "30MB", "no time"),
+        (parse_seconds, "30MB", "unit of time; write it as 30s"),
         (parse_seconds, "soon", "not a number"),
-        (parse_bytes, "3s", "no size"),
-        (parse_share, "5s", "no share"),
-        (parse_count, "2GB", "plain number"),
+        (parse_bytes, "3s", "unit of size; write it as 256MB"),
+        (parse_share, "5s", "no share; write it as 0.05 or 5%"),
+        (parse_count, "2GB", "plain number; write it as 1 or 0.5"),
+        (parse_whole, "1.5", "'1.5' is no whole number; write it as 4"),
+        (parse_whole, "many", "'many' is no whole number"),
+        (parse_bytes, "1e999", "not a number"),
         (parse_seconds, "-3s", "not a number"),
     ],
 )
@@ -51,3 +63,8 @@ def test_what_cannot_be_meant_is_refused(parse, text, message):
 @pytest.mark.parametrize(("seconds", "text"), [(3.21, "3.2 s"), (204, "3.4 min"), (18720, "5.2 h")])
 def test_durations_are_shown_in_a_fitting_unit(seconds, text):
     assert show_seconds(seconds) == text
+
+
+@pytest.mark.parametrize(("count", "text"), [(0, "0 rows"), (1, "1 row"), (2000, "2,000 rows")])
+def test_a_noun_agrees_with_its_number(count, text):
+    assert counted(count, "row") == text

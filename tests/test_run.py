@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import shutil
 from collections.abc import Iterator
@@ -11,9 +12,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from rich.console import Console
 
+from pipeline import alone, config
 from pipeline.errors import UserError
 from pipeline.models import checkpoint as checkpoints
+from pipeline.run import run
 from pipeline.summary import RunSummary
 from pipeline.table import read_table
 from pipeline.table.runs import runs
@@ -166,6 +170,66 @@ def test_a_second_run_does_nothing(one):
     assert len(runs(str(output))) == 2
 
 
+def test_errors_of_earlier_runs_count(one):
+    folder, output = one
+    (folder / "b.wav").write_bytes(b"no audio")
+    assert transcribed([folder], output).exit_code == 3
+    again = transcribed([folder], output)
+    assert (again.exit_code, again.rows, again.table_rows, again.table_errors) == (3, 0, 2, 1)
+    assert transcribed([folder], output, max_errors=0.5).exit_code == 0
+
+
+def test_a_damaged_unit_file_is_named_and_done_again_once_it_is_gone(one):
+    folder, output = one
+    (file,) = (output / "transcribe").glob("*.parquet")
+    (output / "_SUCCESS").unlink()
+    file.write_bytes(b"junk" * 100)
+    summary = transcribed([folder], output)
+    assert (summary.exit_code, summary.damaged) == (4, (f"file://{file}",))
+    assert f"{file.name} is damaged; delete it and run again" in summary.stopped
+    assert not (output / "_SUCCESS").exists()
+    file.unlink()
+    assert transcribed([folder], output).exit_code == 0
+    assert verify(str(output)).complete
+
+
+def test_a_manifest_says_that_a_run_is_at_work(one, monkeypatch):
+    folder, output = one
+    (folder / "b.wav").write_bytes(encoded(clips()[1].samples, "WAV"))
+    seen = []
+
+    def looked_on(*args, **options):
+        seen.append(newest_run(output))
+        yield from receipts(*args, **options)
+
+    receipts = alone.receipts
+    monkeypatch.setattr(alone, "receipts", looked_on)
+    transcribed([folder], output)
+    (record,) = seen
+    assert (record["state"], record["sources"]) == ("running", [str(folder)])
+    assert "exit_code" not in record
+    assert newest_run(output)["run"] == record["run"]
+    assert newest_run(output)["state"] == "ended"
+
+
+def test_labels_are_declared_only_when_there_is_a_device_for_them(tmp_path):
+    (tmp_path / "a.wav").write_bytes(encoded(clips()[0].samples, "WAV"))
+    with pytest.raises(UserError, match="--device cuda"):
+        transcribed([tmp_path / "a.wav"], tmp_path / "out", device="cuda")
+    assert not (tmp_path / "out/transcribe").exists()
+    assert transcribed([tmp_path / "a.wav"], tmp_path / "out").exit_code == 0
+
+
+def test_new_columns_are_told_to_be_empty_in_rows_that_are_there(one):
+    folder, output = one
+    screen = io.StringIO()
+    options = config.make({"model": MODEL, "columns": "speaker:string", "corpus": "c"})
+    run([str(folder)], str(output), options, console=Console(file=screen, width=200))
+    assert (
+        "speaker: new in this table, so empty in rows that are there; --name NAME makes them anew" in screen.getvalue()
+    )
+
+
 def test_a_new_file_is_the_only_one_done(one):
     folder, output = one
     before = files(output)
@@ -189,6 +253,15 @@ def test_a_changed_file_gets_one_new_row_which_readers_see(one):
     assert rows.text.tolist() == [clips()[2].text]
     assert len(pd.concat([pd.read_parquet(file) for file in (output / "transcribe").glob("*.parquet")])) == 2
     assert verify(str(output)).complete
+
+
+def test_rows_that_newer_ones_replace_are_no_errors_of_another_name(one):
+    folder, output = one
+    (folder / "a.wav").write_bytes(encoded(clips()[2].samples, "WAV"))
+    assert transcribed([folder], output).table_rows == 1
+    beside = transcribed([folder], output, name="transcribe-v2")
+    assert (beside.exit_code, beside.table_rows, beside.table_errors) == (0, 1, 0)
+    assert read_table(str(output), task="transcribe-v2").to_pandas().text.tolist() == [clips()[2].text]
 
 
 def test_a_file_that_went_away_keeps_its_row(one):

@@ -15,7 +15,8 @@ from pipeline.summary import COMPLETE, ERRORS, MEANINGS, PARTIAL, RunSummary, fo
 
 def summary(**changes: Any) -> RunSummary:
     values: dict[str, Any] = {
-        "run": "20260102T030405-ab12", "exit_code": COMPLETE, "output": "/data/out", "task": "transcribe",
+        "run": "20260102T030405-ab12", "exit_code": COMPLETE, "output": "/data/out",
+        "task": "transcribe", "name": "transcribe-v2",
         "model": {"name": "digits", "hash": "2f9c"}, "started": "2026-01-02T03:04:05+00:00",
         "finished": "2026-01-02T03:05:05+00:00", "config": {"window": 10.0}, "sources": ("/data/in",),
         "planned_recordings": 1200, "planned_units": 12, "new_recordings": 1200, "units": 12, "rows": 1200,
@@ -66,8 +67,20 @@ def test_speed_of_next_to_no_work_is_that_of_all_of_it(work: float, speed: float
 
 
 def test_nothing_to_do_is_said_in_so_many_words() -> None:
-    text = format_summary(summary(work_seconds=0.0, rows=0, audio_seconds=0.0, stage_seconds={}, new_recordings=0))
-    assert text.startswith("nothing to do: every planned recording is already in the table\n")
+    text = format_summary(
+        summary(
+            work_seconds=0.0,
+            rows=0,
+            audio_seconds=0.0,
+            stage_seconds={},
+            new_recordings=0,
+            table_rows=1200,
+            table_errors=7,
+        )
+    )
+    assert text.startswith(
+        "nothing to do: every planned recording is already in the table, 1,200 rows, 7 with an error\n"
+    )
     assert "time " not in text
 
 
@@ -78,6 +91,7 @@ def test_errors_stand_by_reason_the_most_frequent_first_with_an_example_and_a_ne
             errors={"read.missing": 1, "decode.decode": 70},
             examples={"decode.decode": "c/a.wav: not audio", "read.missing": "c/b.wav: gone"},
             warnings=3,
+            table_errors=71,
         )
     )
     assert found.startswith("1,129 transcribed, 71 errors")
@@ -94,7 +108,7 @@ def test_one_error_is_singular() -> None:
 def test_a_partial_run_says_what_is_left_why_and_that_the_same_command_goes_on() -> None:
     found = lines(exit_code=PARTIAL, pending_units=2, units=10, faults={"3f9a" * 8: "read: 503", "aaaa" * 8: "x"})
     assert found["plan"].endswith("1,200 new in this run, 2 units pending")
-    assert found["faults"] == "faults  2 units failed and stay pending, such as 3f9a3f9a…: read: 503"
+    assert found["faults"] == "faults  2 units pending after a failure, such as 3f9a3f9a…: read: 503"
     assert found["next"].startswith("next    run the same command again: what is committed stays")
     assert found["exit"].startswith("exit    4: partial")
 

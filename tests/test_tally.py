@@ -1,5 +1,9 @@
 """Counting receipts."""
 
+import itertools
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 
 from pipeline.receipts import Receipt, Timings
@@ -64,3 +68,23 @@ def test_errors_are_counted_by_reason_with_one_example(tally):
     assert tally.errors == {"decode.empty": 2}
     assert tally.examples == {"decode.empty": "first"}
     assert tally.error_share == pytest.approx(0.25)
+
+
+def test_another_thread_may_look_on_while_receipts_come() -> None:
+    ticks = itertools.count()
+    tally = Tally(recordings=1, audio_seconds=1.0, workers={}, clock=lambda: next(ticks) / 10)
+    over = threading.Event()
+
+    def look() -> int:
+        looks = 0
+        while not over.is_set():
+            tally.speed  # noqa: B018
+            looks += 1
+        return looks
+
+    with ThreadPoolExecutor(1) as pool:
+        looks = pool.submit(look)
+        for number in range(30_000):
+            tally.record(Receipt(str(number), "committed", audio_seconds=1.0))
+        over.set()
+    assert looks.result() > 0

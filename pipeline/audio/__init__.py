@@ -1,14 +1,13 @@
 """Audio files to samples at 16 kHz, and samples to the features of Wav2Vec2-BERT; no torch, no storage."""
 
-from pipeline.audio.constants import FEATURE_SIZE, FRAMES_PER_SECOND, SAMPLE_RATE
+from pipeline.audio.constants import FEATURE_SIZE, SAMPLE_RATE
 from pipeline.audio.decode import Decoded, decode, load
 from pipeline.audio.fbank import fbank
-from pipeline.audio.features import Facts, Featurised, features_of, features_of_crops
+from pipeline.audio.features import Facts, Featurised, features_of_crops
 from pipeline.audio.windows import Window, cut, join
 
 __all__ = [
     "FEATURE_SIZE",
-    "FRAMES_PER_SECOND",
     "SAMPLE_RATE",
     "Decoded",
     "Facts",
@@ -17,7 +16,6 @@ __all__ = [
     "cut",
     "decode",
     "fbank",
-    "features_of",
     "features_of_crops",
     "join",
     "load",

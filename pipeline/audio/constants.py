@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import Final
 
+from pipeline.corpus import FRAMES_PER_SECOND
+
 SAMPLE_RATE: Final = 16000
 """Hz that every model hears."""
 
@@ -36,12 +38,10 @@ MEL_FLOOR: Final = 2.0**-23
 
 VARIANCE_FLOOR: Final = 1e-7
 """Added to each bin's variance (`SeamlessM4TFeatureExtractor.__call__`)."""
-STACK: Final = 2
-"""Neighbouring frames that make one input of the encoder."""
+STACK: Final = SAMPLE_RATE // (FRAME_SHIFT * FRAMES_PER_SECOND)
+"""2 neighbouring frames make one input of the encoder."""
 FEATURE_SIZE: Final = NUM_MELS * STACK
 """160 values a stacked frame."""
-FRAMES_PER_SECOND: Final = SAMPLE_RATE // (FRAME_SHIFT * STACK)
-"""50 stacked frames a second."""
 
 MIN_SOURCE_RATE: Final = 1_000
 MAX_SOURCE_RATE: Final = 768_000

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from pipeline.audio.constants import FRAMES_PER_SECOND
-from pipeline.corpus import Seconds
+from pipeline.corpus import FRAMES_PER_SECOND, Seconds
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from pipeline.audio.constants import SAMPLE_RATE, SLACK_SECONDS
 from pipeline.audio.crops import Crop, crop_of
 from pipeline.audio.growing import Growing
 from pipeline.audio.reader import Reader
-from pipeline.audio.sweep import Heard, S, sweep
+from pipeline.audio.sweep import Collected, S, sweep
 from pipeline.audio.virtual import Audio
 from pipeline.corpus import Seconds
 from pipeline.errors import RecordingError
@@ -81,7 +81,7 @@ def decode(audio: Audio, *, start: Seconds = 0.0, end: Seconds | None = None) ->
         )
 
 
-def check_heard(heard: Heard[S], crop: Crop, reader: Reader) -> None:
+def check_heard(heard: Collected[S], crop: Crop, reader: Reader) -> None:
     """Refuse a crop without a single sample of its own.
 
     Raises:
@@ -102,7 +102,7 @@ def check_heard(heard: Heard[S], crop: Crop, reader: Reader) -> None:
     raise RecordingError("decode", "decode", f"nothing decodes from {crop.start / rate:.3f} s on: {reason}")
 
 
-def warnings_of(heard: Heard[S], crop: Crop, reader: Reader) -> tuple[str, ...]:
+def warnings_of(heard: Collected[S], crop: Crop, reader: Reader) -> tuple[str, ...]:
     """What went wrong on the way, and whether the recording ended before the crop did."""
     if crop.end is None or any(warning.startswith("truncated") for warning in heard.warnings):
         return heard.warnings

@@ -10,16 +10,15 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from pipeline.audio.constants import FRAMES_PER_SECOND
 from pipeline.audio.crops import Crop, crop_of
 from pipeline.audio.decode import check_heard, warnings_of
 from pipeline.audio.fbank import FrameStream
 from pipeline.audio.normalise import normalise_in_place, stack
 from pipeline.audio.reader import Reader
 from pipeline.audio.seams import quietest
-from pipeline.audio.sweep import Heard, sweep
+from pipeline.audio.sweep import Collected, sweep
 from pipeline.audio.virtual import Audio
-from pipeline.corpus import Seconds
+from pipeline.corpus import FRAMES_PER_SECOND, Seconds
 from pipeline.errors import ErrorRow, RecordingError
 
 
@@ -57,33 +56,6 @@ class Featurised(NamedTuple):
     facts: Facts
 
 
-def features_of(
-    audio: Audio,
-    *,
-    start: Seconds = 0.0,
-    end: Seconds | None = None,
-    context: int = 0,
-    dtype: DTypeLike = np.float32,
-) -> Featurised:
-    """Features of a recording, or of the stretch [start, end) of it.
-
-    Args:
-        audio: encoded; a file is read by seeking, so a span of a long one costs what the span costs.
-        start: seconds, rounded to the nearest source sample; on a whole second the frames lie on the grid of
-            the whole recording.
-        end: seconds; None is the end of the recording.
-        context: whole seconds of audio to be heard on both sides, as far as the recording has them.
-        dtype: what the arithmetic runs in, float32 or float64.
-
-    Raises:
-        RecordingError: stage `decode`, type `decode` (not audio), `empty` (no samples) or `too_long`.
-    """
-    featurised = features_of_crops(audio, [(start, end)], context=context, dtype=dtype)[0]
-    if isinstance(featurised, ErrorRow):
-        raise RecordingError(featurised.stage, featurised.type, featurised.message)
-    return featurised
-
-
 def features_of_crops(
     audio: Audio,
     crops: Sequence[tuple[Seconds, Seconds | None]],
@@ -95,8 +67,9 @@ def features_of_crops(
     """Features of several stretches of one recording, decoded once; each is normalised over itself.
 
     Args:
-        audio: encoded.
-        crops: (start, end) in seconds, in any order; they may overlap. None is the end of the recording.
+        audio: encoded; a file is read by seeking, so a span of a long one costs what the span costs.
+        crops: (start, end) in seconds, in any order; they may overlap. None is the end of the recording. On a whole
+            second the frames lie on the grid of the whole recording.
         context: whole seconds on both sides of each.
         dtype: what the arithmetic runs in, float32 or float64.
         block: source samples decoded at once; changes no result.
@@ -113,7 +86,7 @@ def features_of_crops(
         return tuple(_featurise(*pair, reader) for pair in zip(stretches, heard, strict=True))
 
 
-def _featurise(crop: Crop, heard: Heard[FrameStream], reader: Reader) -> Featurised | ErrorRow:
+def _featurise(crop: Crop, heard: Collected[FrameStream], reader: Reader) -> Featurised | ErrorRow:
     try:
         check_heard(heard, crop, reader)
     except RecordingError as error:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.audio.constants import FRAMES_PER_SECOND
+from pipeline.corpus import FRAMES_PER_SECOND
 
 REACH = FRAMES_PER_SECOND
 """Stacked frames on each side of a seam that are looked at: 1 s, within what both spans hear."""

@@ -29,7 +29,7 @@ S = TypeVar("S", bound=Sink)
 
 
 @dataclass(frozen=True, slots=True)
-class Heard(Generic[S]):
+class Collected(Generic[S]):
     """What one crop got."""
 
     sink: S
@@ -40,7 +40,7 @@ class Heard(Generic[S]):
 
 def sweep(
     reader: Reader, crops: Sequence[Crop], new_sink: Callable[[], S], *, block: int | None = None
-) -> list[Heard[S]]:
+) -> list[Collected[S]]:
     """Decode once, however many crops there are, and hand each its samples.
 
     Crops whose mix has cancelled itself, which only their end can tell, are heard again: the loudest channel.
@@ -63,7 +63,7 @@ def sweep(
             lanes[index] = _Lane(lane.crop, new_sink(), Pick(channel), reader)
             lanes[index].warnings.append(f"the channels cancel each other: channel {channel + 1} is heard")
     _drive(reader, [lane for lane in lanes if not lane.done], size)
-    return [Heard(lane.sink, lane.num_samples, lane.all_warnings()) for lane in lanes]
+    return [Collected(lane.sink, lane.num_samples, lane.all_warnings()) for lane in lanes]
 
 
 class _Lane(Generic[S]):

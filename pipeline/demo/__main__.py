@@ -13,11 +13,11 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from pipeline import __version__, cli, config, demo, scoring
+from pipeline import __version__, command, config, demo, scoring
+from pipeline.arguments import Parser
 from pipeline.errors import UserError
-from pipeline.noise import kept_off, removed
 from pipeline.quantities import show_seconds
-from pipeline.summary import COMPLETE, FAILURE, RunSummary
+from pipeline.summary import RunSummary
 
 OUTPUT = "demo-output"
 MARK = "_DEMO"
@@ -26,33 +26,28 @@ MARK = "_DEMO"
 
 def main(argv: Sequence[str] = ()) -> int:
     """Transcribe the embedded corpus into `demo-output` and show what came out."""
-    parser = cli.Parser(prog="voxmill demo", description=main.__doc__, allow_abbrev=False)
+    parser = Parser(prog="voxmill demo", description=main.__doc__, allow_abbrev=False)
     parser.add_argument("--output", default=OUTPUT, help=f"folder of the table, emptied first (default: {OUTPUT})")
     parser.add_argument("--num-cpus", default=None, help="logical CPUs of the local Ray")
+    parser.add_argument("--debug", action="store_true", help="show tracebacks and the libraries' own messages")
     given = parser.parse_args(argv)
-    with kept_off(show=False) as (console, log):
-        code = cli.guarded(lambda: _show(given.output, given.num_cpus, console), console, debug=False)
-        if code == FAILURE:
-            console.print(f"log     {log} has what the libraries said", soft_wrap=True)
-        else:
-            removed(log)
-    return code
+    return command.shown(lambda console: _show(given.output, given.num_cpus, console), debug=given.debug)
 
 
 def _show(output: str, num_cpus: str | None, console: Console) -> int:
+    model = str(demo.checkpoint_folder())
+    options = config.make({"model": model, "corpus": "demo", "num_cpus": num_cpus})
+    _empty(Path(output))
     console.print(f"Voxmill {__version__}  ·  the embedded corpus of spoken digits\n")
     from pipeline.run import run
     from pipeline.table import read_table
 
-    _empty(Path(output))
-    model = str(demo.checkpoint_folder())
-    options = config.make({"model": model, "corpus": "demo", "num_cpus": num_cpus})
     summary = run([str(demo.corpus_folder())], output, options, console=console)
     rows = read_table(output).to_pandas().sort_values("id")
     console.print()
     _side_by_side(rows, console)
     _closing(rows, summary, output, console)
-    return COMPLETE if summary.exit_code == COMPLETE else summary.exit_code
+    return summary.exit_code
 
 
 def _empty(folder: Path) -> None:

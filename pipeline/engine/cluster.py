@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import logging
+import math
 import os
 import platform
 import secrets
+import signal
 import socket
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -14,6 +17,8 @@ from typing import Any
 
 from pipeline.engine.resources import Cluster
 from pipeline.errors import UserError
+from pipeline.placement import LOCAL, ray_address
+from pipeline.stopping import Stopped
 
 LOCAL_OBJECT_STORE = 2 << 30
 """Bytes of shared memory for a local Ray: a few units on their way, whatever the machine's memory."""
@@ -33,24 +38,38 @@ def joined(address: str | None, *, num_cpus: int | None = None) -> Iterator[None
         UserError: the cluster does not answer.
     """
     _quiet()
-    where = address or os.environ.get("RAY_ADDRESS") or "local"
-    if where == "local":
+    where = ray_address(address)
+    if where == LOCAL:
         _prepare_local()
     import ray
 
     if ray.is_initialized():
         yield
         return
-    if where != "local":
+    if where != LOCAL:
         _check_answers(where)
     try:
-        ray.init(**_local(num_cpus) if where == "local" else {"address": where}, **_silent())
+        with _stoppable_start():
+            ray.init(**_local(num_cpus) if where == LOCAL else {"address": where}, **_silent())
     except (ConnectionError, TimeoutError, ValueError, RuntimeError) as error:
         raise UserError(_no_cluster(where, str(error).partition("\n")[0])) from error
     try:
         yield
     finally:
         ray.shutdown()
+
+
+@contextmanager
+def _stoppable_start() -> Iterator[None]:
+    """Ray puts a handler of SIGTERM in place that ends the process without a word; keep the one that was there."""
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        yield
+    except SystemExit as left:
+        raise Stopped("by SIGTERM") from left
+    finally:
+        if before is not None and threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, before)
 
 
 def _check_answers(where: str) -> None:
@@ -80,7 +99,7 @@ def _prepare_local() -> None:
 def _local(num_cpus: int | None) -> dict[str, Any]:
     store = int(os.environ.get("VOXMILL_OBJECT_STORE_BYTES", LOCAL_OBJECT_STORE))
     return {
-        "address": "local",
+        "address": LOCAL,
         "num_cpus": num_cpus,
         "include_dashboard": False,
         "object_store_memory": store,
@@ -125,11 +144,6 @@ def num_nodes() -> int:
     return sum(bool(node["Alive"]) for node in ray.nodes())
 
 
-def is_local(address: str | None) -> bool:
-    """Whether a run with this address would start its own local Ray."""
-    return (address or os.environ.get("RAY_ADDRESS") or "local") == "local"
-
-
 def wait_for_gpus(
     gpus: float, *, say: Callable[[str], None], timeout: float = WAIT_FOR_GPUS, pause: float = 5.0
 ) -> None:
@@ -144,7 +158,7 @@ def wait_for_gpus(
     have = ray.cluster_resources().get("GPU", 0.0)
     if have >= gpus:
         return
-    request_resources(bundles=[{"GPU": 1, "CPU": 1}] * round(gpus))
+    request_resources(bundles=[{"GPU": 1, "CPU": 1}] * math.ceil(gpus))
     deadline = time.monotonic() + timeout
     while have < gpus:
         say(f"waiting for GPUs: the cluster has {have:g} of {gpus:g}")

@@ -13,8 +13,9 @@ from pipeline.config import RunConfig
 from pipeline.corpus import Seconds
 from pipeline.engine import cluster, dataset, resources, shipping
 from pipeline.engine.resources import Cluster, Pools
-from pipeline.errors import StorageFault, UserError
+from pipeline.errors import StorageFault
 from pipeline.job import Job
+from pipeline.placement import LOCAL, choose_device, ray_address
 from pipeline.plan import UnitRef
 from pipeline.receipts import Receipt
 
@@ -74,7 +75,7 @@ def opened(config: RunConfig, *, model_bytes: int, say: Callable[[str], None]) -
     Raises:
         UserError: no cluster, no GPU where one is meant, different versions, or too small for the stages.
     """
-    local = cluster.is_local(config.address)
+    local = ray_address(config.address) == LOCAL
     with cluster.joined(config.address, num_cpus=config.num_cpus):
         if config.gpus:
             cluster.wait_for_gpus(config.gpus, say=say)
@@ -90,26 +91,6 @@ def opened(config: RunConfig, *, model_bytes: int, say: Callable[[str], None]) -
             feature_actors=config.feature_actors, read_tasks=config.read_tasks,
         )  # fmt: skip
         yield Session(found, pools, device, local, nodes, config.stall_timeout)
-
-
-def choose_device(config: RunConfig, *, gpus: float, local: bool) -> Literal["cuda", "cpu"]:
-    """Where the model runs.
-
-    Raises:
-        UserError: a GPU is asked for and there is none, or a cluster without GPUs was given without `--device cpu`:
-            nobody wants a large archive on CPUs by mistake.
-    """
-    if config.device == "cpu":
-        return "cpu"
-    if gpus > 0:
-        return "cuda"
-    if config.device == "cuda":
-        raise UserError(
-            "--device cuda: this Ray has no GPU; use --device cpu, or --gpus N to ask an autoscaler for GPUs"
-        )
-    if local:
-        return "cpu"
-    raise UserError("this cluster has no GPU; say --device cpu if CPUs are meant, or --gpus N to ask its autoscaler")
 
 
 def _reason(error: BaseException) -> str:

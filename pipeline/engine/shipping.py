@@ -12,9 +12,6 @@ import ray
 from pipeline.errors import StorageFault, UserError
 from pipeline.models import checkpoint
 
-SUFFIXES = (".json", ".safetensors", ".txt")
-"""Files of a checkpoint that are sent: data, never code."""
-
 
 @dataclass(frozen=True, slots=True)
 class Shipped:
@@ -43,7 +40,7 @@ def ship(path: Path, fingerprint: str, *, nodes: int) -> Shipped:
     """Put the checkpoint's files where the workers can get them, if there is more than this machine."""
     if nodes == 1:
         return Shipped(str(path), fingerprint, None)
-    names = [file for file in sorted(path.iterdir()) if file.is_file() and file.suffix in SUFFIXES]
+    names = [file for file in sorted(path.iterdir()) if file.is_file() and file.suffix in checkpoint.SUFFIXES]
     return Shipped(str(path), fingerprint, ray.put({file.name: file.read_bytes() for file in names}))
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 
@@ -19,11 +19,6 @@ class Batch:
     def num_frames(self) -> int:
         """Frames that a packed batch computes."""
         return sum(self.lengths)
-
-    @property
-    def padding(self) -> int:
-        """Frames that padding every document to the longest would add; packing adds none."""
-        return max(self.lengths, default=0) * len(self.lengths) - self.num_frames
 
 
 def batches(lengths: Sequence[int], *, frame_budget: int) -> list[Batch]:
@@ -53,15 +48,6 @@ def batches(lengths: Sequence[int], *, frame_budget: int) -> list[Batch]:
     if members:
         result.append(_batch(members, lengths))
     return result
-
-
-def waste(batched: Iterable[Batch]) -> float:
-    """Share of computed frames that would be padding if each batch were padded to its longest document."""
-    frames = padding = 0
-    for batch in batched:
-        frames += batch.num_frames
-        padding += batch.padding
-    return padding / (frames + padding) if frames else 0.0
 
 
 def _batch(members: Sequence[int], lengths: Sequence[int]) -> Batch:

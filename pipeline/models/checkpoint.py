@@ -16,6 +16,9 @@ CONFIG = "config.json"
 WEIGHTS = "model.safetensors"
 INDEX = "model.safetensors.index.json"
 
+SUFFIXES = (".json", ".safetensors", ".txt")
+"""Files of a checkpoint that are downloaded and sent to workers: data, never code."""
+
 _SETTINGS = (
     "vocab.json",
     "tokenizer_config.json",
@@ -55,7 +58,7 @@ def _download(hub_id: str) -> Path:
     from huggingface_hub.errors import EntryNotFoundError, HFValidationError
 
     try:
-        return Path(snapshot_download(hub_id, allow_patterns=["*.json", "*.safetensors", "*.txt"]))
+        return Path(snapshot_download(hub_id, allow_patterns=[f"*{suffix}" for suffix in SUFFIXES]))
     except (OSError, EntryNotFoundError, HFValidationError) as error:
         reason = str(error).strip().partition("\n")[0]
         raise UserError(

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import accumulate, groupby
+from itertools import groupby
 
 import torch
 from torch import Tensor
@@ -46,11 +46,6 @@ class Packed:
     def num_frames(self) -> int:
         """N, the frames of all documents."""
         return sum(self.lengths)
-
-    @cached_property
-    def starts(self) -> tuple[int, ...]:
-        """First frame of each document."""
-        return tuple(accumulate(self.lengths, initial=0))[:-1]
 
     @cached_property
     def documents(self) -> Tensor:

@@ -41,18 +41,6 @@ def default_frame_budget(model: CtcModel) -> int:
     return max(CPU_FRAMES, CPU_ACTIVATION_BYTES // (4 * model.config.intermediate_size))
 
 
-def run(
-    model: CtcModel,
-    features: np.ndarray,
-    slices: Sequence[Slice],
-    *,
-    reduce: Reduce,
-    frame_budget: int | None = None,
-) -> list[Reduced]:
-    """Run a model once over slices of an array; `Predictor` does it again and again."""
-    return Predictor(model, frame_budget=frame_budget).run(features, slices, reduce=reduce)
-
-
 class Predictor:
     """A model with the frame budget that its device has room for.
 

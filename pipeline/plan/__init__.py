@@ -3,5 +3,6 @@
 from pipeline.plan.generations import UnitRef
 from pipeline.plan.report import PlanReport, format_report
 from pipeline.plan.store import extend, load_unit, units
+from pipeline.plan.superseded import superseded
 
-__all__ = ["PlanReport", "UnitRef", "extend", "format_report", "load_unit", "units"]
+__all__ = ["PlanReport", "UnitRef", "extend", "format_report", "load_unit", "superseded", "units"]

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from pipeline.corpus import Seconds
+from pipeline.corpus import WHOLE_BYTES, WHOLE_SECONDS, Seconds
 
 MIN_UNIT_SECONDS: Seconds = 60.0
 MAX_UNIT_SECONDS: Seconds = 7200.0
@@ -16,9 +16,6 @@ UNITS_WANTED = 120
 UNIT_BYTES = 256_000_000
 UNIT_RECORDINGS = 20_000
 """Most recordings in a unit, so that a million empty files are not one unit."""
-GROUP_SECONDS: Seconds = 4 * 3600.0
-GROUP_BYTES = 10**9
-"""A group that is longer or larger than these is cut between its recordings."""
 
 
 def default_unit_seconds(total: Seconds) -> Seconds:
@@ -72,7 +69,7 @@ def _pieces(seconds: np.ndarray, sizes: np.ndarray, groups: np.ndarray) -> Itera
     for start, stop, long, large in zip(
         starts.tolist(), stops.tolist(), totals[0].tolist(), totals[1].tolist(), strict=True
     ):
-        if stop - start > 1 and (long > GROUP_SECONDS or large > GROUP_BYTES):
+        if stop - start > 1 and (long > WHOLE_SECONDS or large > WHOLE_BYTES):
             yield from _cut_group(seconds[start:stop].tolist(), sizes[start:stop].tolist(), first=start)
         else:
             yield start, stop, long, large
@@ -81,7 +78,7 @@ def _pieces(seconds: np.ndarray, sizes: np.ndarray, groups: np.ndarray) -> Itera
 def _cut_group(seconds: list[float], sizes: list[int], *, first: int) -> Iterator[tuple[int, int, Seconds, int]]:
     start, long, large = 0, 0.0, 0
     for index, (more_seconds, more_bytes) in enumerate(zip(seconds, sizes, strict=True)):
-        full = long + more_seconds > GROUP_SECONDS or large + more_bytes > GROUP_BYTES
+        full = long + more_seconds > WHOLE_SECONDS or large + more_bytes > WHOLE_BYTES
         if full and index > start:
             yield first + start, first + index, long, large
             start, long, large = index, 0.0, 0

@@ -24,6 +24,8 @@ from pipeline.storage.read import RangeFile
 from pipeline.storage.retry import denied
 
 _BUFFER = 2**16
+_VERSION_KEY, _CORPUS_KEY, _SOURCES_KEY = "voxmill.plan", "voxmill.corpus", "voxmill.sources"
+"""What is read back of the footer: the layout's version, and what was listed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +72,8 @@ class Generation:
     def scope(self) -> Scope:
         """What it was planned from."""
         metadata = self.footer.metadata or {}
-        return Scope(json.loads(metadata[b"voxmill.corpus"]), tuple(json.loads(metadata[b"voxmill.sources"])))
+        corpus, sources = (json.loads(metadata[key.encode()]) for key in (_CORPUS_KEY, _SOURCES_KEY))
+        return Scope(corpus, tuple(sources))
 
     def row_group(self, number: int, columns: Sequence[str] | None = None) -> pa.Table:
         """Rows of one row group.
@@ -134,7 +137,7 @@ def _open(uri: str, number: int, size: int, version: str) -> Generation:
     with _reading(uri, size) as file:
         footer = pq.ParquetFile(file).metadata
     metadata = footer.metadata or {}
-    layout_version = metadata.get(b"voxmill.plan", b"").decode()
+    layout_version = metadata.get(_VERSION_KEY.encode(), b"").decode()
     if layout_version != VERSION:
         found = f"plan version {layout_version}" if layout_version else "Parquet, but no plan"
         raise UserError(
@@ -169,9 +172,9 @@ def unit_runs(table: pa.Table, *, generation: int, row_group: int) -> list[UnitR
 def encode_metadata(scope: Scope, unit_seconds: Seconds, unit_bytes: int) -> dict[str, str]:
     """Footer of a generation: nothing that two planners of the same listing would write differently."""
     return {
-        "voxmill.plan": VERSION,
-        "voxmill.corpus": json.dumps(scope.corpus),
-        "voxmill.sources": json.dumps(list(scope.sources)),
+        _VERSION_KEY: VERSION,
+        _CORPUS_KEY: json.dumps(scope.corpus),
+        _SOURCES_KEY: json.dumps(list(scope.sources)),
         "voxmill.unit_seconds": repr(unit_seconds),
         "voxmill.unit_bytes": str(unit_bytes),
     }

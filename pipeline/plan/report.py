@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from pipeline.corpus import Recording, Seconds
+from pipeline.quantities import counted, show_seconds
 from pipeline.sources import Problem
 
 LENGTHS: tuple[tuple[Seconds, str], ...] = (
@@ -168,23 +169,26 @@ _NAMES = (
     lambda name: name,
 )
 
+# A manifest's duration is taken at its word, as a header's is: spans are cut by both.
+_KNOWN_FROM = {"header": "header or manifest", "bitrate": "bit rate", "estimate": "size, a guess"}
+
 
 def format_report(report: PlanReport) -> str:
     """Plain text for people: what there is, what is new, what cannot be read."""
     lines = [
-        f"{report.recordings:,} recordings, {_hours(report.seconds)} listed"
-        + (f"; long ones are cut into {report.spans:,} spans" if report.spans else ""),
+        f"{counted(report.recordings, 'recording')}, {_duration(report.seconds)} listed"
+        + (f"; long ones are cut into {counted(report.spans, 'span')}" if report.spans else ""),
         f"  new {report.new:,}   changed {report.changed:,}   unchanged {report.unchanged:,}"
         f"   vanished {report.vanished:,} (their rows stay)",
-        f"  to do: {report.planned:,} rows, {_hours(report.planned_seconds)},"
-        f" in {report.units:,} units of up to {report.unit_seconds:,.0f} s",
+        f"  to do: {counted(report.planned, 'row')}, {_duration(report.planned_seconds)},"
+        f" in {counted(report.units, 'unit')} of up to {report.unit_seconds:,.0f} s",
         *_unopened(report),
     ]
     for title, tallies in (
         ("format", report.formats),
         ("sample rate", report.sample_rates),
         ("length", report.lengths),
-        ("length known from", report.seconds_from),
+        ("length known from", {_KNOWN_FROM[name]: tally for name, tally in report.seconds_from.items()}),
     ):
         lines += ["", *_table(title, tallies)] if tallies else []
     return "\n".join(lines + _problems(report.problems, report.num_problems))
@@ -194,18 +198,18 @@ def _unopened(report: PlanReport) -> list[str]:
     if not report.unopened:
         return []
     looked = sum(tally.recordings for tally in report.formats.values())
-    tables = f"; the tables count the {looked:,} recordings that were" if looked else ""
-    return [f"  {report.unopened:,} of the unchanged rows were not looked at again{tables}"]
+    tables = f"; the tables count {counted(looked, 'other recording')}" if looked else ""
+    return [f"  not looked at again: {counted(report.unopened, 'unchanged row')}{tables}"]
 
 
 def _table(title: str, tallies: Mapping[str, Tally]) -> list[str]:
-    rows = [(title, "recordings", "hours", "to do", "hours")]
+    rows = [(title, "recordings", "audio", "to do", "audio")]
     for name, tally in tallies.items():
         rows.append(
-            (name, f"{tally.recordings:,}", f"{tally.seconds / 3600:,.2f}", f"{tally.planned:,}",
-             f"{tally.planned_seconds / 3600:,.2f}")
+            (name, f"{tally.recordings:,}", _duration(tally.seconds), f"{tally.planned:,}",
+             _duration(tally.planned_seconds))
         )  # fmt: skip
-    return [f"  {name:<20}{count:>14}{hours:>14}{todo:>14}{more:>14}" for name, count, hours, todo, more in rows]
+    return [f"  {name:<20}{count:>14}{audio:>14}{todo:>14}{more:>14}" for name, count, audio, todo, more in rows]
 
 
 def _problems(problems: Iterable[Problem], count: int) -> list[str]:
@@ -216,5 +220,5 @@ def _problems(problems: Iterable[Problem], count: int) -> list[str]:
     return ["", f"cannot be read: {count:,}", *shown, *more]
 
 
-def _hours(seconds: Seconds) -> str:
-    return f"{seconds / 3600:,.2f} h" if seconds >= 360 else f"{seconds:,.1f} s"
+def _duration(seconds: Seconds) -> str:
+    return f"{seconds / 3600:,.2f} h" if seconds >= 360 else show_seconds(seconds)

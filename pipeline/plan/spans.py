@@ -5,13 +5,9 @@ from __future__ import annotations
 import dataclasses
 import math
 
-from pipeline.corpus import Recording, Seconds
+from pipeline.corpus import WHOLE_BYTES, WHOLE_SECONDS, Recording, Seconds
 from pipeline.plan.ids import span_id
 
-WHOLE_SECONDS: Seconds = 4 * 3600.0
-"""Up to here a recording is one row; float32 samples of 4 h at 16 kHz are 0.9 GB, which a worker can hold."""
-WHOLE_BYTES = 10**9
-"""Up to here the encoded bytes of a recording are read at once."""
 SPAN_SECONDS: Seconds = 3600.0
 """Longest span: a day becomes 24 rows, and the context read on both sides is below 1 % of it."""
 

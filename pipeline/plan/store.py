@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 import numpy as np
 import pyarrow as pa
 
-from pipeline import sources as listing
 from pipeline.corpus import Seconds, Unit
 from pipeline.errors import UserError
 from pipeline.plan import generations, layout
@@ -21,7 +20,7 @@ from pipeline.plan.known import Known, read_known
 from pipeline.plan.publish import DraftGeneration, encode_generations
 from pipeline.plan.report import PlanReport
 from pipeline.plan.success import remove_success
-from pipeline.sources import Group, Problem, RowsPlanned, Unchanged
+from pipeline.sources import Group, Problem, RowsPlanned, Unchanged, entries
 from pipeline.storage.paths import canonical, redact
 from pipeline.storage.put import put_if_absent
 
@@ -64,11 +63,11 @@ def extend(
     """
     scope = Scope(corpus, tuple(canonical(source) for source in sources))
 
-    def entries(known: RowsPlanned) -> Iterable[Group | Problem | Unchanged]:
-        return listing.entries(sources, corpus=corpus, known=known, on_progress=on_progress)
+    def listed(known: RowsPlanned) -> Iterable[Group | Problem | Unchanged]:
+        return entries(sources, corpus=corpus, known=known, on_progress=on_progress)
 
     bounds = Bounds(unit_seconds, unit_bytes)
-    return extend_from(entries, output, scope=scope, bounds=bounds, dry_run=dry_run)
+    return extend_from(listed, output, scope=scope, bounds=bounds, dry_run=dry_run)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,14 +79,14 @@ class Bounds:
 
 
 def extend_from(
-    entries: Entries, output: str, *, scope: Scope, bounds: Bounds | None = None, dry_run: bool = False
+    listed: Entries, output: str, *, scope: Scope, bounds: Bounds | None = None, dry_run: bool = False
 ) -> PlanReport:
     """Plan what some listing yields; see `extend`."""
     bounds = bounds or Bounds()
     written = Written()
     while True:
         known = read_known(output)
-        with drafted(entries(known.files.rows_of), known) as draft:
+        with drafted(listed(known.files.rows_of), known) as draft:
             unit_seconds = bounds.unit_seconds or default_unit_seconds(float(draft.seconds.sum()))
             unit_numbers = bundle(
                 draft.seconds,

@@ -14,13 +14,13 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.corpus import Recording, Seconds
+from pipeline.corpus import WHOLE_SECONDS, Recording, Seconds
 from pipeline.errors import UserError
 from pipeline.sources import labels
 from pipeline.sources.encoded import Group, Problem, RowsPlanned, Unchanged
 from pipeline.sources.headers import Measured
 from pipeline.sources.names import Place, extension, is_text, without_extension
-from pipeline.sources.planned import LONG_SECONDS, exact, measure_file, read_head
+from pipeline.sources.planned import exact, measure_file, read_head
 from pipeline.storage.listing import Entry, stat
 from pipeline.storage.paths import canonical, parent
 from pipeline.storage.read import read_bytes
@@ -169,7 +169,7 @@ def _plan(lines: list[Line], manifest: str, place: Place, known: RowsPlanned) ->
 
 def _rows(found: _Found, place: Place, known: RowsPlanned) -> int:
     # A line with an id of its own may have become long enough to be cut.
-    long = found.line.duration is not None and found.line.duration > LONG_SECONDS
+    long = found.line.duration is not None and found.line.duration > WHOLE_SECONDS
     return 0 if long else known(_id(found.line, found.path, place), found.entry.version)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import soundfile
 
-from pipeline.corpus import Recording
+from pipeline.corpus import WHOLE_BYTES, WHOLE_SECONDS, Recording
 from pipeline.sources.durations import measure
 from pipeline.sources.headers import Measured
 from pipeline.sources.labels import Labels
@@ -15,9 +15,6 @@ from pipeline.storage.read import RangeFile, read_range
 
 HEAD = 16 * 1024
 """Bytes from the start of audio that planning looks at."""
-LONG_SECONDS = 4 * 3600.0
-LONG_BYTES = 10**9
-"""Above these a recording is cut into spans, for which its length must be exact."""
 
 
 def from_file(entry: Entry, place: Place, *, head: bytes, labels: Labels) -> Recording:
@@ -61,7 +58,7 @@ def read_head(uri: str, start: int, size: int) -> bytes:
 
 def exact(measured: Measured, uri: str, *, offset: int, size: int) -> Measured:
     """Measure by seeking through the audio where it is long and its header does not say how long."""
-    long = measured.seconds > LONG_SECONDS or size > LONG_BYTES
+    long = measured.seconds > WHOLE_SECONDS or size > WHOLE_BYTES
     if not long or measured.seconds_from == "header":
         return measured
     try:

@@ -11,11 +11,10 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import BinaryIO, cast
 
-from pipeline.corpus import Recording, Unit
+from pipeline.corpus import WHOLE_BYTES, Recording, Unit
 from pipeline.errors import ErrorRow, RecordingError
 from pipeline.sources.compression import decompressed
 from pipeline.sources.encoded import Encoded
-from pipeline.sources.planned import LONG_BYTES
 from pipeline.sources.tar import normal_name
 from pipeline.sources.tarformat import DamagedTar, Member, members
 from pipeline.storage.listing import Entry, stat
@@ -97,7 +96,7 @@ def read(unit: Unit) -> Encoded:
 
 def by_seeking(recording: Recording) -> bool:
     """Say whether the audio is too long to be held: a span, or a stretch of a file above 1 GB."""
-    return recording.spans > 1 or (recording.size > LONG_BYTES and not recording.streamed)
+    return recording.spans > 1 or (recording.size > WHOLE_BYTES and not recording.streamed)
 
 
 @contextlib.contextmanager

@@ -2,17 +2,21 @@
 
 from pipeline.table.complete import mark_success
 from pipeline.table.done import committed, pending
+from pipeline.table.footers import Totals, totals
 from pipeline.table.read import Table, read_table
 from pipeline.table.runs import write_run
-from pipeline.table.task import TaskRecord, declare
+from pipeline.table.task import TaskRecord, compare, declare
 
 __all__ = [
     "Table",
     "TaskRecord",
+    "Totals",
     "committed",
+    "compare",
     "declare",
     "mark_success",
     "pending",
     "read_table",
+    "totals",
     "write_run",
 ]

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 import pyarrow as pa
 
-from pipeline.arguments import USAGE, Parser
+from pipeline.arguments import Parser
 from pipeline.errors import StorageFault, UserError
 from pipeline.quantities import parse_seconds, show_seconds
 from pipeline.storage.paths import redact
@@ -22,7 +22,7 @@ from pipeline.table.task import tasks
 from pipeline.table.vacuum import MIN_AGE, vacuum
 from pipeline.table.verify import format_verdict, verify
 
-HOLDS, BROKEN, PARTIAL = 0, 1, 4
+HOLDS, BROKEN, USAGE, PARTIAL = 0, 1, 2, 4
 
 _CODES = """exit codes:
   0  every planned recording is in the table exactly once (vacuum, errors: done)
@@ -42,7 +42,7 @@ def main(argv: Sequence[str] | None = None, *, prog: str = "python -m pipeline.t
     """Run one command, which its messages name as `prog` and its own name; returns the exit code."""
     given, more = _parser(prog).parse_known_args(argv)
     if more:
-        given.parser.error(f"unrecognized arguments: {' '.join(more)}")
+        given.parser.error(f"unrecognized arguments: {redact(' '.join(more))}")
     try:
         _look(given.output)
         code: int = given.command(given)

@@ -54,10 +54,28 @@ def declare(output: str, name: str, record: TaskRecord) -> TaskRecord:
             of one that nobody knows, because the record is gone.
     """
     uri = layout.task_file(output, name)
+    before = compare(output, name, record)
+    if before is None:
+        if put_if_absent(uri, encode_record(record)):
+            return record
+        before = _agreed(output, name, read_record(output, name), record)
+    grown = grow(before, record)
+    if grown != before:
+        put(uri, encode_record(grown))
+    return grown
+
+
+def compare(output: str, name: str, record: TaskRecord) -> TaskRecord | None:
+    """Check as `declare` does, and write nothing; the record of the folder, or None where it has none.
+
+    Raises:
+        UserError: as `declare`.
+    """
     before = _known(output, name)
-    if before is None and put_if_absent(uri, encode_record(record)):
-        return record
-    before = before or read_record(output, name)
+    return None if before is None else _agreed(output, name, before, record)
+
+
+def _agreed(output: str, name: str, before: TaskRecord, record: TaskRecord) -> TaskRecord:
     problem = contradiction(before, record)
     if problem:
         folder = redact(layout.task_folder(output, name))
@@ -65,10 +83,7 @@ def declare(output: str, name: str, record: TaskRecord) -> TaskRecord:
             f"{folder} was written {problem}. "
             f"Use --name {next_name(name)} to put the new labels beside the old, then compare them."
         )
-    grown = grow(before, record)
-    if grown != before:
-        put(uri, encode_record(grown))
-    return grown
+    return before
 
 
 def read_record(output: str, name: str) -> TaskRecord:

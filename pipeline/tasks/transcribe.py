@@ -46,12 +46,10 @@ class Heard:
     """(T,) its natural log probability."""
     offset: Seconds = 0.0
     """Time of the start of the first frame, counted from the start of the recording."""
-    audio_start: Seconds = 0.0
-    """Where the audio starts, counted from the start of the recording: no word time is earlier."""
+    start: Seconds = 0.0
+    """First moment that is this row's: no word time is earlier; words whose middle is belong to the span before."""
     audio_end: Seconds | None = None
     """Where the audio ends, counted from the start of the recording: no word time is later; None: unknown."""
-    start: Seconds = 0.0
-    """First moment that is this row's: words whose middle lies before belong to the span before."""
     end: Seconds | None = None
     """First moment that is the next span's; None for the last span and for a whole recording."""
 
@@ -97,14 +95,14 @@ def words_in(heard: Heard, tokenizer: Tokenizer) -> list[Word]:
     end = float("inf") if heard.end is None else heard.end
     kept = [word for word in words if heard.start <= word.middle < end]
     audio_end = float("inf") if heard.audio_end is None else heard.audio_end
-    return [_inside(word, heard.audio_start, audio_end) for word in kept]
+    return [_inside(word, heard.start, audio_end) for word in kept]
 
 
-def _inside(word: Word, audio_start: Seconds, audio_end: Seconds) -> Word:
-    """The first and the last frame may reach past the samples; the word then starts and ends with the audio."""
-    if audio_start <= word.start and word.end <= audio_end:
+def _inside(word: Word, first: Seconds, audio_end: Seconds) -> Word:
+    """A word may reach past the row's samples, by a frame or over a seam; it then starts and ends with them."""
+    if first <= word.start and word.end <= audio_end:
         return word
-    start, end = max(word.start, audio_start), min(word.end, audio_end)
+    start, end = max(word.start, first), min(word.end, audio_end)
     return Word(word.word, min(start, end), end, word.confidence)
 
 

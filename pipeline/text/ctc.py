@@ -9,13 +9,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from pipeline.corpus import Seconds
+from pipeline.corpus import FRAMES_PER_SECOND, Seconds
 from pipeline.errors import UserError
 from pipeline.text.tokenizer import Tokenizer
 from pipeline.text.words import Word
-
-SECONDS_PER_FRAME: Seconds = 0.02
-"""Two feature frames of 10 ms make one frame of the model."""
 
 DECIMALS = 6
 """Times are rounded to microseconds: frame 7 is 0.14, and a frame seen from two spans has one time."""
@@ -59,7 +56,6 @@ def words_of(
     log_probs: NDArray[np.float32],
     tokenizer: Tokenizer,
     *,
-    seconds_per_frame: Seconds = SECONDS_PER_FRAME,
     offset: Seconds = 0.0,
 ) -> list[Word]:
     """The words of a best path: runs of one token count once, blanks vanish, delimiters end words.
@@ -68,7 +64,6 @@ def words_of(
         ids: (T,) best token of every frame.
         log_probs: (T,) its natural log probability.
         tokenizer: the vocabulary of the checkpoint.
-        seconds_per_frame: how long a frame is.
         offset: time of the start of the first frame.
 
     Returns:
@@ -84,8 +79,8 @@ def words_of(
     # (E,) -> (W + 1,) positions in `emitting` where a word begins, and the end of the last
     passed = np.cumsum(delimiter[ids])[emitting]
     bounds = np.flatnonzero(np.diff(passed, prepend=-1, append=passed[-1] + 1))
-    starts = np.round(offset + emitting[bounds[:-1]] * seconds_per_frame, DECIMALS)
-    ends = np.round(offset + (emitting[bounds[1:] - 1] + 1) * seconds_per_frame, DECIMALS)
+    starts = np.round(offset + emitting[bounds[:-1]] / FRAMES_PER_SECOND, DECIMALS)
+    ends = np.round(offset + (emitting[bounds[1:] - 1] + 1) / FRAMES_PER_SECOND, DECIMALS)
     means = np.add.reduceat(log_probs[emitting].astype(np.float64), bounds[:-1]) / np.diff(bounds)
     confidences = np.minimum(np.exp(means), 1.0)
     spelled = _spell(ids, emitting, bounds, tokenizer)

@@ -11,6 +11,7 @@ import argparse
 import csv
 import os
 import random
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
@@ -22,12 +23,14 @@ import torch
 from transformers import Wav2Vec2BertConfig, Wav2Vec2BertForCTC
 from transformers.utils import logging as transformers_logging
 
-from pipeline import models
-from pipeline.models.batching import Batch, waste
-from pipeline.models.predict import Predictor, Slice, default_frame_budget
-
 ROOT = Path(__file__).resolve().parents[2]
-FRAMES_PER_SECOND = 50
+sys.path.insert(0, str(ROOT))
+
+from pipeline import models  # noqa: E402
+from pipeline.corpus import FRAMES_PER_SECOND  # noqa: E402
+from pipeline.models.predict import Predictor, Slice, default_frame_budget  # noqa: E402
+from tests import speech  # noqa: E402
+
 BATCH = 16
 Tokens = list[np.ndarray]
 
@@ -110,18 +113,23 @@ def report(title: str, lengths: Sequence[int], seconds: dict[str, float], tokens
     """Print seconds, real-time factors and ratios to the first form."""
     audio = sum(lengths) / FRAMES_PER_SECOND
     first = next(iter(seconds))
-    in_order = [Batch((), tuple(lengths[i : i + BATCH])) for i in range(0, len(lengths), BATCH)]
-    print(f"\n{title}: {len(lengths)} utterances, {audio:.0f} s; padding in corpus order {waste(in_order):.0%}")
+    in_order = [lengths[i : i + BATCH] for i in range(0, len(lengths), BATCH)]
+    print(f"\n{title}: {len(lengths)} utterances, {audio:.0f} s; padding in corpus order {padding(in_order):.0%}")
     for name, spent in seconds.items():
         same = sum(np.sum(a == b) for a, b in zip(tokens[name], tokens[first], strict=True)) / sum(lengths)
         ratio = seconds[first] / spent
         print(f"  {name:28} {spent:7.2f} s  {audio / spent:7.1f} x real time  {ratio:5.2f} x  tokens equal {same:.2%}")
 
 
+def padding(batches: Sequence[Sequence[int]]) -> float:
+    """Share of the computed frames that is padding where each batch is padded to its longest document."""
+    padded = sum(max(lengths) * len(lengths) for lengths in batches)
+    return 1 - sum(map(sum, batches)) / padded
+
+
 def librispeech_lengths(count: int) -> list[int]:
     """Frames of LibriSpeech test-other utterances, in the order of the corpus, repeated where there are fewer."""
-    folder = Path(os.environ.get("VOXMILL_SPEECH", ROOT / "../shared/speech"))
-    with open(folder / "librispeech.csv", newline="") as stream:
+    with open(speech.FOLDER / "librispeech.csv", newline="") as stream:
         rows = [row for row in csv.DictReader(stream) if "/test-other/" in row["path"]]
     lengths = [round(float(row["seconds"]) * FRAMES_PER_SECOND) for row in rows]
     return [lengths[i % len(lengths)] for i in range(count)]

@@ -11,6 +11,7 @@ import os
 os.environ["OMP_NUM_THREADS"] = "1"
 
 import argparse
+import sys
 import time
 from collections.abc import Callable
 from functools import partial
@@ -21,10 +22,18 @@ import soundfile
 import torch
 from transformers import SeamlessM4TFeatureExtractor
 
-from pipeline.audio.constants import FFT_LENGTH, FRAME_LENGTH, FRAME_SHIFT, FULL_SCALE, MEL_FLOOR, PREEMPHASIS
-from pipeline.audio.fbank import log_mel, mel_filters
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-SPEECH = Path(os.environ.get("VOXMILL_SPEECH", Path(__file__).resolve().parents[2] / "../shared/speech"))
+from pipeline.audio.constants import (  # noqa: E402
+    FFT_LENGTH,
+    FRAME_LENGTH,
+    FRAME_SHIFT,
+    FULL_SCALE,
+    MEL_FLOOR,
+    PREEMPHASIS,
+)
+from pipeline.audio.fbank import log_mel, mel_filters  # noqa: E402
+from tests import speech  # noqa: E402
 
 
 def main() -> None:
@@ -32,7 +41,8 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=4, help="times each form runs; the best counts")
     options = parser.parse_args()
     torch.set_num_threads(1)
-    clips = [soundfile.read(path, dtype="float32")[0] for path in sorted((SPEECH / "librispeech").rglob("*.flac"))]
+    files = sorted((speech.FOLDER / "librispeech").rglob("*.flac"))
+    clips = [soundfile.read(file, dtype="float32")[0] for file in files]
     seconds = sum(map(len, clips)) / 16000
     forms: dict[str, Callable[[np.ndarray], np.ndarray]] = {
         "transformers, float64": SeamlessM4TFeatureExtractor()._extract_fbank_features,

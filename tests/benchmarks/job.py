@@ -28,6 +28,7 @@ from pipeline.demo import checkpoint_folder  # noqa: E402
 from pipeline.noise import kept_off  # noqa: E402
 from pipeline.run import run  # noqa: E402
 from pipeline.scoring import word_errors  # noqa: E402
+from tests import speech  # noqa: E402
 from tests.digits import utterances, write_shards  # noqa: E402
 
 BATCH = 16
@@ -75,8 +76,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--minutes", type=float, default=60)
     given = parser.parse_args()
-    speech = Path(os.environ.get("VOXMILL_SPEECH", Path(__file__).resolve().parents[2] / "../shared/speech"))
-    spoken = utterances(speech, count=int(given.minutes * 60 / 3.2))
+    spoken = utterances(speech.FOLDER, count=int(given.minutes * 60 / 3.2))
     seconds = sum(each.seconds for each in spoken)
     with tempfile.TemporaryDirectory() as folder, kept_off(show=False) as (console, _):
         shards = write_shards(Path(folder) / "shards", spoken, per_shard=100)

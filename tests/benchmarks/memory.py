@@ -100,18 +100,18 @@ def prepare(case: str, folder: Path) -> None:
     import numpy as np
     import soundfile
 
+    from tests import speech
     from tests.digits import RATE, utterances, write_shards
 
     kind, hours = case.split("-")
-    speech = Path(os.environ.get("VOXMILL_SPEECH", ROOT / "../shared/speech"))
     if kind == "short":
-        shards = write_shards(folder / "once", utterances(speech, count=int(1800 / 3.2)), per_shard=100)
+        shards = write_shards(folder / "once", utterances(speech.FOLDER, count=int(1800 / 3.2)), per_shard=100)
         for number in range(2 * int(hours.removesuffix("h"))):
             (folder / "source" / f"{number:03d}").mkdir(parents=True)
             for shard in shards:
                 os.link(shard, folder / "source" / f"{number:03d}" / shard.name)
     else:
-        ten_minutes = np.concatenate([each.samples for each in utterances(speech, count=200)])[: 600 * RATE]
+        ten_minutes = np.concatenate([each.samples for each in utterances(speech.FOLDER, count=200)])[: 600 * RATE]
         (folder / "source").mkdir()
         with soundfile.SoundFile(folder / "source" / "long.flac", "w", RATE, 1, "PCM_16") as file:
             for _ in range(6 * int(hours.removesuffix("h"))):

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import argparse
 import itertools
-import os
 import sys
 import time
 from collections.abc import Sequence
@@ -27,13 +26,14 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from pipeline import audio, flow, models  # noqa: E402
 from pipeline.config import RunConfig  # noqa: E402
-from pipeline.corpus import Recording  # noqa: E402
+from pipeline.corpus import FRAMES_PER_SECOND, Recording  # noqa: E402
 from pipeline.demo import checkpoint_folder  # noqa: E402
 from pipeline.models.predict import Predictor  # noqa: E402
 from pipeline.scoring import word_errors  # noqa: E402
 from pipeline.sources import Encoded  # noqa: E402
 from pipeline.tasks import transcribe  # noqa: E402
 from pipeline.text import Tokenizer  # noqa: E402
+from tests import speech  # noqa: E402
 from tests.benchmarks.header import header  # noqa: E402
 from tests.digits import RATE, encoded, utterances  # noqa: E402
 from tests.joined import Joined, join  # noqa: E402
@@ -88,7 +88,7 @@ def measure(
     spent = time.process_time() - begin
     error = word_errors([joined.text], [" ".join(word["word"] for word in words)]).rate or 0.0
     windows = audio.cut(features.lengths[0], window=settings.window, context=settings.context)
-    seams = [each.keep_start / audio.FRAMES_PER_SECOND for each in windows[1:]]
+    seams = [each.keep_start / FRAMES_PER_SECOND for each in windows[1:]]
     found = joined.look_up(words)
     near = joined.near(seams, seconds=NEAR)
     wrong = [
@@ -135,9 +135,8 @@ def main() -> None:
     )
     options = parser.parse_args()
     torch.set_num_threads(1)
-    speech = Path(os.environ.get("VOXMILL_SPEECH", Path(__file__).resolve().parents[2] / "../shared/speech"))
     lengths = sorted([*options.minutes, *([options.hours * 60] if options.hours else [])])
-    spoken = utterances(speech, count=int(max(lengths) * 60 / 3) + 1)
+    spoken = utterances(speech.FOLDER, count=int(max(lengths) * 60 / 3) + 1)
     ear = Ear()
     pieces = ear.words(
         features_of([each.samples for each in spoken]), flow.Settings.of(window=60, context=0, half=False)

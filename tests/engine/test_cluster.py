@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import signal
 import socket
+import sys
 
 import pytest
 import ray
@@ -11,6 +13,7 @@ import ray.autoscaler.sdk
 
 from pipeline.engine import cluster
 from pipeline.errors import UserError
+from pipeline.stopping import Stopped
 from tests.jobs.corpora import ROOT
 
 HERE = {"python": "3.11", "ray": "2.60.0", "torch": "2.13.0", "voxmill": "0.1.0"}
@@ -50,25 +53,6 @@ def remote_with(answer):
             return ray.put(answer)
 
     return Remote()
-
-
-@pytest.mark.parametrize(
-    ("address", "variable", "local"),
-    [
-        (None, None, True),
-        ("local", None, True),
-        ("local", "ray://head:10001", True),
-        (None, "local", True),
-        (None, "10.0.0.1:6379", False),
-        ("10.0.0.1:6379", None, False),
-        ("auto", None, False),
-    ],
-)
-def test_a_local_ray_is_started_only_where_no_cluster_is_named(monkeypatch, address, variable, local):
-    monkeypatch.delenv("RAY_ADDRESS", raising=False)
-    if variable:
-        monkeypatch.setenv("RAY_ADDRESS", variable)
-    assert cluster.is_local(address) is local
 
 
 def test_waiting_for_gpus_asks_the_autoscaler_and_says_so(ray_cluster, monkeypatch):
@@ -130,3 +114,22 @@ def test_workers_of_a_local_ray_find_the_package_wherever_the_driver_was_started
     assert os.environ["PYTHONPATH"] == f"{ROOT}{os.pathsep}/elsewhere"
     cluster._make_importable()
     assert os.environ["PYTHONPATH"].count(str(ROOT)) == 1
+
+
+def started_and_terminated():
+    """What `ray.init()` does to the handler, and a signal then."""
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(number))
+    signal.raise_signal(signal.SIGTERM)
+
+
+def test_a_signal_while_ray_starts_ends_the_run_as_any_other():
+    def ours(number: int, frame: object) -> None:
+        raise AssertionError("Ray's handler is in place")
+
+    before = signal.signal(signal.SIGTERM, ours)
+    try:
+        with pytest.raises(Stopped, match="by SIGTERM"), cluster._stoppable_start():
+            started_and_terminated()
+        assert signal.getsignal(signal.SIGTERM) is ours
+    finally:
+        signal.signal(signal.SIGTERM, before)

@@ -14,42 +14,9 @@ from pipeline import config
 from pipeline.engine import dataset
 from pipeline.engine import session as sessions
 from pipeline.engine.resources import Cluster, choose
-from pipeline.engine.session import Session, choose_device
+from pipeline.engine.session import Session
 from pipeline.errors import StorageFault, UserError
 from tests.jobs.corpora import MODEL
-
-
-@pytest.mark.parametrize(
-    ("device", "gpus", "local", "chosen"),
-    [
-        ("auto", 0, True, "cpu"),
-        ("auto", 1, True, "cuda"),
-        ("auto", 8, False, "cuda"),
-        ("cuda", 1, False, "cuda"),
-        ("cpu", 8, False, "cpu"),
-        ("cpu", 0, False, "cpu"),
-        ("cpu", 0, True, "cpu"),
-    ],
-)
-def test_the_model_runs_where_it_is_meant_to(device, gpus, local, chosen):
-    assert choose_device(config.make({"device": device}), gpus=gpus, local=local) == chosen
-
-
-@pytest.mark.parametrize(
-    ("device", "local", "message"),
-    [
-        (
-            "auto",
-            False,
-            "this cluster has no GPU; say --device cpu if CPUs are meant, or --gpus N to ask its autoscaler",
-        ),
-        ("cuda", False, "--device cuda: this Ray has no GPU; use --device cpu, or --gpus N"),
-        ("cuda", True, "--device cuda: this Ray has no GPU; use --device cpu, or --gpus N"),
-    ],
-)
-def test_a_large_archive_never_runs_on_cpus_by_mistake(device, local, message):
-    with pytest.raises(UserError, match=message):
-        choose_device(config.make({"device": device}), gpus=0, local=local)
 
 
 def session(**settings: Any) -> Session:

@@ -13,7 +13,7 @@ from pipeline import models
 from pipeline.engine import shipping
 from pipeline.engine.shipping import Shipped
 from pipeline.errors import StorageFault
-from pipeline.models.checkpoint import fingerprint
+from pipeline.models.checkpoint import SUFFIXES, fingerprint
 from tests.jobs.corpora import MODEL
 
 
@@ -58,7 +58,7 @@ def test_a_node_without_the_folder_unpacks_data_and_no_code(shipped, node):
     folder = shipped.local()
     assert folder.parent == node
     assert fingerprint(folder) == shipped.fingerprint
-    assert {file.suffix for file in folder.iterdir()} <= set(shipping.SUFFIXES)
+    assert {file.suffix for file in folder.iterdir()} <= set(SUFFIXES)
     assert models.load(folder).config.vocab_size > 0
     assert shipped.local() == folder
 

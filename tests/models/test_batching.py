@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.models.batching import Batch, batches, waste
+from pipeline.models.batching import batches
 
 LENGTHS = st.lists(st.integers(1, 2000), max_size=60)
 BUDGETS = st.integers(1, 5000)
@@ -43,11 +43,6 @@ def test_the_order_of_equal_documents_alone_depends_on_the_order_given(lengths: 
     forwards = [batch.lengths for batch in batches(lengths, frame_budget=budget)]
     backwards = [batch.lengths for batch in batches(lengths[::-1], frame_budget=budget)]
     assert forwards == backwards
-
-
-def test_waste_is_padding_over_all_frames() -> None:
-    assert waste([Batch((0, 1), (10, 6)), Batch((2,), (4,))]) == pytest.approx(4 / 24)
-    assert waste([]) == 0
 
 
 @pytest.mark.parametrize("budget", [0, -3])

@@ -14,7 +14,7 @@ from torch import Tensor
 from pipeline import models
 from pipeline.errors import StorageFault
 from pipeline.models.layout import Packed
-from pipeline.models.predict import GPU_FRAMES, Predictor, default_frame_budget, run
+from pipeline.models.predict import GPU_FRAMES, Predictor, default_frame_budget
 
 DEVICES = ["cpu", "cuda"] if torch.cuda.is_available() else ["cpu"]
 
@@ -62,7 +62,7 @@ SLICES = st.lists(st.tuples(st.integers(0, 100), st.integers(0, 100)).map(lambda
 @settings(deadline=None)
 @given(SLICES, st.integers(1, 300))
 def test_each_slice_gets_its_own_result_in_the_order_given(slices: list[tuple[int, int]], budget: int) -> None:
-    check(run(Sums(), FEATURES, slices, frame_budget=budget, reduce=keep), FEATURES, slices)  # type: ignore[arg-type]
+    check(Predictor(Sums(), frame_budget=budget).run(FEATURES, slices, reduce=keep), FEATURES, slices)  # type: ignore[arg-type]
 
 
 def test_memory_running_out_halves_the_budget_and_changes_no_result(capsys: pytest.CaptureFixture[str]) -> None:
@@ -84,7 +84,7 @@ def test_memory_running_out_halves_the_budget_and_changes_no_result(capsys: pyte
 def test_memory_running_out_at_any_batch_changes_no_result(fail_at: int) -> None:
     model = Sums(fail_at=fail_at)
     slices = [(i, i + 10) for i in range(0, 80, 5)]
-    check(run(model, FEATURES, slices, frame_budget=30, reduce=keep), FEATURES, slices)  # type: ignore[arg-type]
+    check(Predictor(model, frame_budget=30).run(FEATURES, slices, reduce=keep), FEATURES, slices)  # type: ignore[arg-type]
 
 
 def test_the_budget_never_falls_below_one_window() -> None:
@@ -97,23 +97,23 @@ def test_the_budget_never_falls_below_one_window() -> None:
 def test_one_window_without_room_is_a_fault_of_the_machine() -> None:
     message = "^cpu: out of memory on one window of 40 frames; take a shorter window or a GPU with more memory"
     with pytest.raises(StorageFault, match=message):
-        run(Sums(room=30), FEATURES, [(0, 40), (0, 5)], frame_budget=64, reduce=keep)  # type: ignore[arg-type]
+        Predictor(Sums(room=30), frame_budget=64).run(FEATURES, [(0, 40), (0, 5)], reduce=keep)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("wrong", [(-1, 3), (5, 4), (90, 101)])
 def test_slices_outside_the_array_are_refused(wrong: tuple[int, int]) -> None:
     with pytest.raises(ValueError, match=rf"slices must lie in the 100 frames given, got \({wrong[0]}, {wrong[1]}\)"):
-        run(Sums(), FEATURES, [(0, 3), wrong], reduce=keep)  # type: ignore[arg-type]
+        Predictor(Sums()).run(FEATURES, [(0, 3), wrong], reduce=keep)  # type: ignore[arg-type]
 
 
 def test_read_only_features_are_taken_without_a_warning() -> None:
     features = FEATURES.copy()
     features.flags.writeable = False
-    check(run(Sums(), features, [(0, 9)], reduce=keep), features, [(0, 9)])  # type: ignore[arg-type]
+    check(Predictor(Sums()).run(features, [(0, 9)], reduce=keep), features, [(0, 9)])  # type: ignore[arg-type]
 
 
 def test_results_do_not_keep_the_batch_alive() -> None:
-    for reduced in run(Sums(), FEATURES, [(0, 9), (9, 11)], reduce=keep):  # type: ignore[arg-type]
+    for reduced in Predictor(Sums()).run(FEATURES, [(0, 9), (9, 11)], reduce=keep):  # type: ignore[arg-type]
         assert all(array.base is None for array in reduced)
 
 
@@ -129,7 +129,7 @@ def test_the_real_model_in_batches_is_the_model_alone(checkpoint: Path, device: 
         return tokens.to(torch.int32), scores
 
     for (start, stop), (tokens, scores) in zip(
-        slices, run(model, features, slices, frame_budget=300, reduce=best), strict=True
+        slices, Predictor(model, frame_budget=300).run(features, slices, reduce=best), strict=True
     ):
         assert tokens.dtype == np.int32
         assert tokens.shape == scores.shape == (stop - start,)
@@ -142,7 +142,7 @@ def test_the_real_model_in_batches_is_the_model_alone(checkpoint: Path, device: 
 def test_bfloat16_comes_back_as_float32(checkpoint: Path) -> None:
     model = models.load(checkpoint, dtype=torch.bfloat16)
     features = np.random.default_rng(0).standard_normal((40, 160), dtype=np.float32)
-    [(logits,)] = run(model, features, [(0, 40)], reduce=lambda logits: (logits,))
+    [(logits,)] = Predictor(model).run(features, [(0, 40)], reduce=lambda logits: (logits,))
     assert logits.dtype == np.float32
 
 

@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pipeline.corpus import WHOLE_BYTES, WHOLE_SECONDS
 from pipeline.plan import bundle as bundling
-from pipeline.plan.bundle import GROUP_BYTES, GROUP_SECONDS, UNIT_RECORDINGS, bundle, default_unit_seconds
+from pipeline.plan.bundle import UNIT_RECORDINGS, bundle, default_unit_seconds
 
 ROW = st.tuples(
     st.one_of(st.floats(0, 90), st.floats(0, 20_000)),
@@ -39,12 +40,12 @@ def test_order_bounds_and_groups(groups: list[list[tuple[float, int]]], unit_sec
         assert within or len(set(numbers[rows].tolist())) == 1
     for group in range(len(groups)):
         rows = numbers == group
-        whole = seconds[rows].sum() <= GROUP_SECONDS and sizes[rows].sum() <= GROUP_BYTES
+        whole = seconds[rows].sum() <= WHOLE_SECONDS and sizes[rows].sum() <= WHOLE_BYTES
         parts = units[rows]
         assert not whole or len(set(parts.tolist())) == 1
         for unit in set(parts.tolist()):
             part = rows & (units == unit)
-            small = seconds[part].sum() <= GROUP_SECONDS * (1 + 1e-9) and sizes[part].sum() <= GROUP_BYTES
+            small = seconds[part].sum() <= WHOLE_SECONDS * (1 + 1e-9) and sizes[part].sum() <= WHOLE_BYTES
             assert small or part.sum() == 1
 
 

@@ -37,10 +37,24 @@ def test_tallies(plan: Any, make: Make) -> None:
 def test_text(plan: Any, make: Make) -> None:
     problems = [Problem(f"file:///c/{n:02d}.tar", "ends in the middle of a member") for n in range(12)]
     text = format_report(plan([make("a.wav", seconds=1800.0), *problems], dry_run=True))
-    assert "1 recordings, 0.50 h listed" in text
+    assert "1 recording, 0.50 h listed" in text
     assert "new 1   changed 0   unchanged 0   vanished 0" in text
-    assert "to do: 1 rows, 0.50 h, in 1 units of up to 60 s" in text
+    assert "to do: 1 row, 0.50 h, in 1 unit of up to 60 s" in text
     assert "cannot be read: 12" in text
     assert "  file:///c/00.tar: ends in the middle of a member" in text
     assert "… and 2 more" in text
     assert all(len(line) < 100 for line in text.splitlines())
+
+
+def test_little_audio_is_told_in_seconds_or_minutes(plan: Any, make: Make) -> None:
+    text = format_report(plan([make("a.wav", seconds=12.0), make("b.flac", seconds=240.0)], dry_run=True))
+    assert "2 recordings, 4.2 min listed" in text
+    assert "to do: 2 rows, 4.2 min, in " in text
+    assert any(line.split() == ["wav", "1", "12.0", "s", "1", "12.0", "s"] for line in text.splitlines())
+    assert "0.00" not in text
+
+
+def test_where_a_length_comes_from_is_told_in_words(plan: Any, make: Make) -> None:
+    text = format_report(plan([make("a.wav", seconds=12.0), make("b.mp3", seconds_from="estimate")], dry_run=True))
+    assert "header or manifest" in text
+    assert "size, a guess" in text

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.corpus import Recording
-from pipeline.plan.spans import SPAN_SECONDS, WHOLE_BYTES, WHOLE_SECONDS, cut
+from pipeline.corpus import WHOLE_BYTES, WHOLE_SECONDS, Recording
+from pipeline.plan.spans import SPAN_SECONDS, cut
 
 
 def recording(**changes: object) -> Recording:

@@ -322,11 +322,11 @@ def test_the_report_says_what_it_does_not_break_down(plan: Callable[..., PlanRep
     assert "looked at again" not in format_report(plan())
     text = format_report(plan())
     assert "10 recordings, 0.1 s listed" in text
-    assert text.endswith("10 of the unchanged rows were not looked at again")
+    assert text.endswith("not looked at again: 10 unchanged rows")
     (corpus / "h.wav").write_bytes(wav())
     text = format_report(plan(dry_run=True))
     assert "11 recordings, 0.1 s listed" in text
-    assert "10 of the unchanged rows were not looked at again; the tables count the 1 recordings that were" in text
+    assert "not looked at again: 10 unchanged rows; the tables count 1 other recording" in text
 
 
 def _night(folder: Path, chance: random.Random) -> None:

@@ -126,3 +126,24 @@ class TestProbe:
         monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:1")
         with pytest.raises(UserError, match="Could not connect.*Check AWS_ENDPOINT_URL and the network"):
             probe(["s3://bucket/x"])
+
+    def test_one_closed_file_is_no_reason_to_stop(self, s3_proxy: Any, fill: Fill, audio: Audio) -> None:
+        fill(s3_proxy.bucket.uri, {"a.wav": audio(), "b.wav": audio()})
+        s3_proxy.refuse("^GET .*/a.wav", status=403, code="AccessDenied")
+        assert probe([s3_proxy.bucket.uri]) is None
+
+    def test_missing_bucket(self, s3_environment: str) -> None:
+        with pytest.raises(UserError, match="no such bucket"):
+            probe(["s3://no-such-bucket-here/x"])
+
+    def test_an_endpoint_that_is_no_url(self, monkeypatch: pytest.MonkeyPatch, s3_environment: str) -> None:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", "localhost:9000")
+        with pytest.raises(UserError, match="AWS_ENDPOINT_URL must be a URL"):
+            probe(["s3://bucket/x"])
+
+    def test_no_credentials(self, monkeypatch: pytest.MonkeyPatch, s3_environment: str, tmp_path: Path) -> None:
+        for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+            monkeypatch.delenv(name)
+        monkeypatch.setenv("HOME", str(tmp_path))
+        with pytest.raises(UserError, match="no usable credentials .*Set AWS_ACCESS_KEY_ID"):
+            probe(["s3://bucket/x"])

@@ -15,8 +15,8 @@ def test_long_audio_without_a_length_is_measured_exactly(
     put.put(f"{folder}/a.ogg", audio(3.0, "OGG", rate=44100))
     ((first,),) = [item for item in entries([folder]) if not isinstance(item, Problem)]
     assert first.seconds_from == "bitrate"
-    monkeypatch.setattr(planned, "LONG_SECONDS", 1.0)
-    monkeypatch.setattr(planned, "LONG_BYTES", 1000)
+    monkeypatch.setattr(planned, "WHOLE_SECONDS", 1.0)
+    monkeypatch.setattr(planned, "WHOLE_BYTES", 1000)
     ((exact,),) = [item for item in entries([folder]) if not isinstance(item, Problem)]
     assert (exact.seconds, exact.seconds_from, exact.sample_rate) == (3.0, "header", 44100)
 

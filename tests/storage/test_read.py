@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.errors import StorageFault, UserError
+from pipeline.errors import StorageFault
 from pipeline.storage import put, read, retry
 
 DATA = random.Random(1).randbytes(3_000_000)
@@ -31,12 +31,6 @@ def test_whole_and_part(uri: str) -> None:
     assert read.read_bytes(uri) == DATA
     assert read.read_range(uri, 1000, 5) == DATA[1000:1005]
     assert read.read_range(uri, 5, 0) == b""
-
-
-def test_ranges_come_back_in_the_order_asked(uri: str) -> None:
-    ranges = [(2_999_990, 10), (0, 4), (100, 0), (50, 100), (60, 10), (1_500_000, 3), (0, 4)]
-    assert read.read_ranges(uri, ranges) == [DATA[a : a + n] for a, n in ranges]
-    assert read.read_ranges(uri, []) == []
 
 
 def test_an_object_that_ends_early_says_so(uri: str) -> None:
@@ -140,47 +134,3 @@ def test_the_secret_key_is_never_shown(s3_proxy: Any, quick: None, monkeypatch: 
     with pytest.raises(StorageFault, match=r"\*\*\*") as caught:
         read.read_bytes(f"{s3_proxy.bucket.uri}/x")
     assert secret not in str(caught.value)
-
-
-class TestProbe:
-    def test_passes(self, uri: str) -> None:
-        assert read.probe_read(uri) is None
-        assert read.probe_read(uri.rpartition("/")[0]) is None
-
-    def test_missing(self, uri: str) -> None:
-        with pytest.raises(UserError, match="nix: no such file or folder"):
-            read.probe_read(uri.rpartition("/")[0] + "/nix")
-
-    def test_missing_bucket(self, s3_environment: str) -> None:
-        with pytest.raises(UserError, match="no such bucket"):
-            read.probe_read("s3://no-such-bucket-here/x")
-
-    def test_all_objects_closed(self, s3_proxy: Any) -> None:
-        for name in "abc":
-            put.put(f"{s3_proxy.bucket.uri}/c/{name}", b"1")
-        s3_proxy.refuse("^GET .*/[abc]$", status=403, code="AccessDenied")
-        with pytest.raises(UserError, match=r"/c/a: access denied \(403\) while reading. .* s3:GetObject is needed"):
-            read.probe_read(f"{s3_proxy.bucket.uri}/c")
-
-    def test_one_object_closed(self, s3_proxy: Any) -> None:
-        for name in "abc":
-            put.put(f"{s3_proxy.bucket.uri}/c/{name}", b"1")
-        s3_proxy.refuse("^GET .*/a$", status=403, code="AccessDenied")
-        assert read.probe_read(f"{s3_proxy.bucket.uri}/c") is None
-
-    def test_nobody_listens(self, monkeypatch: pytest.MonkeyPatch, s3_environment: str) -> None:
-        monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:1")
-        with pytest.raises(UserError, match="Could not connect.*Check AWS_ENDPOINT_URL and the network"):
-            read.probe_read("s3://bucket/x")
-
-    def test_an_endpoint_that_is_no_url(self, monkeypatch: pytest.MonkeyPatch, s3_environment: str) -> None:
-        monkeypatch.setenv("AWS_ENDPOINT_URL", "localhost:9000")
-        with pytest.raises(UserError, match="AWS_ENDPOINT_URL must be a URL"):
-            read.probe_read("s3://bucket/x")
-
-    def test_no_credentials(self, monkeypatch: pytest.MonkeyPatch, s3_environment: str, tmp_path: Path) -> None:
-        for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
-            monkeypatch.delenv(name)
-        monkeypatch.setenv("HOME", str(tmp_path))
-        with pytest.raises(UserError, match="no usable credentials .*Set AWS_ACCESS_KEY_ID"):
-            read.probe_read("s3://bucket/x")

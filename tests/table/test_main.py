@@ -191,6 +191,8 @@ def test_what_is_no_table_is_one_line_and_code_2(
     [
         (["status", "out", "--jsno"], "voxmill status: unrecognized arguments: --jsno (did you mean --json?). See "
          "voxmill status --help\n"),
+        (["status", "out", "s3://key:secret@b/x"], "voxmill status: unrecognized arguments: s3://***@b/x. See "
+         "voxmill status --help\n"),
         (["status"], "voxmill status: the following arguments are required: OUTPUT. See voxmill status --help\n"),
         (["errors", "out", "--examples", "x"], "voxmill errors: argument --examples: invalid int value: 'x'. See "
          "voxmill errors --help\n"),

@@ -15,8 +15,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from transformers import Wav2Vec2CTCTokenizer
 
+from pipeline.corpus import FRAMES_PER_SECOND
 from pipeline.errors import UserError
-from pipeline.text import SECONDS_PER_FRAME, Tokenizer, Word, best_path, ctc_decode, text_of, words_of
+from pipeline.text import Tokenizer, Word, best_path, ctc_decode, text_of, words_of
 
 VOCAB = ("<pad>", "<unk>", "|", "a", "b", "C", "<s>", "</s>")
 TOKENS = Tokenizer(tokens=VOCAB, blank_id=0, unknown_id=1, word_delimiter="|")
@@ -108,7 +109,7 @@ def test_times_and_confidences_follow_the_definition(frames: list[tuple[str, flo
     assert [w.confidence for w in found] == pytest.approx([w.confidence for w in expected], abs=1e-9)
     edges = [time for word in found for time in (word.start, word.end)]
     assert edges == sorted(edges)
-    assert all(0 <= w.start < w.end <= len(path) * SECONDS_PER_FRAME + 1e-9 for w in found)
+    assert all(0 <= w.start < w.end <= len(path) / FRAMES_PER_SECOND + 1e-9 for w in found)
 
 
 @given(st.integers(0, 24 * 3600), st.integers(0, 24 * 3600), st.text("_|ab", min_size=1, max_size=30))

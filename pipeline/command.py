@@ -1,0 +1,51 @@
+"""What every command shares: noise aside, a mistake in one line, an exit code."""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Callable
+
+from rich.console import Console
+
+from pipeline.errors import StorageFault, UserError
+from pipeline.noise import kept_off, removed
+from pipeline.stopping import Stopped, stoppable
+from pipeline.summary import FAILURE, PARTIAL, USAGE
+
+
+def shown(work: Callable[[Console], int], *, debug: bool) -> int:
+    """Run the work with the libraries' noise kept off its console; what went wrong is said on standard error."""
+    with kept_off(show=debug) as (console, aside):
+        code = guarded(lambda: _stoppable(work, console), aside.errors, debug=debug)
+        if code in (FAILURE, PARTIAL) and aside.log is not None:
+            said = f"log     {aside.log} has what the libraries said; --debug shows it here"
+            aside.errors.print(said, markup=False, soft_wrap=True)
+        else:
+            removed(aside.log)
+    return code
+
+
+def _stoppable(work: Callable[[Console], int], console: Console) -> int:
+    with stoppable():
+        return work(console)
+
+
+def guarded(work: Callable[[], int], errors: Console, *, debug: bool) -> int:
+    """Run the work; a mistake is one line, and only a bug is a traceback."""
+    try:
+        return work()
+    except (UserError, StorageFault) as error:
+        if debug:
+            traceback.print_exc()
+        errors.print(str(error), markup=False, soft_wrap=True)
+        return USAGE if isinstance(error, UserError) else PARTIAL
+    # Ray's handler of SIGTERM, in place until ours is put back after its start, raises SystemExit.
+    except (Stopped, KeyboardInterrupt, SystemExit):
+        errors.print("stopped before any work began; the same command starts again")
+        return PARTIAL
+    except Exception as error:  # noqa: BLE001
+        traceback.print_exc()
+        if debug:
+            return FAILURE
+        errors.print(f"failed: {type(error).__name__}: {error}", markup=False, soft_wrap=True)
+        return FAILURE

@@ -1,0 +1,64 @@
+"""What a caller in Python sees of a run that does not go well; runs that do are in the tests of `run`."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+import pipeline
+from pipeline import run
+
+
+@pytest.fixture
+def logs(tmp_path, monkeypatch):
+    """Folder of the logs."""
+    folder = tmp_path / "logs"
+    folder.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(folder))
+    return folder
+
+
+def test_a_mistake_leaves_no_log(tmp_path, logs, monkeypatch):
+    def refused(*_, **__):
+        raise pipeline.UserError("out: is of another model")
+
+    with pytest.raises(pipeline.UserError, match="no such file or folder"):
+        pipeline.transcribe(tmp_path / "no", tmp_path / "out", model="m")
+    monkeypatch.setattr(run, "run", refused)
+    with pytest.raises(pipeline.UserError, match="another model"):
+        pipeline.transcribe(tmp_path, tmp_path / "out", model="m")
+    assert list(logs.iterdir()) == []
+
+
+def test_a_failure_names_its_log(tmp_path, logs, monkeypatch):
+    def broken(*_, **__):
+        print("the libraries' words")
+        raise ZeroDivisionError("a bug")
+
+    monkeypatch.setattr(run, "run", broken)
+    with pytest.raises(ZeroDivisionError) as caught:
+        pipeline.transcribe(tmp_path, tmp_path / "out", model="m")
+    log = Path(caught.value.__notes__[0].split()[0])
+    assert log.parent == logs
+    assert log.read_text() == "the libraries' words\n"
+
+
+def test_progress_is_on_the_stream_that_the_caller_sees(tmp_path, logs, monkeypatch, capsys):
+    def going_well(*_, console, **__):
+        console.print("progress")
+        return SimpleNamespace(exit_code=0)
+
+    monkeypatch.setattr(run, "run", going_well)
+    pipeline.transcribe(tmp_path, tmp_path / "out", model="m")
+    assert capsys.readouterr().out == "progress\n"
+    assert list(logs.iterdir()) == []
+
+
+def test_a_partial_run_keeps_its_log_and_names_it(tmp_path, logs, monkeypatch, capsys):
+    monkeypatch.setattr(run, "run", lambda *_, **__: SimpleNamespace(exit_code=4))
+    pipeline.transcribe(tmp_path, tmp_path / "out", model="m")
+    (log,) = logs.iterdir()
+    assert str(log) in capsys.readouterr().err
