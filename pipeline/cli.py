@@ -75,7 +75,7 @@ def _table(name: str) -> Callable[[list[str]], int]:
     def call(rest: list[str]) -> int:
         from pipeline.table.__main__ import main as table_main
 
-        return table_main([name, *rest])
+        return table_main([name, *rest], prog="voxmill")
 
     return call
 

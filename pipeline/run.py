@@ -101,19 +101,19 @@ def run(sources: Sequence[str], output: str, config: RunConfig, *, console: Cons
     probe(sources)
     if not config.dry_run:
         _probe_output(asked)
+    record = _record(asked.config, asked.model)
+    _compare(asked, record)
     report, plan_seconds = _plan(asked)
     if config.dry_run:
         asked.say(plan.format_report(report))
         return RunSummary(**asked.facts(), finished=_now(), exit_code=COMPLETE, new_recordings=report.planned)
-    summary = _transcribe(asked, report, plan_seconds)
+    summary = _transcribe(asked, record, report, plan_seconds)
     _write_down(asked, summary.to_json())
     return summary
 
 
-def _transcribe(asked: _Run, report: PlanReport, plan_seconds: float) -> RunSummary:
+def _transcribe(asked: _Run, record: TaskRecord, report: PlanReport, plan_seconds: float) -> RunSummary:
     output, name = asked.output, asked.config.name
-    record = _record(asked.config, asked.model)
-    _compare(asked, record)
     units = plan.units(output)
     pending = table.pending(output, name, units)
     before = _before(asked, units, pending)
@@ -200,7 +200,8 @@ def _record(config: RunConfig, model: Checkpoint) -> TaskRecord:
 
 
 def _compare(asked: _Run, record: TaskRecord) -> None:
-    """Check before any work that the new labels may stand beside those that are there."""
+    """Check before any work that what is there is whole, and that the new labels may stand beside it."""
+    table.require_plan(asked.output)
     before = table.compare(asked.output, asked.config.name, record)
     if before is None or before.schema is None or record.schema is None:
         return
@@ -217,10 +218,11 @@ def _before(asked: _Run, units: Sequence[UnitRef], pending: Sequence[UnitRef]) -
 
 def _totals(asked: _Run, before: Totals, tally: Tally) -> tuple[int, int]:
     """Rows of the table and those with an error; of a recording that has changed, only the newest counts."""
-    if not plan.superseded(asked.output):
-        return before.rows + tally.done, before.errors + sum(tally.errors.values())
-    shown = table.read_table(asked.output, task=asked.config.name)
-    return shown.count_rows(), shown.count_rows(filter=pc.field("error").is_valid())
+    with contextlib.suppress(StorageFault, UserError):
+        if plan.superseded(asked.output):
+            shown = table.read_table(asked.output, task=asked.config.name)
+            return shown.count_rows(), shown.count_rows(filter=pc.field("error").is_valid())
+    return before.rows + tally.done, before.errors + sum(tally.errors.values())
 
 
 def _left(
@@ -235,7 +237,7 @@ def _left(
             return left or units[:1], f"short of its end: {file}{also} is damaged; delete it and run again"
         if not left:
             table.mark_success(asked.output, [asked.config.name])
-    except StorageFault as fault:
+    except (StorageFault, UserError) as fault:
         return pending or units[:1], f"by a fault: {fault}"
     return left, ""
 

@@ -193,6 +193,39 @@ def test_a_damaged_unit_file_is_named_and_done_again_once_it_is_gone(one):
     assert verify(str(output)).complete
 
 
+def test_another_checkpoint_is_refused_before_anything_is_planned(one):
+    folder, output = one
+    (folder / "b.wav").write_bytes(encoded(clips()[1].samples, "WAV"))
+    with pytest.raises(UserError, match="with other parameters"):
+        transcribed([folder], output, window="8s")
+    assert [file.name for file in (output / "_plan").iterdir()] == ["000001.parquet"]
+
+
+def test_a_table_whose_plan_is_gone_is_not_planned_anew(one):
+    folder, output = one
+    (output / "_plan").rename(output.parent / "elsewhere")
+    with pytest.raises(UserError, match="_plan: the plan is gone, and transcribe has 1 unit of it"):
+        transcribed([folder], output)
+    assert not (output / "_plan").exists()
+
+
+def test_a_file_that_is_damaged_while_a_run_is_at_work_is_told_at_its_end(one, monkeypatch):
+    folder, output = one
+    (folder / "b.wav").write_bytes(encoded(clips()[1].samples, "WAV"))
+    (file,) = (output / "transcribe").glob("*.parquet")
+
+    def spoiled(*args, **options):
+        yield from receipts(*args, **options)
+        file.write_bytes(b"")
+
+    receipts = alone.receipts
+    monkeypatch.setattr(alone, "receipts", spoiled)
+    summary = transcribed([folder], output)
+    assert summary.exit_code == 4
+    assert file.name in summary.stopped
+    assert newest_run(output)["exit_code"] == 4
+
+
 def test_a_manifest_says_that_a_run_is_at_work(one, monkeypatch):
     folder, output = one
     (folder / "b.wav").write_bytes(encoded(clips()[1].samples, "WAV"))

@@ -42,7 +42,7 @@ def filesystem(uri: str) -> tuple[AbstractFileSystem, str]:
     fs = _open("s3" if scheme in S3 else scheme, os.getpid(), _surroundings())
     path = str(fs._strip_protocol(uri))
     if is_s3(fs) and not path.partition("/")[0]:
-        raise UserError(f"{uri}: a bucket must be named: s3://bucket/folder")
+        raise UserError(f"{redact(uri)}: a bucket must be named: s3://bucket/folder")
     return fs, path
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pipeline.errors import UserError
 from pipeline.plan import layout as plan_layout
 from pipeline.plan.generations import numbers
+from pipeline.quantities import counted
 from pipeline.storage.listing import list_names
 from pipeline.storage.paths import redact
 from pipeline.table import layout
@@ -40,7 +41,7 @@ def require_plan(output: str) -> None:
         count = len(unit_sizes(output, name))
         if count:
             raise UserError(
-                f"{redact(plan_layout.plan_folder(output))}: the plan is gone, and {name} has {count:,} units of it. "
+                f"{redact(plan_layout.plan_folder(output))}: the plan is gone, and {name} has {counted(count, 'unit')} of it. "
                 "Restore the folder from a backup; without it nobody knows what is missing."
             )
 
