@@ -32,6 +32,14 @@ LOST = "its worker died whenever it was tried: out of memory, or audio that cras
 IN_FLIGHT = 2
 """Units that an actor has: one at work, one waiting, so that it never idles between two."""
 
+LEAST_READ_TASKS = 64
+READ_TASKS_A_SLOT = 8
+"""Units are cut into at least so many shares, and so many for each read at a time, whichever are more: each slot gets
+several, so that a slow share holds up no other, and few enough to be scheduled at once. By judgement."""
+
+ROWS_ON_GPUS = 1
+"""Ray wants a number of rows where GPUs are asked for; a block is one row, so this is what None is elsewhere."""
+
 ACTOR_RESTARTS = 1000
 """An actor may come back this often; the bound on its tasks is what ends a loop."""
 
@@ -72,7 +80,7 @@ def _run(dataset: Dataset) -> Generator[Receipt]:
 
 
 def _chain(job: Job, units: Sequence[UnitRef], shipped: Shipped, pools: Pools, *, in_flight: int) -> Dataset:
-    source = UnitSource(units, Read(job), tasks=max(64, 8 * pools.read_tasks))
+    source = UnitSource(units, Read(job), tasks=max(LEAST_READ_TASKS, READ_TASKS_A_SLOT * pools.read_tasks))
     with _unnamed_parameters():
         dataset: Dataset = ray.data.read_datasource(
             source,
@@ -100,7 +108,7 @@ def _mapped(
     with _unnamed_parameters():
         mapped: Dataset = dataset.map_batches(
             stage,
-            batch_size=None if not gpus else 1,
+            batch_size=ROWS_ON_GPUS if gpus else None,
             batch_format="pyarrow",
             zero_copy_batch=True,
             compute=pool,

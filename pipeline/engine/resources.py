@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from pipeline.errors import UserError
 
@@ -10,10 +11,44 @@ READ_CPUS = 0.25
 """A read waits for storage most of the time."""
 COMMIT_CPUS = 0.25
 """A commit builds one small Parquet file and waits for one PUT."""
+
+
+class Shares(NamedTuple):
+    """CPUs of one worker of each stage, where the model runs on CPUs."""
+
+    read: float
+    features: float
+    model: float
+    commit: float
+
+
+ONE_CPU = Shares(0.15, 0.25, 0.5, 0.1)
+"""Of a single CPU: 1 together, half of it for the model, which has most to do; by judgement."""
+FEW_CPUS = Shares(READ_CPUS, 0.5, 1.0, COMMIT_CPUS)
+"""Of 2 or 3: 2 together, for a stage that got no place would wait for ever."""
+MANY_CPUS = Shares(READ_CPUS, 1.0, 1.0, COMMIT_CPUS)
+"""Of `ENOUGH` and more: features and model have a thread of their own; what is left goes to the model."""
+ENOUGH = 4.0
+"""CPUs from which on two units are read and two committed at the same time; by judgement."""
+CPUS_A_FEATURE_ACTOR = 10.0
+"""Without GPUs. A core decodes and featurises FLAC at 1,300 times real time and runs the full model at 1 to 2, so one
+feature actor feeds many model threads; small models take more of it. That it is ten of them is by judgement."""
+
+CPUS_A_GPU_ACTOR = 4.0
+"""Cores that decoding and features of 16 kHz FLAC take to keep one H200 busy, at 5,000 times real time, by arithmetic
+from 2.8 CPU seconds an hour of audio. Where there are fewer, a model actor leaves half of its own to them."""
+READS_A_GPU_ACTOR = 2
+"""Most reads at the same time: the unit that is next and the one after it; by judgement."""
+CPUS_A_READ = 8.0
+CPUS_A_COMMIT = 16.0
+"""With GPUs, so that reads take 3 % of the CPUs and commits 2 %, and features have the rest; by judgement."""
+
 MODEL_MEMORY_FACTOR = 1.3
 """Weights plus what loading and activations add, of the checkpoint's size."""
 MODEL_MEMORY_FLOOR = 1 << 30
 """Bytes a model actor takes whatever its checkpoint: the interpreter, torch, one unit's features."""
+ROUNDING = 1e-9
+"""Sums of fractions may be off by this much: ten shares of 0.1 are one GPU."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,24 +132,20 @@ def _on_cpus(
     feature_actors: int | None,
     read_tasks: int | None,
 ) -> Pools:
-    if cluster.cpus < 2:
-        shares = (0.15, 0.25, 0.5, 0.1)
-    elif cluster.cpus < 4:
-        shares = (READ_CPUS, 0.5, 1.0, COMMIT_CPUS)
-    else:
-        shares = (READ_CPUS, 1.0, 1.0, COMMIT_CPUS)
-    read_cpus, feature_cpus, model_cpus, commit_cpus = shares
-    reads = read_tasks or (2 if cluster.cpus >= 4 else 1)
-    commits = 2 if cluster.cpus >= 4 else 1
-    rest = cluster.cpus - reads * read_cpus - commits * commit_cpus
-    features = feature_actors or max(1, int(rest / 10))
-    room = max(1, int((rest - features * feature_cpus) / model_cpus))
+    enough = cluster.cpus >= ENOUGH
+    shares = MANY_CPUS if enough else FEW_CPUS if cluster.cpus >= sum(FEW_CPUS) else ONE_CPU
+    reads = read_tasks or (2 if enough else 1)
+    commits = 2 if enough else 1
+    rest = cluster.cpus - reads * shares.read - commits * shares.commit
+    features = feature_actors or max(1, int(rest / CPUS_A_FEATURE_ACTOR))
+    rest -= features * shares.features
+    room = max(1, int(rest / shares.model))
     per_actor = MODEL_MEMORY_FLOOR + MODEL_MEMORY_FACTOR * model_bytes
     models = model_actors or max(1, min(room, int(cluster.memory / per_actor)))
-    threads = max(1, int((rest - features * feature_cpus) / models)) if cluster.cpus >= 4 else model_cpus
+    threads = max(1, int(rest / models)) if enough else shares.model
     return Pools(
-        read_tasks=reads, read_cpus=read_cpus, feature_actors=features, feature_cpus=feature_cpus,
-        model_actors=models, model_cpus=threads, model_gpus=0.0, commit_tasks=commits, commit_cpus=commit_cpus,
+        read_tasks=reads, read_cpus=shares.read, feature_actors=features, feature_cpus=shares.features,
+        model_actors=models, model_cpus=threads, model_gpus=0.0, commit_tasks=commits, commit_cpus=shares.commit,
     )  # fmt: skip
 
 
@@ -125,11 +156,10 @@ def _on_gpus(
     feature_actors: int | None,
     read_tasks: int | None,
 ) -> Pools:
-    models = model_actors or int(cluster.gpus / gpus_per_actor + 1e-9)
-    small = cluster.cpus < 4 * models
-    model_cpus = 0.5 if small else 1.0
-    reads = read_tasks or max(1, min(2 * models, int(cluster.cpus / 8)))
-    commits = max(1, min(models, int(cluster.cpus / 16)))
+    models = model_actors or int(cluster.gpus / gpus_per_actor + ROUNDING)
+    model_cpus = 0.5 if cluster.cpus < CPUS_A_GPU_ACTOR * models else 1.0
+    reads = read_tasks or max(1, min(READS_A_GPU_ACTOR * models, int(cluster.cpus / CPUS_A_READ)))
+    commits = max(1, min(models, int(cluster.cpus / CPUS_A_COMMIT)))
     rest = cluster.cpus - models * model_cpus - reads * READ_CPUS - commits * COMMIT_CPUS
     feature_cpus = 1.0 if rest >= 1 else 0.5
     features = feature_actors or max(1, int(rest / feature_cpus))
@@ -142,13 +172,13 @@ def _on_gpus(
 
 def _check(pools: Pools, cluster: Cluster) -> None:
     gpus = pools.model_actors * pools.model_gpus
-    if pools.model_actors < 1 or gpus > cluster.gpus + 1e-9:
+    if pools.model_actors < 1 or gpus > cluster.gpus + ROUNDING:
         raise UserError(
             f"{pools.model_actors} model actors with {pools.model_gpus:g} GPU each need "
             f"{max(gpus, pools.model_gpus):g} GPUs, the cluster has {cluster.gpus:g}; "
             "use fewer --model-actors or a smaller --gpus-per-actor"
         )
-    if pools.cpus > cluster.cpus + 1e-9:
+    if pools.cpus > cluster.cpus + ROUNDING:
         raise UserError(
             f"the stages ask for {pools.cpus:g} CPUs ({pools.describe()}), the cluster has {cluster.cpus:g}, "
             "and a stage without a place would wait for ever; "
