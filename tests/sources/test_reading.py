@@ -1,7 +1,9 @@
+import bz2
 import contextlib
 import dataclasses
 import io
 import os
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -158,16 +160,19 @@ def test_a_damaged_member_of_a_compressed_tar_is_kept_up_to_the_damage(
     tmp_path: Path, make_tar: MakeTar, audio: Audio
 ) -> None:
     clips = [audio(5.0, seed=number) for number in range(3)]
-    data = bytearray(make_tar([(f"{number}.wav", clip) for number, clip in enumerate(clips)], "w:gz"))
-    (tmp_path / "a.tar.gz").write_bytes(data)
+    # In blocks of 100 kB; not every zlib takes the same damage for the same.
+    data = bytearray(bz2.compress(make_tar([(f"{number}.wav", clip) for number, clip in enumerate(clips)]), 1))
+    (tmp_path / "a.tar.bz2").write_bytes(data)
     recordings = _recordings(str(tmp_path))
     middle = len(data) // 2
     data[middle : middle + 100] = b"\xff" * 100
-    status = (tmp_path / "a.tar.gz").stat()
-    (tmp_path / "a.tar.gz").write_bytes(data)
-    os.utime(tmp_path / "a.tar.gz", ns=(status.st_atime_ns, status.st_mtime_ns))
+    status = (tmp_path / "a.tar.bz2").stat()
+    (tmp_path / "a.tar.bz2").write_bytes(data)
+    os.utime(tmp_path / "a.tar.bz2", ns=(status.st_atime_ns, status.st_mtime_ns))
     encoded = read(Unit("u", recordings))
     assert _content(encoded, 0) == clips[0]
-    assert encoded.errors[2].type == "truncated"
-    assert "a.tar.gz is damaged at byte" in encoded.errors[2].message or "decompressed" in encoded.errors[2].message
-    assert 1 not in encoded.errors
+    # The damage is in the third block: what bz2 makes of it is given out before its checksum is looked at.
+    assert _content(encoded, 1)[:38_000] == clips[1][:38_000]
+    assert {index: error.type for index, error in encoded.errors.items()} == {2: "truncated"}
+    words = r"a\.tar\.bz2 cannot be decompressed beyond byte \d+ of its content \(Invalid data stream\)$"
+    assert re.search(words, encoded.errors[2].message), encoded.errors[2].message

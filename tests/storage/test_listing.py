@@ -54,7 +54,7 @@ def test_walk_of_one_file_is_that_file(folder: str) -> None:
 def test_nothing_there(folder: str) -> None:
     with pytest.raises(UserError, match="corpus: no such"):
         list(listing.walk(folder))
-    with pytest.raises(FileNotFoundError):
+    with pytest.raises(FileNotFoundError, match="/corpus/x"):
         listing.stat(f"{folder}/x")
     assert listing.list_names(folder) == []
 
@@ -74,7 +74,7 @@ def test_sizes_come_with_the_names(folder: str) -> None:
 
 def test_a_folder_is_no_file(folder: str) -> None:
     _make(folder, ["a/x.wav"])
-    with pytest.raises(IsADirectoryError):
+    with pytest.raises(IsADirectoryError, match="/corpus/a$"):
         listing.stat(f"{folder}/a")
 
 
