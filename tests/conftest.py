@@ -11,16 +11,10 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+from tests.needs import unavailable
 from tests.speech import FOLDER
 
 ROOT = Path(__file__).resolve().parent.parent
-
-
-def unavailable(reason: str) -> None:
-    """Skip, or fail where every tool must be there."""
-    if os.environ.get("CI"):
-        pytest.fail(f"in CI nothing may be skipped: {reason}")
-    pytest.skip(reason)
 
 
 @pytest.fixture(scope="session")
