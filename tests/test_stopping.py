@@ -1,0 +1,76 @@
+"""A run ends cleanly on the signals that ask it to."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from pipeline.stopping import Stopped, stoppable
+
+SIGNALS = (signal.SIGTERM, signal.SIGINT)
+
+
+def handlers() -> list[object]:
+    return [signal.getsignal(number) for number in SIGNALS]
+
+
+@pytest.fixture(autouse=True)
+def mine() -> Iterator[None]:
+    """Handlers that a test can tell from all others, and that survive a signal."""
+    before = {number: signal.signal(number, lambda *_: None) for number in SIGNALS}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+@pytest.mark.parametrize("number", SIGNALS)
+def test_a_signal_stops_the_block_and_says_which(number: signal.Signals) -> None:
+    before = handlers()
+    with pytest.raises(Stopped, match=f"^by {number.name}$"), stoppable():
+        signal.raise_signal(number)
+    assert handlers() == before
+
+
+@pytest.mark.parametrize("number", SIGNALS)
+def test_the_same_signal_again_does_not_interrupt_the_clean_end(number: signal.Signals) -> None:
+    ended = []
+
+    def work() -> None:
+        try:
+            signal.raise_signal(number)
+        finally:
+            signal.raise_signal(number)
+            ended.append("clean")
+
+    with pytest.raises(Stopped), stoppable():
+        work()
+    assert ended == ["clean"]
+
+
+def test_no_handler_of_errors_swallows_it() -> None:
+    assert not issubclass(Stopped, Exception)
+
+
+@pytest.mark.parametrize("error", [None, ValueError("made up")])
+def test_handlers_come_back_however_the_block_ends(error: Exception | None) -> None:
+    before = handlers()
+    try:
+        with stoppable():
+            assert all(one is not other for one, other in zip(handlers(), before, strict=True))
+            if error:
+                raise error
+    except ValueError:
+        pass
+    assert handlers() == before
+
+
+def test_another_thread_leaves_the_handlers_alone() -> None:
+    def inside() -> list[object]:
+        with stoppable():
+            return handlers()
+
+    with ThreadPoolExecutor(1) as pool:
+        assert pool.submit(inside).result() == handlers()
