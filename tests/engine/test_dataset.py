@@ -1,0 +1,140 @@
+"""The chain as it is given to Ray, and what becomes of units that Ray does not give back; no cluster."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import pytest
+import ray
+
+from pipeline.engine import dataset
+from pipeline.engine.datasource import UnitSource
+from pipeline.engine.resources import Cluster, Pools, choose
+from pipeline.engine.stages import Commit, Features, Inference
+from pipeline.plan import UnitRef
+from pipeline.receipts import Receipt
+
+JOB, SHIPPED = object(), object()
+Given = Callable[[Sequence[str], int], Sequence[str]]
+
+
+def units(count: int) -> list[UnitRef]:
+    return [UnitRef(f"u{n}", 1, 0, n, 1, 1.0, 1) for n in range(count)]
+
+
+def on_cpus(cpus: int = 16) -> Pools:
+    return choose(Cluster(cpus=cpus), gpus_per_actor=None, model_bytes=1 << 20)
+
+
+class Chain:
+    """In the place of a Ray dataset: what it is asked for."""
+
+    def __init__(self) -> None:
+        self.stages: list[tuple[type, dict[str, Any]]] = []
+
+    def read_datasource(self, source: UnitSource, **options: Any) -> Chain:
+        self.source, self.read = source, options
+        return self
+
+    def map_batches(self, stage: type, **options: Any) -> Chain:
+        self.stages.append((stage, options))
+        return self
+
+
+@pytest.fixture
+def chain(monkeypatch: pytest.MonkeyPatch) -> Chain:
+    found = Chain()
+    monkeypatch.setattr(ray.data, "read_datasource", found.read_datasource)
+    return found
+
+
+@pytest.fixture
+def runs(monkeypatch: pytest.MonkeyPatch) -> Callable[[Given], tuple[list[Receipt], list[Any]]]:
+    """Run three units on a Ray that gives receipts of some; the receipts, and what each run was asked for."""
+
+    def run(given: Given) -> tuple[list[Receipt], list[Any]]:
+        asked: list[Any] = []
+
+        def built(job: Any, refs: Sequence[UnitRef], *_: Any, in_flight: int) -> list[str]:
+            asked.append(([ref.name for ref in refs], in_flight))
+            return list(given(*asked[-1]))
+
+        def ended(names: list[str]) -> Iterator[Receipt]:
+            yield from (Receipt(name, "committed") for name in names)
+
+        monkeypatch.setattr(dataset, "_prepare_context", lambda stall: None)
+        monkeypatch.setattr(dataset, "_chain", built)
+        monkeypatch.setattr(dataset, "_run", ended)
+        return list(dataset.receipts(JOB, units(3), SHIPPED, on_cpus(), stall=1.0)), asked
+
+    return run
+
+
+def test_units_that_all_come_back_are_run_once(runs):
+    receipts, asked = runs(lambda names, in_flight: names)
+    assert [(each.unit, each.fault) for each in receipts] == [("u0", ""), ("u1", ""), ("u2", "")]
+    assert asked == [(["u0", "u1", "u2"], dataset.IN_FLIGHT)]
+
+
+def test_what_waited_behind_a_unit_that_kills_is_run_again_alone(runs):
+    receipts, asked = runs(lambda names, in_flight: ["u1"] if in_flight > 1 else names[1:])
+    assert asked[1:] == [(["u0", "u2"], 1)]
+    assert [(each.unit, each.fault) for each in receipts] == [("u1", ""), ("u2", ""), ("u0", dataset.LOST)]
+
+
+def test_every_unit_has_one_receipt_even_if_nothing_comes_back(runs):
+    receipts, asked = runs(lambda names, in_flight: [])
+    assert [(each.unit, each.outcome) for each in receipts] == [("u0", "fault"), ("u1", "fault"), ("u2", "fault")]
+    assert len(asked) == 2
+
+
+def test_stages_come_in_order_with_their_cpus(chain):
+    pools = on_cpus()
+    dataset._chain(JOB, units(100), SHIPPED, pools, in_flight=2)
+    assert [stage for stage, _ in chain.stages] == [Features, Inference, Commit]
+    assert [options["num_cpus"] for _, options in chain.stages] == [
+        pools.feature_cpus,
+        pools.model_cpus,
+        pools.commit_cpus,
+    ]
+    assert chain.read["num_cpus"] == pools.read_cpus
+    assert [options["fn_constructor_args"] for _, options in chain.stages] == [
+        (JOB, pools.feature_cpus),
+        (JOB, SHIPPED, pools.model_cpus),
+        (JOB, SHIPPED),
+    ]
+
+
+@pytest.mark.parametrize("in_flight", [1, 2])
+def test_no_more_actors_than_units(chain, in_flight):
+    dataset._chain(JOB, units(1), SHIPPED, on_cpus(), in_flight=in_flight)
+    pools = [options["compute"] for _, options in chain.stages]
+    assert [(pool.min_size, pool.max_size) for pool in pools] == [(1, 1)] * 3
+    assert [pool.max_tasks_in_flight_per_actor for pool in pools] == [in_flight] * 3
+    assert chain.read["compute"].size == 1
+
+
+def test_every_repetition_has_a_bound(chain):
+    dataset._chain(JOB, units(9), SHIPPED, on_cpus(), in_flight=2)
+    assert chain.read["ray_remote_args"] == {"max_retries": dataset.TRIES_AFTER_A_CRASH}
+    for _, options in chain.stages:
+        assert options["max_task_retries"] == dataset.TRIES_AFTER_A_CRASH
+        assert options["max_restarts"] == dataset.ACTOR_RESTARTS
+
+
+def test_a_number_of_rows_is_given_where_gpus_are_asked_for_only(chain):
+    pools = choose(Cluster(cpus=16, gpus=2), gpus_per_actor=0.5, model_bytes=1 << 20)
+    dataset._chain(JOB, units(9), SHIPPED, pools, in_flight=2)
+    assert [(options["num_gpus"], options["batch_size"]) for _, options in chain.stages] == [
+        (None, None),
+        (0.5, 1),
+        (None, None),
+    ]
+
+
+def test_few_units_are_few_read_tasks_and_many_are_several_for_each_read(chain):
+    dataset._chain(JOB, units(5), SHIPPED, on_cpus(), in_flight=2)
+    assert chain.source.num_tasks == chain.read["override_num_blocks"] == 5
+    dataset._chain(JOB, units(1000), SHIPPED, on_cpus(), in_flight=2)
+    assert chain.source.num_tasks == dataset.LEAST_READ_TASKS
