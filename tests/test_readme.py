@@ -1,4 +1,4 @@
-"""Every command and block of code of the README works as pasted."""
+"""The README shows what there is: code, table commands and SQL run; jobs are parsed, make targets looked up."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Cut a long recording's frames into windows with context, and join what the model made of them.
 
-Frames are the stacked ones, 50 a second; numbers are absolute. All arithmetic of seams is in this file.
+Frames are the stacked ones, 50 a second; numbers are absolute. Where spans meet: see `crops` and `seams`.
 """
 
 from __future__ import annotations
