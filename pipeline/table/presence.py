@@ -41,7 +41,8 @@ def require_plan(output: str) -> None:
         count = len(unit_sizes(output, name))
         if count:
             raise UserError(
-                f"{redact(plan_layout.plan_folder(output))}: the plan is gone, and {name} has {counted(count, 'unit')} of it. "
+                f"{redact(plan_layout.plan_folder(output))}: the plan is gone, and {name} has "
+                f"{counted(count, 'unit')} of it. "
                 "Restore the folder from a backup; without it nobody knows what is missing."
             )
 
