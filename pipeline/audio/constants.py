@@ -40,6 +40,8 @@ VARIANCE_FLOOR: Final = 1e-7
 """Added to each bin's variance (`SeamlessM4TFeatureExtractor.__call__`)."""
 STACK: Final = SAMPLE_RATE // (FRAME_SHIFT * FRAMES_PER_SECOND)
 """2 neighbouring frames make one input of the encoder."""
+SHORTEST: Final = (FRAME_LENGTH + (STACK - 1) * FRAME_SHIFT) / SAMPLE_RATE
+"""Seconds of audio, 0.035, that the first stacked frame takes."""
 FEATURE_SIZE: Final = NUM_MELS * STACK
 """160 values a stacked frame."""
 

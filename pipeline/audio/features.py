@@ -10,6 +10,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
+from pipeline.audio.constants import SHORTEST
 from pipeline.audio.crops import Crop, crop_of
 from pipeline.audio.decode import check_heard, warnings_of
 from pipeline.audio.fbank import FrameStream
@@ -86,6 +87,12 @@ def features_of_crops(
         return tuple(_featurise(*pair, reader) for pair in zip(stretches, heard, strict=True))
 
 
+def _too_short(num_frames: int, seconds: Seconds) -> tuple[str, ...]:
+    if num_frames:
+        return ()
+    return (f"too short to hear a word: {1000 * seconds:.1f} ms, where a frame takes {1000 * SHORTEST:.0f} ms",)
+
+
 def _featurise(crop: Crop, heard: Collected[FrameStream], reader: Reader) -> Featurised | ErrorRow:
     try:
         check_heard(heard, crop, reader)
@@ -105,7 +112,7 @@ def _featurise(crop: Crop, heard: Collected[FrameStream], reader: Reader) -> Fea
         duration=(end - crop.start) / rate,
         sample_rate=rate,
         channels=reader.channels,
-        warnings=warnings_of(heard, crop, reader),
+        warnings=(*warnings_of(heard, crop, reader), *_too_short(num_frames, (end - crop.start) / rate)),
         first_frame=first_frame,
         stop_frame=stop_frame,
         quiet_start=crop.start / rate + (quiet_start - first_frame) / FRAMES_PER_SECOND,

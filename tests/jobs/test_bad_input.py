@@ -286,7 +286,7 @@ def test_a_fault_of_the_storage_blames_no_recording(tmp_path, job, monkeypatch):
     monkeypatch.setattr(reading, "read_range", broken)
     code, screen = job(folder, tmp_path / "out")
     assert code == 4
-    assert "1 units failed and stay pending" in screen
+    assert "1 unit pending after a failure" in screen
     assert "503 SlowDown" in screen
     assert "next    run the same command again" in screen
     assert not list((tmp_path / "out/transcribe").glob("*.parquet"))
