@@ -19,7 +19,7 @@ from transformers.utils import logging as transformers_logging
 from pipeline import models
 from pipeline.models.layout import Packed
 from pipeline.models.packed_attention import prepare
-from pipeline.models.wav2vec2_bert.config import ACTIVATIONS
+from pipeline.models.wav2vec2_bert.activations import ACTIVATIONS
 from pipeline.models.wav2vec2_bert.heads import CtcModel
 
 transformers_logging.disable_progress_bar()

@@ -10,8 +10,9 @@ from torch import Tensor, nn
 
 from pipeline.models.layout import Packed
 from pipeline.models.packed_attention import Attend
+from pipeline.models.wav2vec2_bert.activations import ACTIVATIONS, Activation
 from pipeline.models.wav2vec2_bert.attention import SelfAttention
-from pipeline.models.wav2vec2_bert.config import ACTIVATIONS, Activation, Config
+from pipeline.models.wav2vec2_bert.config import Config
 from pipeline.models.wav2vec2_bert.convolution import Convolution
 from pipeline.models.wav2vec2_bert.positions import RelativeKey
 

@@ -1,0 +1,147 @@
+"""What a config.json may not say: each fault names its field and value, and all are told at once."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import fields
+from typing import TYPE_CHECKING, Any
+
+from pipeline.errors import UserError
+from pipeline.models.wav2vec2_bert.activations import ACTIVATIONS
+
+if TYPE_CHECKING:
+    from pipeline.models.wav2vec2_bert.config import Config
+
+MODEL_TYPE = "wav2vec2-bert"
+ARCHITECTURE = "Wav2Vec2BertForCTC"
+POSITION_TYPES = (None, "relative_key", "relative", "rotary")
+_FROM_ZERO = (
+    *("max_position_embeddings", "_min_masks", "_adapter_layers", "_token_id"),
+    *("_dropout", "_prob", "_eps", "layerdrop", "initializer_range"),
+)
+"""How names of fields end that may be 0."""
+_CTC_REDUCTIONS = ("sum", "mean", "none")
+
+
+def check_kind(document: Mapping[str, Any], *, where: str) -> None:
+    """Refuse a config.json of another model."""
+    _refuse(where, _of_another_model(document), "Voxmill runs Wav2Vec2-BERT with a CTC head")
+
+
+def check_fields(config: Config, *, where: str) -> None:
+    """Refuse fields that are no numbers, names or flags of the right kind, or contradict each other."""
+    _refuse(where, _malformed(config), "no Wav2Vec2-BERT can be made of that")
+    _refuse(where, _contradictory(config), "no Wav2Vec2-BERT can be made of that")
+    _refuse(where, _unsupported(config), "Voxmill runs relative_key positions without an adapter")
+
+
+def _refuse(where: str, faults: Iterator[str], because: str) -> None:
+    said = "; ".join(faults)
+    if said:
+        raise UserError(f"{where}: config.json says {said}; {because}.")
+
+
+def _of_another_model(document: Mapping[str, Any]) -> Iterator[str]:
+    architectures = document.get("architectures")
+    if architectures not in (None, [], [ARCHITECTURE]):
+        yield f"architectures={_show(architectures)}"
+    elif document.get("model_type") != MODEL_TYPE:
+        yield f"model_type={_show(document.get('model_type'))}"
+
+
+def _unsupported(config: Config) -> Iterator[str]:
+    if config.position_embeddings_type != "relative_key":
+        yield f"position_embeddings_type={_show(config.position_embeddings_type)}"
+    for name in ("add_adapter", "quantization_config"):
+        if config.document.get(name):
+            yield f"{name}={_show(config.document[name])}"
+
+
+def _malformed(config: Config) -> Iterator[str]:
+    for field in fields(config):
+        value = getattr(config, field.name)
+        if field.type in _KINDS:
+            fits, must = _KINDS[str(field.type)]
+            least = _least(field.name)
+            if not fits(value, least):
+                yield f"{_said(config, field.name)} (must be {must.format(least)})"
+    yield from _not_among(config, "position_embeddings_type", POSITION_TYPES)
+    yield from _not_among(config, "ctc_loss_reduction", _CTC_REDUCTIONS)
+    yield from _not_among(config, "hidden_act", tuple(ACTIVATIONS))
+    if config.add_adapter:
+        yield from _not_among(config, "adapter_act", tuple(ACTIVATIONS))
+    if not _are_labels(config.document.get("id2label")):
+        yield f"id2label={_show(config.document['id2label'])} (must name classes 0, 1, 2 and so on)"
+
+
+def _not_among(config: Config, name: str, choices: tuple[str | None, ...]) -> Iterator[str]:
+    if getattr(config, name) not in choices:
+        yield f"{_said(config, name)} (must be one of {', '.join(choice or 'null' for choice in choices)})"
+
+
+def _contradictory(config: Config) -> Iterator[str]:
+    """What single fields allow, but not together."""
+    if config.hidden_size % config.num_attention_heads:
+        yield f"{_said(config, 'hidden_size', 'num_attention_heads')} (the second must divide the first)"
+    if config.conv_depthwise_kernel_size % 2 == 0:
+        yield f"{_said(config, 'conv_depthwise_kernel_size')} (must be odd)"
+    if config.position_embeddings_type == "relative" and config.hidden_size % 2:
+        yield f"{_said(config, 'position_embeddings_type', 'hidden_size')} (the second must be even)"
+    if config.position_embeddings_type == "rotary" and config.hidden_size // config.num_attention_heads % 2:
+        names = ("position_embeddings_type", "hidden_size", "num_attention_heads")
+        yield f"{_said(config, *names)} (a head must have an even number of channels)"
+    if config.use_intermediate_ffn_before_adapter and not config.add_adapter:
+        yield f"{_said(config, 'use_intermediate_ffn_before_adapter', 'add_adapter')} (the first needs the second)"
+    if config.add_adapter and config.adapter_size % config.num_attention_heads:
+        yield f"{_said(config, 'output_hidden_size', 'num_attention_heads')} (the second must divide the first)"
+    if not len(config.tdnn_dim) == len(config.tdnn_kernel) == len(config.tdnn_dilation):
+        yield f"{_said(config, 'tdnn_dim', 'tdnn_kernel', 'tdnn_dilation')} (must be equally long)"
+
+
+def _is_whole(value: object, least: int) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= least
+
+
+def _is_number(value: object, least: int) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and value >= least
+
+
+def _is_flag(value: object, least: int) -> bool:
+    return isinstance(value, bool)
+
+
+def _are_whole(value: object, least: int) -> bool:
+    return isinstance(value, tuple) and len(value) > 0 and all(_is_whole(one, least) for one in value)
+
+
+def _is_whole_or_null(value: object, least: int) -> bool:
+    return value is None or _is_whole(value, least)
+
+
+_KINDS: Mapping[str, tuple[Callable[[object, int], bool], str]] = {
+    "int": (_is_whole, "a whole number, at least {}"),
+    "float": (_is_number, "a number, at least {}"),
+    "bool": (_is_flag, "true or false"),
+    "tuple[int, ...]": (_are_whole, "a list of whole numbers, at least {}"),
+    "int | None": (_is_whole_or_null, "null or a whole number, at least {}"),
+}
+"""By how `Config` types a field: whether a value fits, given the least, and how to say what would."""
+
+
+def _least(name: str) -> int:
+    return 0 if name.endswith(_FROM_ZERO) else 1
+
+
+def _are_labels(named: object) -> bool:
+    if named is None:
+        return True
+    return isinstance(named, dict) and sorted(map(str, named)) == sorted(map(str, range(len(named)))) and len(named) > 0
+
+
+def _said(config: Config, *names: str) -> str:
+    return ", ".join(f"{name}={_show(config.document.get(name, getattr(config, name)))}" for name in names)
+
+
+def _show(value: object) -> str:
+    return json.dumps(value)
