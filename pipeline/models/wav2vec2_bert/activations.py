@@ -13,7 +13,6 @@ ACTIVATIONS: Mapping[str, Activation] = {
     "swish": partial(F.silu, inplace=True),
     "silu": partial(F.silu, inplace=True),
     "relu": partial(F.relu, inplace=True),
-    "selu": partial(F.selu, inplace=True),
     "gelu": F.gelu,
     "gelu_new": partial(F.gelu, approximate="tanh"),
     "gelu_pytorch_tanh": partial(F.gelu, approximate="tanh"),

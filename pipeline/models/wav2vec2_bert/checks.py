@@ -33,7 +33,7 @@ def check_fields(config: Config, *, where: str) -> None:
     """Refuse fields that are no numbers, names or flags of the right kind, or contradict each other."""
     _refuse(where, _malformed(config), "no Wav2Vec2-BERT can be made of that")
     _refuse(where, _contradictory(config), "no Wav2Vec2-BERT can be made of that")
-    _refuse(where, _unsupported(config), "Voxmill runs relative_key positions without an adapter")
+    _refuse(where, _unsupported(config), "Voxmill runs it without an adapter, in full precision")
 
 
 def _refuse(where: str, faults: Iterator[str], because: str) -> None:
@@ -51,8 +51,6 @@ def _of_another_model(document: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _unsupported(config: Config) -> Iterator[str]:
-    if config.position_embeddings_type != "relative_key":
-        yield f"position_embeddings_type={_show(config.position_embeddings_type)}"
     for name in ("add_adapter", "quantization_config"):
         if config.document.get(name):
             yield f"{name}={_show(config.document[name])}"
@@ -88,7 +86,7 @@ def _contradictory(config: Config) -> Iterator[str]:
         yield f"{_said(config, 'conv_depthwise_kernel_size')} (must be odd)"
     if config.position_embeddings_type == "relative" and config.hidden_size % 2:
         yield f"{_said(config, 'position_embeddings_type', 'hidden_size')} (the second must be even)"
-    if config.position_embeddings_type == "rotary" and config.hidden_size // config.num_attention_heads % 2:
+    if config.position_embeddings_type == "rotary" and config.head_size % 2:
         names = ("position_embeddings_type", "hidden_size", "num_attention_heads")
         yield f"{_said(config, *names)} (a head must have an even number of channels)"
     if config.use_intermediate_ffn_before_adapter and not config.add_adapter:

@@ -116,6 +116,11 @@ class Config:
     """Unused here."""
 
     @property
+    def head_size(self) -> int:
+        """D, channels of an attention head."""
+        return self.hidden_size // self.num_attention_heads
+
+    @property
     def has_mask_embedding(self) -> bool:
         """Whether the checkpoint holds the vector that stands in for masked frames in training."""
         return self.mask_time_prob > 0 or self.mask_feature_prob > 0

@@ -1,8 +1,9 @@
-"""Our parameter names and Hugging Face's, one table."""
+"""Our names of modules and lone parameters and Hugging Face's, one table."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 
 from torch import nn
 
@@ -11,6 +12,7 @@ from pipeline.models.weights import Stored
 MASK_EMBEDDING = "wav2vec2_bert.masked_spec_embed"
 
 _MODEL = {
+    "encoder.mask_embedding": MASK_EMBEDDING,
     "head": "lm_head",
     "encoder.projection.norm": "wav2vec2_bert.feature_projection.layer_norm",
     "encoder.projection.linear": "wav2vec2_bert.feature_projection.projection",
@@ -24,6 +26,9 @@ _BLOCK = {
     "attention.key": "self_attn.linear_k",
     "attention.value": "self_attn.linear_v",
     "attention.positions": "self_attn.distance_embedding",
+    "attention.positions.linear": "self_attn.linear_pos",
+    "attention.positions.content_bias": "self_attn.pos_bias_u",
+    "attention.positions.distance_bias": "self_attn.pos_bias_v",
     "attention.out": "self_attn.linear_out",
     "convolution.norm": "conv_module.layer_norm",
     "convolution.gated": "conv_module.pointwise_conv1",
@@ -46,13 +51,15 @@ def stored(model: nn.Module) -> dict[str, Stored]:
 
 
 def _name(parameter: str) -> str:
-    if parameter == "encoder.mask_embedding":
-        return MASK_EMBEDDING
-    module, _, kind = parameter.rpartition(".")
-    in_block = re.fullmatch(r"encoder\.blocks\.(\d+)\.(.+)", module)
+    in_block = re.fullmatch(r"encoder\.blocks\.(\d+)\.(.+)", parameter)
     if in_block is None:
-        return f"{_MODEL[module]}.{kind}"
-    return f"wav2vec2_bert.encoder.layers.{in_block[1]}.{_BLOCK[in_block[2]]}.{kind}"
+        return _translated(parameter, _MODEL)
+    return f"wav2vec2_bert.encoder.layers.{in_block[1]}.{_translated(in_block[2], _BLOCK)}"
+
+
+def _translated(parameter: str, table: Mapping[str, str]) -> str:
+    module, _, kind = parameter.rpartition(".")
+    return table[parameter] if parameter in table else f"{table[module]}.{kind}"
 
 
 def _shape(name: str, shape: tuple[int, ...]) -> tuple[int, ...]:
