@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pipeline.errors import StorageFault
+from pipeline.errors import StorageFault, UserError
 from pipeline.models.batching import Batch, batches
 from pipeline.models.layout import Packed
 from pipeline.models.transfer import transfer_to
@@ -85,6 +85,7 @@ class Predictor:
 
         Raises:
             ValueError: for a slice that does not lie in the array.
+            UserError: for a model that gives no scores for each frame.
             StorageFault: when the device has no memory for one slice alone.
         """
         wrong = [(start, stop) for start, stop in slices if not 0 <= start <= stop <= len(features)]
@@ -124,6 +125,11 @@ class Predictor:
         before = None
         for number, batch in enumerate(planned):
             output = self._model.forward_packed(transfer.receive(staged), Packed(batch.lengths, self._device))
+            if len(output.logits) != batch.num_frames:
+                raise UserError(
+                    f"the checkpoint scores {len(output.logits)} frames of {batch.num_frames}; windows are joined frame "
+                    "by frame, so take one with a CTC head and without an adapter (add_adapter in config.json)."
+                )
             sending = transfer.send(reduce(output.logits))
             del output
             if number + 1 < len(planned):

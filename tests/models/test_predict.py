@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from pipeline import models
-from pipeline.errors import StorageFault
+from pipeline.errors import StorageFault, UserError
 from pipeline.models.layout import Packed
 from pipeline.models.predict import GPU_FRAMES, Predictor, default_frame_budget, run
 
@@ -150,3 +151,11 @@ def test_the_default_budget_follows_the_width(checkpoint: Path) -> None:
     model = models.load(checkpoint)
     assert default_frame_budget(model) == 4 * 2**20 // (4 * model.config.intermediate_size)
     assert default_frame_budget(model) < GPU_FRAMES
+
+
+def test_a_model_that_changes_the_frame_rate_is_refused(make_checkpoint: Callable[..., Path]) -> None:
+    model = models.load(make_checkpoint(add_adapter=True))
+    with pytest.raises(
+        UserError, match=r"the checkpoint scores 5 frames of 10; .* without an adapter \(add_adapter in"
+    ):
+        Predictor(model).run(np.zeros((10, 160), np.float32), [(0, 10)], reduce=lambda logits: (logits,))

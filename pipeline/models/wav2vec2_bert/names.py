@@ -16,6 +16,10 @@ _MODEL = {
     "head": "lm_head",
     "encoder.projection.norm": "wav2vec2_bert.feature_projection.layer_norm",
     "encoder.projection.linear": "wav2vec2_bert.feature_projection.projection",
+    "adapter.intermediate.widen": "wav2vec2_bert.intermediate_ffn.intermediate_dense",
+    "adapter.intermediate.narrow": "wav2vec2_bert.intermediate_ffn.output_dense",
+    "adapter.project.0": "wav2vec2_bert.adapter.proj",
+    "adapter.project.1": "wav2vec2_bert.adapter.proj_layer_norm",
 }
 _BLOCK = {
     "feed_forward_1.norm": "ffn1_layer_norm",
@@ -40,6 +44,23 @@ _BLOCK = {
     "feed_forward_2.narrow": "ffn2.output_dense",
     "norm": "final_layer_norm",
 }
+_ADAPTER_LAYER = {
+    "residual.norm": "residual_layer_norm",
+    "residual": "residual_conv",
+    "pooled.norm": "self_attn_layer_norm",
+    "pooled": "self_attn_conv",
+    "attention.query": "self_attn.linear_q",
+    "attention.key": "self_attn.linear_k",
+    "attention.value": "self_attn.linear_v",
+    "attention.out": "self_attn.linear_out",
+    "feed_forward.norm": "ffn_layer_norm",
+    "feed_forward.widen": "ffn.intermediate_dense",
+    "feed_forward.narrow": "ffn.output_dense",
+}
+_LISTS = {
+    "encoder.blocks": ("wav2vec2_bert.encoder.layers", _BLOCK),
+    "adapter.layers": ("wav2vec2_bert.adapter.layers", _ADAPTER_LAYER),
+}
 
 
 def stored(model: nn.Module) -> dict[str, Stored]:
@@ -51,10 +72,10 @@ def stored(model: nn.Module) -> dict[str, Stored]:
 
 
 def _name(parameter: str) -> str:
-    in_block = re.fullmatch(r"encoder\.blocks\.(\d+)\.(.+)", parameter)
-    if in_block is None:
-        return _translated(parameter, _MODEL)
-    return f"wav2vec2_bert.encoder.layers.{in_block[1]}.{_translated(in_block[2], _BLOCK)}"
+    for ours, (theirs, table) in _LISTS.items():
+        if member := re.fullmatch(rf"{re.escape(ours)}\.(\d+)\.(.+)", parameter):
+            return f"{theirs}.{member[1]}.{_translated(member[2], table)}"
+    return _translated(parameter, _MODEL)
 
 
 def _translated(parameter: str, table: Mapping[str, str]) -> str:

@@ -14,6 +14,8 @@ SIZES = {"hidden_size": 8, "num_hidden_layers": 11, "num_attention_heads": 2, "i
 def test_every_tensor_of_transformers_has_one_of_ours_with_its_shape() -> None:
     for mask_time_prob, positions in product((0.05, 0.0), (None, "relative_key", "relative", "rotary")):
         fields = {"mask_time_prob": mask_time_prob, "position_embeddings_type": positions}
+        if positions is None:
+            fields |= {"add_adapter": True, "use_intermediate_ffn_before_adapter": True, "output_hidden_size": 6}
         theirs = Wav2Vec2BertConfig(**SIZES, **fields, architectures=["Wav2Vec2BertForCTC"])
         ours = CtcModel(Config.read(theirs.to_dict(), where="foo"), kernel="plain")
         shapes = {entry.name: entry.shape for entry in stored(ours).values()}
