@@ -153,9 +153,11 @@ def test_the_default_budget_follows_the_width(checkpoint: Path) -> None:
     assert default_frame_budget(model) < GPU_FRAMES
 
 
-def test_a_model_that_changes_the_frame_rate_is_refused(make_checkpoint: Callable[..., Path]) -> None:
-    model = models.load(make_checkpoint(add_adapter=True))
-    with pytest.raises(
-        UserError, match=r"the checkpoint scores 5 frames of 10; .* without an adapter \(add_adapter in"
-    ):
+@pytest.mark.parametrize("fields", [{"add_adapter": True}, {"head": "none"}, {"head": "classes"}, {"head": "xvector"}])
+def test_a_model_that_does_not_score_each_frame_is_refused(
+    make_checkpoint: Callable[..., Path], fields: dict[str, Any]
+) -> None:
+    head = fields.pop("head", None)
+    model = models.load(make_checkpoint(**fields), head=head)
+    with pytest.raises(UserError, match=r"does not score each frame, .* CTC head and without an adapter"):
         Predictor(model).run(np.zeros((10, 160), np.float32), [(0, 10)], reduce=lambda logits: (logits,))

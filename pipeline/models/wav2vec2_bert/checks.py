@@ -9,12 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 from pipeline.errors import UserError
 from pipeline.models.wav2vec2_bert.activations import ACTIVATIONS
+from pipeline.models.wav2vec2_bert.kinds import ARCHITECTURES, MODEL_TYPE, head_of
 
 if TYPE_CHECKING:
     from pipeline.models.wav2vec2_bert.config import Config
 
-MODEL_TYPE = "wav2vec2-bert"
-ARCHITECTURE = "Wav2Vec2BertForCTC"
 POSITION_TYPES = (None, "relative_key", "relative", "rotary")
 _FROM_ZERO = (
     *("max_position_embeddings", "_min_masks", "_adapter_layers", "_token_id"),
@@ -26,7 +25,7 @@ _CTC_REDUCTIONS = ("sum", "mean", "none")
 
 def check_kind(document: Mapping[str, Any], *, where: str) -> None:
     """Refuse a config.json of another model."""
-    _refuse(where, _of_another_model(document), "Voxmill runs Wav2Vec2-BERT with a CTC head")
+    _refuse(where, _of_another_model(document), f"Voxmill runs Wav2Vec2-BERT as {', '.join(ARCHITECTURES.values())}")
 
 
 def check_fields(config: Config, *, where: str) -> None:
@@ -43,9 +42,8 @@ def _refuse(where: str, faults: Iterator[str], because: str) -> None:
 
 
 def _of_another_model(document: Mapping[str, Any]) -> Iterator[str]:
-    architectures = document.get("architectures")
-    if architectures not in (None, [], [ARCHITECTURE]):
-        yield f"architectures={_show(architectures)}"
+    if head_of(document) is None:
+        yield f"architectures={_show(document['architectures'])}"
     elif document.get("model_type") != MODEL_TYPE:
         yield f"model_type={_show(document.get('model_type'))}"
 
@@ -60,7 +58,7 @@ def _malformed(config: Config) -> Iterator[str]:
         value = getattr(config, field.name)
         if field.type in _KINDS:
             fits, must = _KINDS[str(field.type)]
-            least = _least(field.name)
+            least = 0 if field.name == "vocab_size" and config.head != "ctc" else _least(field.name)
             if not fits(value, least):
                 yield f"{_said(config, field.name)} (must be {must.format(least)})"
     yield from _not_among(config, "position_embeddings_type", POSITION_TYPES)
@@ -92,6 +90,11 @@ def _contradictory(config: Config) -> Iterator[str]:
         yield f"{_said(config, 'use_intermediate_ffn_before_adapter', 'add_adapter')} (the first needs the second)"
     if config.add_adapter and config.adapter_size % config.num_attention_heads:
         yield f"{_said(config, 'output_hidden_size', 'num_attention_heads')} (the second must divide the first)"
+    if config.add_adapter and config.head in ("frames", "classes"):
+        yield f"{_said(config, 'add_adapter', 'architectures')} (such a head stands on no adapter)"
+    sees_adapter = config.add_adapter and config.head == "xvector" and not config.use_weighted_layer_sum
+    if sees_adapter and config.adapter_size != config.hidden_size:
+        yield f"{_said(config, 'output_hidden_size', 'hidden_size')} (an x-vector stands on as many channels)"
     if not len(config.tdnn_dim) == len(config.tdnn_kernel) == len(config.tdnn_dilation):
         yield f"{_said(config, 'tdnn_dim', 'tdnn_kernel', 'tdnn_dilation')} (must be equally long)"
 
@@ -137,7 +140,7 @@ def _are_labels(named: object) -> bool:
 
 
 def _said(config: Config, *names: str) -> str:
-    return ", ".join(f"{name}={_show(config.document.get(name, getattr(config, name)))}" for name in names)
+    return ", ".join(f"{name}={_show(config.document.get(name, getattr(config, name, None)))}" for name in names)
 
 
 def _show(value: object) -> str:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from pipeline.models.wav2vec2_bert.checks import check_fields, check_kind
+from pipeline.models.wav2vec2_bert.kinds import ARCHITECTURES, Head, head_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -116,6 +117,13 @@ class Config:
     """Unused here."""
 
     @property
+    def head(self) -> Head:
+        """What stands on the encoder."""
+        found = head_of(self.document)
+        assert found is not None, "checked when it was read"
+        return found
+
+    @property
     def head_size(self) -> int:
         """D, channels of an attention head."""
         return self.hidden_size // self.num_attention_heads
@@ -144,12 +152,16 @@ class Config:
         return tuple(named[number] for number in sorted(named, key=int))
 
     @classmethod
-    def read(cls, document: Mapping[str, Any], *, where: str) -> Config:
+    def read(cls, document: Mapping[str, Any], *, where: str, head: Head | None = None) -> Config:
         """Make it from a parsed config.json; `where` is what messages call the checkpoint.
+
+        Another `head` than the document has becomes part of the document.
 
         Raises:
             UserError: naming every field, with its value, that we do not run or that contradicts another.
         """
+        if head is not None and head_of(document) != head:
+            document = {**document, "architectures": [ARCHITECTURES[head]]}
         check_kind(document, where=where)
         given = {f.name: document[f.name] for f in fields(cls) if f.name in document and f.name != "document"}
         if given.get("vocab_size", 0) is None:

@@ -7,19 +7,33 @@ from collections.abc import Mapping
 
 from torch import nn
 
+from pipeline.models.wav2vec2_bert.kinds import Head
 from pipeline.models.weights import Stored
 
+PREFIX = "wav2vec2_bert."
 MASK_EMBEDDING = "wav2vec2_bert.masked_spec_embed"
 
 _MODEL = {
     "encoder.mask_embedding": MASK_EMBEDDING,
-    "head": "lm_head",
     "encoder.projection.norm": "wav2vec2_bert.feature_projection.layer_norm",
     "encoder.projection.linear": "wav2vec2_bert.feature_projection.projection",
-    "adapter.intermediate.widen": "wav2vec2_bert.intermediate_ffn.intermediate_dense",
-    "adapter.intermediate.narrow": "wav2vec2_bert.intermediate_ffn.output_dense",
-    "adapter.project.0": "wav2vec2_bert.adapter.proj",
-    "adapter.project.1": "wav2vec2_bert.adapter.proj_layer_norm",
+    "top.adapter.intermediate.widen": "wav2vec2_bert.intermediate_ffn.intermediate_dense",
+    "top.adapter.intermediate.narrow": "wav2vec2_bert.intermediate_ffn.output_dense",
+    "top.adapter.project.0": "wav2vec2_bert.adapter.proj",
+    "top.adapter.project.1": "wav2vec2_bert.adapter.proj_layer_norm",
+    "top.weights": "layer_weights",
+}
+_HEADS: Mapping[Head, Mapping[str, str]] = {
+    "none": {},
+    "ctc": {"head": "lm_head"},
+    "frames": {"head": "classifier"},
+    "classes": {"project": "projector", "head": "classifier"},
+    "xvector": {
+        "project": "projector",
+        "embed": "feature_extractor",
+        "head": "classifier",
+        "class_vectors": "objective.weight",
+    },
 }
 _BLOCK = {
     "feed_forward_1.norm": "ffn1_layer_norm",
@@ -59,23 +73,42 @@ _ADAPTER_LAYER = {
 }
 _LISTS = {
     "encoder.blocks": ("wav2vec2_bert.encoder.layers", _BLOCK),
-    "adapter.layers": ("wav2vec2_bert.adapter.layers", _ADAPTER_LAYER),
+    "tdnn": ("tdnn", {"linear": "kernel"}),
+    "top.adapter.layers": ("wav2vec2_bert.adapter.layers", _ADAPTER_LAYER),
 }
 
 
-def stored(model: nn.Module) -> dict[str, Stored]:
-    """How each parameter of a model lies in a Hugging Face checkpoint, by our name."""
-    return {
-        parameter: Stored(_name(parameter), _shape(_name(parameter), tuple(tensor.shape)))
-        for parameter, tensor in model.named_parameters()
-    }
+def stored(model: nn.Module, head: Head, *, prefixed: bool = True) -> dict[str, Stored]:
+    """How each parameter of a model lies in a Hugging Face checkpoint, by our name.
+
+    Args:
+        model: one of ours.
+        head: what stands on its encoder.
+        prefixed: whether the encoder's names begin with `PREFIX`; a checkpoint without a head may leave it out.
+    """
+    table = {**_MODEL, **_HEADS[head]}
+    entries = {}
+    for parameter, tensor in model.named_parameters():
+        name = _name(parameter, table)
+        entries[parameter] = Stored(name if prefixed else name.removeprefix(PREFIX), _shape(name, tuple(tensor.shape)))
+    return entries
 
 
-def _name(parameter: str) -> str:
-    for ours, (theirs, table) in _LISTS.items():
+def is_mask(name: str) -> bool:
+    """Whether a stored name is of the vector that only training uses."""
+    return name in (MASK_EMBEDDING, MASK_EMBEDDING.removeprefix(PREFIX))
+
+
+def of_encoder(name: str) -> bool:
+    """Whether a stored name, prefixed, is of the encoder or its adapter, not of a head."""
+    return name.startswith(PREFIX)
+
+
+def _name(parameter: str, table: Mapping[str, str]) -> str:
+    for ours, (theirs, members) in _LISTS.items():
         if member := re.fullmatch(rf"{re.escape(ours)}\.(\d+)\.(.+)", parameter):
-            return f"{theirs}.{member[1]}.{_translated(member[2], table)}"
-    return _translated(parameter, _MODEL)
+            return f"{theirs}.{member[1]}.{_translated(member[2], members)}"
+    return _translated(parameter, table)
 
 
 def _translated(parameter: str, table: Mapping[str, str]) -> str:

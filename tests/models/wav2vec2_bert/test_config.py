@@ -52,11 +52,19 @@ def test_the_document_is_kept_as_it_was(checkpoint: Path) -> None:
     [
         (
             {"architectures": ["WhisperForConditionalGeneration"], "model_type": "whisper"},
-            'architectures=["WhisperForConditionalGeneration"]; Voxmill runs Wav2Vec2-BERT with a CTC head.',
+            'architectures=["WhisperForConditionalGeneration"]; Voxmill runs Wav2Vec2-BERT as Wav2Vec2BertModel, Wav2V',
         ),
-        ({"architectures": ["Wav2Vec2BertForXVector"]}, 'architectures=["Wav2Vec2BertForXVector"]; Voxmill runs'),
-        ({"architectures": None, "model_type": "wav2vec2"}, 'model_type="wav2vec2"; Voxmill runs Wav2Vec2-BERT with'),
-        ({"model_type": None}, "model_type=null; Voxmill runs Wav2Vec2-BERT with a CTC head."),
+        ({"architectures": ["Wav2Vec2BertForPreTraining"]}, 'architectures=["Wav2Vec2BertForPreTraining"]; Voxmill ru'),
+        (
+            {"architectures": ["Wav2Vec2BertForSequenceClassification"], "add_adapter": True},
+            'add_adapter=true, architectures=["Wav2Vec2BertForSequenceClassification"] (such a head stands on',
+        ),
+        (
+            {"architectures": ["Wav2Vec2BertForXVector"], "add_adapter": True, "output_hidden_size": 512},
+            "output_hidden_size=512, hidden_size=1024 (an x-vector stands on as many channels); no",
+        ),
+        ({"architectures": None, "model_type": "wav2vec2"}, 'model_type="wav2vec2"; Voxmill runs Wav2Vec2-BERT as'),
+        ({"model_type": None}, "model_type=null; Voxmill runs Wav2Vec2-BERT as W"),
         ({"quantization_config": {"bits": 4}}, 'quantization_config={"bits": 4}; Voxmill reads no quantised weights.'),
         ({"output_hidden_size": 0}, "output_hidden_size=0 (must be null or a whole number, at least 1); no"),
         ({"layerdrop": None}, "layerdrop=null (must be a number, at least 0); no"),
