@@ -7,7 +7,6 @@ run, W distances that a block of rows and the keys of their document have betwee
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from functools import cache
 from typing import Any, Literal
 
@@ -16,6 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.nn.attention.flex_attention import BlockMask, flex_attention
 
+from pipeline.models.biases import Bias, DistanceBias, UnclippedBias
 from pipeline.models.layout import Packed, Run
 
 Kernel = Literal["plain", "fused"]
@@ -28,42 +28,6 @@ _BLOCK = 128
 """Rows and columns of a block in the fused form's mask: FlexAttention's own default."""
 
 
-@dataclass(frozen=True, slots=True)
-class DistanceBias:
-    """What a query adds to its score with a key, by the distance key - query clipped to -left..right.
-
-    Source: Shaw et al. 2018, arXiv 1803.02155.
-    """
-
-    table: Tensor
-    """(N, H, R) with R = left + 1 + right: a bias by (query, distance), never by (query, key)."""
-    left: int
-    right: int
-
-
-@dataclass(frozen=True, slots=True)
-class UnclippedBias:
-    """What a query adds to its score with a key, by a distance that is not clipped: its product with a vector.
-
-    The table of all queries would grow as N * H * 2 L, so the plain form makes it block by block.
-    """
-
-    queries: Tensor
-    """(N, H, D)"""
-    distances: Tensor
-    """(R, H, D), R = 2 L - 1: a vector for each distance key - query, 1 - L to L - 1; L is the longest document."""
-
-    def whole(self) -> DistanceBias:
-        """The table of all queries, its reach rounded up so that it has few widths."""
-        reach = len(self.distances) // 2
-        room = 2 ** max(7, reach.bit_length()) - 1 - reach
-        distances = F.pad(self.distances, (0, 0, 0, 0, room, room))
-        # (N, H, D), (R, H, D) -> (N, H, R)
-        table = (self.queries.transpose(0, 1) @ distances.permute(1, 2, 0)).transpose(0, 1)
-        return DistanceBias(table, reach + room, reach + room)
-
-
-Bias = DistanceBias | UnclippedBias
 Attend = Callable[[Tensor, Tensor, Tensor, Bias | None], Tensor]
 """(queries, keys, values, bias) -> mixed values, all (N, H, D); scores are scaled by 1 / sqrt(D)."""
 

@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from pipeline.models import packed_attention
+from pipeline.models.biases import DistanceBias, UnclippedBias
 from pipeline.models.layout import Packed
-from pipeline.models.packed_attention import DistanceBias, Kernel, UnclippedBias, prepare
+from pipeline.models.packed_attention import Kernel, prepare
 
 HEADS, CHANNELS = 2, 8
 

@@ -15,8 +15,8 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 
+from pipeline.models.biases import Bias, DistanceBias, UnclippedBias
 from pipeline.models.layout import Packed
-from pipeline.models.packed_attention import Bias, DistanceBias, UnclippedBias
 from pipeline.models.wav2vec2_bert.config import Config
 
 
