@@ -81,7 +81,7 @@ SHAPES = st.fixed_dictionaries(
 )
 
 
-@settings(deadline=None, max_examples=25, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
+@settings(deadline=None, max_examples=15, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
 @given(SHAPES, st.sampled_from([2, 4, 8]), st.lists(st.integers(1, 40), min_size=1, max_size=4))
 def test_random_checkpoints(shape: dict[str, Any], head_size: int, lengths: list[int]) -> None:
     hidden_size = head_size * shape["num_attention_heads"] * 2
@@ -89,7 +89,7 @@ def test_random_checkpoints(shape: dict[str, Any], head_size: int, lengths: list
         check_whole(ours, theirs, [*lengths, 1, 2, 27])
 
 
-@pytest.mark.parametrize(("kernel_size", "positions"), [(3, "relative_key"), (31, "relative"), (5, "rotary")])
+@pytest.mark.parametrize(("kernel_size", "positions"), [(3, "relative_key"), (31, "relative")])
 def test_full_width_block(kernel_size: int, positions: str) -> None:
     fields = {"num_hidden_layers": 1, "vocab_size": 32, "conv_depthwise_kernel_size": kernel_size}
     fields["position_embeddings_type"] = positions

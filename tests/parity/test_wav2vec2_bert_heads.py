@@ -58,10 +58,12 @@ def close(ours: Tensor, theirs: Tensor) -> None:
 
 
 @settings(deadline=None, max_examples=40, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
-@given(st.sampled_from(sorted(ARCHITECTURES)), SHAPES, st.lists(st.integers(12, 40), min_size=1, max_size=4))
+@given(st.sampled_from(sorted(ARCHITECTURES)), SHAPES, st.lists(st.integers(1, 30), min_size=1, max_size=4))
 def test_random_checkpoints(head: Head, shape: dict[str, Any], lengths: list[int]) -> None:
     shape["add_adapter"] &= head not in ("frames", "classes")
     shape["use_intermediate_ffn_before_adapter"] &= shape["add_adapter"]
+    if head == "xvector":  # alone, theirs has none for recordings shorter than its windows
+        lengths = [length + 11 for length in lengths]
     theirs = theirs_of(head, **shape)
     ours = ours_of(theirs)
     documents = torch.randn(sum(lengths), 10, generator=torch.Generator().manual_seed(1)).split(lengths)

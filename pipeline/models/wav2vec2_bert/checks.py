@@ -66,6 +66,8 @@ def _malformed(config: Config) -> Iterator[str]:
     yield from _not_among(config, "hidden_act", tuple(ACTIVATIONS))
     if config.add_adapter:
         yield from _not_among(config, "adapter_act", tuple(ACTIVATIONS))
+    if not _is_whole_or_null(config.document.get("num_labels"), 1):
+        yield f"{_said(config, 'num_labels')} (must be null or a whole number, at least 1)"
     if not _are_labels(config.document.get("id2label")):
         yield f"id2label={_show(config.document['id2label'])} (must name classes 0, 1, 2 and so on)"
 
@@ -90,6 +92,8 @@ def _contradictory(config: Config) -> Iterator[str]:
         yield f"{_said(config, 'use_intermediate_ffn_before_adapter', 'add_adapter')} (the first needs the second)"
     if config.add_adapter and config.adapter_size % config.num_attention_heads:
         yield f"{_said(config, 'output_hidden_size', 'num_attention_heads')} (the second must divide the first)"
+    if config.document.get("num_labels") not in (None, len(config.labels)):
+        yield f"{_said(config, 'num_labels', 'id2label')} (must agree)"
     if config.add_adapter and config.head in ("frames", "classes"):
         yield f"{_said(config, 'add_adapter', 'architectures')} (such a head stands on no adapter)"
     sees_adapter = config.add_adapter and config.head == "xvector" and not config.use_weighted_layer_sum

@@ -78,6 +78,8 @@ def test_the_document_is_kept_as_it_was(checkpoint: Path) -> None:
         ({"ctc_loss_reduction": "max"}, 'ctc_loss_reduction="max" (must be one of sum, mean, none); no'),
         ({"add_adapter": True, "adapter_act": "mish"}, 'adapter_act="mish" (must be one of swish, '),
         ({"id2label": {"1": "a"}}, 'id2label={"1": "a"} (must name classes 0, 1, 2 and so on); no'),
+        ({"num_labels": "3"}, 'num_labels="3" (must be null or a whole number, at least 1); no'),
+        ({"num_labels": 3, "id2label": {"0": "a"}}, 'num_labels=3, id2label={"0": "a"} (must agree); no'),
         ({"id2label": ["a"]}, 'id2label=["a"] (must name classes'),
         (
             {"use_intermediate_ffn_before_adapter": True},
