@@ -120,6 +120,9 @@ class _Fused:
     def __call__(self, queries: Tensor, keys: Tensor, values: Tensor, bias: Bias | None) -> Tensor:
         if isinstance(bias, UnclippedBias):
             bias = bias.whole()
+        if bias is None and queries.device.type == "cpu":
+            # Without a score modification the CPU form compiles for one N, and fails on the next.
+            bias = DistanceBias(queries.new_zeros(*queries.shape[:2], 1), 0, 0)
         # (N, H, D) -> (1, H, N, D)
         q, k, v = (tensor.transpose(0, 1)[None] for tensor in (queries, keys, values))
         sizes = (*queries.shape[1:], *(() if bias is None else (bias.left, bias.right)))

@@ -109,6 +109,10 @@ def test_fused_is_the_definition_for_two_shapes_of_model_in_one_process(cxx_comp
     # Sizes that differ from call to call become symbols unless the models are kept apart; the compiler fails on them.
     check("fused", (130, 1, 2, 40), left=4, right=2)
     check("fused", (50, 90), left=3, right=1)
+    for lengths in ((50, 3), (20, 9)):
+        q, k, v, _ = draw(lengths)
+        mixed = prepare("fused", Packed(lengths))(q, k, v, None)
+        torch.testing.assert_close(mixed.double(), by_definition(q, k, v, None, lengths), atol=1e-5, rtol=0)
 
 
 @settings(deadline=None, max_examples=60)
