@@ -54,6 +54,13 @@ class Packed:
         numbers = torch.arange(len(self.lengths), device=self.device)
         return numbers.repeat_interleave(lengths, output_size=self.num_frames)
 
+    @cached_property
+    def positions(self) -> Tensor:
+        """Number of each frame in its document, (N,) int64."""
+        lengths = torch.tensor(self.lengths, dtype=torch.int64, device=self.device)
+        first = lengths.cumsum(0) - lengths
+        return torch.arange(self.num_frames, device=self.device) - first[self.documents]
+
     def rows_after_gaps(self, gap: int) -> Tensor:
         """Row of each frame once `gap` empty rows stand before every document, (N,) int64."""
         return torch.arange(self.num_frames, device=self.device) + gap * (self.documents + 1)

@@ -1,13 +1,12 @@
 """Softmax attention inside each document of a packed batch: a plain and a fused form behind one signature.
 
 Letters: N packed frames, H heads, D channels of a head, R distances of a bias, C documents of L frames in a
-run.
+run, W distances that a block of rows and the keys of their document have between them.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from functools import cache
 from typing import Any, Literal
 
@@ -16,6 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.nn.attention.flex_attention import BlockMask, flex_attention
 
+from pipeline.models.biases import Bias, DistanceBias, UnclippedBias
 from pipeline.models.layout import Packed, Run
 
 Kernel = Literal["plain", "fused"]
@@ -28,20 +28,7 @@ _BLOCK = 128
 """Rows and columns of a block in the fused form's mask: FlexAttention's own default."""
 
 
-@dataclass(frozen=True, slots=True)
-class DistanceBias:
-    """What a query adds to its score with a key, by the distance key - query clipped to -left..right.
-
-    Source: Shaw et al. 2018, arXiv 1803.02155.
-    """
-
-    table: Tensor
-    """(N, H, R) with R = left + 1 + right: a bias by (query, distance), never by (query, key)."""
-    left: int
-    right: int
-
-
-Attend = Callable[[Tensor, Tensor, Tensor, DistanceBias | None], Tensor]
+Attend = Callable[[Tensor, Tensor, Tensor, Bias | None], Tensor]
 """(queries, keys, values, bias) -> mixed values, all (N, H, D); scores are scaled by 1 / sqrt(D)."""
 
 
@@ -57,21 +44,26 @@ class _Plain:
         self._layout = layout
         self._strips: dict[tuple[int, int], Tensor] = {}
 
-    def __call__(self, queries: Tensor, keys: Tensor, values: Tensor, bias: DistanceBias | None) -> Tensor:
+    def __call__(self, queries: Tensor, keys: Tensor, values: Tensor, bias: Bias | None) -> Tensor:
         num_heads = queries.shape[1]
         mixed = torch.empty_like(values)
         for run in _pieces(self._layout, num_heads):
             # (N, H, D) -> (C, H, L, D)
             q, k, v, out = (_documents(tensor, run) for tensor in (queries, keys, values, mixed))
-            table = None if bias is None else _documents(bias.table, run)
             for first, last in _row_blocks(run, num_heads):
-                scores = None
-                if bias is not None and table is not None:
-                    columns = self._columns(bias, run.length, first, last)
-                    # (C, H, rows, R) -> (C, H, rows, L)
-                    scores = table[:, :, first:last].gather(-1, columns.expand(*q.shape[:2], -1, -1))
+                scores = None if bias is None else self._scores(bias, run, first, last)
                 out[:, :, first:last] = F.scaled_dot_product_attention(q[:, :, first:last], k, v, attn_mask=scores)
         return mixed
+
+    def _scores(self, bias: Bias, run: Run, first: int, last: int) -> Tensor:
+        """What queries first..last add to their scores with all keys, (C, H, rows, L)."""
+        if isinstance(bias, UnclippedBias):
+            table, columns = _nearby(bias, run, first, last)
+        else:
+            table = _documents(bias.table, run)[:, :, first:last]
+            columns = self._columns(bias, run.length, first, last)
+        # (C, H, rows, R) -> (C, H, rows, L)
+        return table.gather(-1, columns.expand(*table.shape[:2], -1, -1))
 
     def _columns(self, bias: DistanceBias, length: int, first: int, last: int) -> Tensor:
         """Column of the table for queries first..last and every key, (rows, L) int64.
@@ -86,6 +78,17 @@ class _Plain:
             strip = (keys - rows[:, None]).clamp(-bias.left, bias.right) + bias.left
             self._strips[bias.left, bias.right] = strip
         return strip[: last - first, longest - first : longest - first + length]
+
+
+def _nearby(bias: UnclippedBias, run: Run, first: int, last: int) -> tuple[Tensor, Tensor]:
+    """The table (C, H, rows, W) of queries first..last, and the column of each key in it, (rows, L) int64."""
+    middle = len(bias.distances) // 2
+    vectors = bias.distances[middle - (last - 1) : middle + run.length - first]
+    # (C, H, rows, D) @ (H, D, W)
+    table = _documents(bias.queries, run)[:, :, first:last] @ vectors.permute(1, 2, 0)
+    rows = torch.arange(last - first, device=table.device)
+    keys = torch.arange(run.length, device=table.device)
+    return table, keys - rows[:, None] + (last - first - 1)
 
 
 def _pieces(layout: Packed, num_heads: int) -> Iterator[Run]:
@@ -114,7 +117,12 @@ class _Fused:
     def __init__(self, layout: Packed) -> None:
         self._mask = _document_mask(layout)
 
-    def __call__(self, queries: Tensor, keys: Tensor, values: Tensor, bias: DistanceBias | None) -> Tensor:
+    def __call__(self, queries: Tensor, keys: Tensor, values: Tensor, bias: Bias | None) -> Tensor:
+        if isinstance(bias, UnclippedBias):
+            bias = bias.whole()
+        if bias is None and queries.device.type == "cpu":
+            # Without a score modification the CPU form compiles for one N, and fails on the next.
+            bias = DistanceBias(queries.new_zeros(*queries.shape[:2], 1), 0, 0)
         # (N, H, D) -> (1, H, N, D)
         q, k, v = (tensor.transpose(0, 1)[None] for tensor in (queries, keys, values))
         sizes = (*queries.shape[1:], *(() if bias is None else (bias.left, bias.right)))

@@ -12,11 +12,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pipeline.errors import StorageFault
+from pipeline.errors import StorageFault, UserError
 from pipeline.models.batching import Batch, batches
 from pipeline.models.layout import Packed
+from pipeline.models.outputs import ClassOutput, EmbeddingOutput, EncoderOutput
 from pipeline.models.transfer import transfer_to
 from pipeline.models.wav2vec2_bert.heads import CtcModel
+from pipeline.models.wav2vec2_bert.model import Model
 
 log = logging.getLogger(__name__)
 
@@ -25,6 +27,8 @@ Slice = tuple[int, int]
 Reduce = Callable[[Tensor], tuple[Tensor, ...]]
 """Logits (frames, V) on the model's device -> tensors of `frames` rows: what is worth sending to the host."""
 Reduced = tuple[np.ndarray, ...]
+NotByFrame = EncoderOutput | ClassOutput | EmbeddingOutput
+"""What models give that score no frames."""
 
 CPU_FRAMES = 1024
 """Fewest frames of a full batch on a CPU; at full width 256 to 4096 differ by a few percent."""
@@ -34,7 +38,7 @@ GPU_FRAMES = 32768
 """Frames of a batch on a GPU: 11 minutes of audio, of which weights and launches are a small part."""
 
 
-def default_frame_budget(model: CtcModel) -> int:
+def default_frame_budget(model: Model) -> int:
     """Choose the most frames of one batch by the model's device and width."""
     if next(model.parameters()).device.type == "cuda":
         return GPU_FRAMES
@@ -50,7 +54,7 @@ class Predictor:
             batch of its own.
     """
 
-    def __init__(self, model: CtcModel, *, frame_budget: int | None = None) -> None:
+    def __init__(self, model: Model, *, frame_budget: int | None = None) -> None:
         self._model = model
         self._device = next(model.parameters()).device
         self._transfer = transfer_to(self._device)
@@ -73,6 +77,7 @@ class Predictor:
 
         Raises:
             ValueError: for a slice that does not lie in the array.
+            UserError: for a model that gives no scores for each frame.
             StorageFault: when the device has no memory for one slice alone.
         """
         wrong = [(start, stop) for start, stop in slices if not 0 <= start <= stop <= len(features)]
@@ -112,6 +117,11 @@ class Predictor:
         before = None
         for number, batch in enumerate(planned):
             output = self._model.forward_packed(transfer.receive(staged), Packed(batch.lengths, self._device))
+            if isinstance(output, NotByFrame) or len(output.logits) != batch.num_frames:
+                raise UserError(
+                    "the checkpoint does not score each frame, by which windows are joined; take one with a CTC head "
+                    "and without an adapter (architectures and add_adapter in config.json)."
+                )
             sending = transfer.send(reduce(output.logits))
             del output
             if number + 1 < len(planned):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -34,7 +34,8 @@ def fill(
     *,
     where: str,
     stored: Mapping[str, Stored],
-    optional: Collection[str],
+    optional: Callable[[str], bool],
+    fresh: Mapping[str, Tensor],
     dtype: torch.dtype,
     device: torch.device,
 ) -> None:
@@ -45,7 +46,8 @@ def fill(
         folder: the checkpoint.
         where: what messages call the checkpoint.
         stored: how each parameter lies in the files, by its name in the model.
-        optional: stored names that may be missing, and are 0 then, or surplus, and are left out then.
+        optional: which stored names may be missing, and are 0 then, or surplus, and are left out then.
+        fresh: parameters, by their names in the model, that are not looked for in the files.
         dtype: of the parameters; the files may hold another floating type.
         device: of the parameters.
 
@@ -53,9 +55,10 @@ def fill(
         UserError: for missing, surplus, misshapen or quantised tensors and damaged, missing or pickled files.
     """
     places = _places(weight_files(folder, where=where), where=where)
-    _check_names({entry.name for entry in stored.values()}, places, optional=optional, where=where)
-    state: dict[str, Tensor] = {}
-    for parameter, entry in stored.items():
+    wanted = {parameter: entry for parameter, entry in stored.items() if parameter not in fresh}
+    _check_names({entry.name for entry in wanted.values()}, places, optional=optional, where=where)
+    state = {parameter: tensor.to(device, dtype) for parameter, tensor in fresh.items()}
+    for parameter, entry in wanted.items():
         target = model.get_parameter(parameter).shape
         if entry.name not in places:
             state[parameter] = torch.zeros(target, dtype=dtype, device=device)
@@ -65,6 +68,11 @@ def fill(
         # A copy, not a view of the mapped file: rewriting the file must not change a running model.
         state[parameter] = tensor.to(device, dtype, copy=True).reshape(target)
     model.load_state_dict(state, assign=True)
+
+
+def names(folder: Path, *, where: str) -> frozenset[str]:
+    """Find the names of all tensors of a checkpoint."""
+    return frozenset(_places(weight_files(folder, where=where), where=where))
 
 
 def write(model: nn.Module, folder: Path, *, stored: Mapping[str, Stored]) -> None:
@@ -104,9 +112,11 @@ def _damaged(file: Path, error: SafetensorError, *, where: str) -> UserError:
     return UserError(f"{where}: {file.name} is not a whole safetensors file ({error}); download it again.")
 
 
-def _check_names(wanted: Collection[str], found: Collection[str], *, optional: Collection[str], where: str) -> None:
-    missing = sorted(set(wanted) - set(found) - set(optional))
-    surplus = sorted(set(found) - set(wanted) - set(optional))
+def _check_names(
+    wanted: Collection[str], found: Collection[str], *, optional: Callable[[str], bool], where: str
+) -> None:
+    missing = sorted(name for name in set(wanted) - set(found) if not optional(name))
+    surplus = sorted(name for name in set(found) - set(wanted) if not optional(name))
     if not missing and not surplus:
         return
     faults = [f"{verb} {_list(names)}" for verb, names in (("lack", missing), ("have unknown", surplus)) if names]

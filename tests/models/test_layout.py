@@ -52,3 +52,8 @@ def test_layouts_are_equal_by_value() -> None:
     first, second = Packed((1, 2)), Packed((1, 2), torch.device("cpu"))
     assert first.documents is first.documents  # made once
     assert first == second
+
+
+def test_positions_begin_anew_in_each_document() -> None:
+    assert Packed((3, 1, 2)).positions.tolist() == [0, 1, 2, 0, 0, 1]
+    assert Packed(()).positions.tolist() == []

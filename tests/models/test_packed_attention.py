@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from pipeline.models import packed_attention
+from pipeline.models.biases import DistanceBias, UnclippedBias
 from pipeline.models.layout import Packed
-from pipeline.models.packed_attention import DistanceBias, Kernel, prepare
+from pipeline.models.packed_attention import Kernel, prepare
 
 HEADS, CHANNELS = 2, 8
 
@@ -61,11 +62,57 @@ def test_plain_without_a_bias() -> None:
     torch.testing.assert_close(mixed.double(), by_definition(q, k, v, None, (5, 9)), atol=1e-5, rtol=0)
 
 
+def unclipped(lengths: tuple[int, ...]) -> tuple[Tensor, UnclippedBias, DistanceBias]:
+    """Queries, keys and values; a bias by any distance; and the same as a table, one product at a time."""
+    generator = torch.Generator().manual_seed(sum(lengths))
+    queries, reach = torch.randn(sum(lengths), HEADS, CHANNELS, generator=generator), max(lengths) - 1
+    distances = torch.randn(2 * reach + 1, HEADS, CHANNELS, generator=generator)
+    table = torch.einsum("qhd,rhd->qhr", queries, distances)
+    qkv = torch.randn(3, sum(lengths), HEADS, CHANNELS, generator=generator)
+    return qkv, UnclippedBias(queries, distances), DistanceBias(table, reach, reach)
+
+
+@settings(deadline=None, max_examples=30)
+@given(st.lists(st.integers(1, 20), min_size=1, max_size=6), st.sampled_from([1, 2000]), st.sampled_from([1, 3]))
+def test_a_bias_by_any_distance_is_the_definition(lengths: list[int], scores: int, rows: int) -> None:
+    qkv, bias, table = unclipped(tuple(lengths))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(packed_attention, "_SCORES", scores)
+        patch.setattr(packed_attention, "_ROWS", rows)
+        mixed = prepare("plain", Packed(tuple(lengths)))(*qkv, bias)
+    torch.testing.assert_close(mixed.double(), by_definition(*qkv, table, tuple(lengths)), atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("lengths", [(1,), (90, 3), (128, 127), (129,), (300,)])
+def test_its_whole_table_has_few_widths(lengths: tuple[int, ...]) -> None:
+    _, bias, table = unclipped(lengths)
+    whole = bias.whole()
+    assert whole.table.shape[-1] in (255, 511, 1023)
+    room = whole.left - table.left
+    torch.testing.assert_close(whole.table[..., room : room + 2 * table.left + 1], table.table, atol=1e-5, rtol=0)
+
+
+def test_it_never_holds_the_scores_of_a_long_document_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    length = 3000
+    qkv = torch.randn(3, length, HEADS, CHANNELS)
+    bias = UnclippedBias(qkv[0], torch.randn(2 * length - 1, HEADS, CHANNELS))
+    made = []
+    nearby = packed_attention._nearby
+    monkeypatch.setattr(packed_attention, "_nearby", lambda *args: made.append(nearby(*args)) or made[-1])
+    prepare("plain", Packed((length,)))(*qkv, bias)
+    assert max(table.numel() for table, _ in made) < 3 * packed_attention._SCORES
+    assert sum(columns.shape[0] for _, columns in made) == length
+
+
 @pytest.mark.filterwarnings("ignore:`torch.jit.script_method`:DeprecationWarning")  # torch's own, on compiling
 def test_fused_is_the_definition_for_two_shapes_of_model_in_one_process(cxx_compiler: str) -> None:
     # Sizes that differ from call to call become symbols unless the models are kept apart; the compiler fails on them.
     check("fused", (130, 1, 2, 40), left=4, right=2)
     check("fused", (50, 90), left=3, right=1)
+    for lengths in ((50, 3), (20, 9)):
+        q, k, v, _ = draw(lengths)
+        mixed = prepare("fused", Packed(lengths))(q, k, v, None)
+        torch.testing.assert_close(mixed.double(), by_definition(q, k, v, None, lengths), atol=1e-5, rtol=0)
 
 
 @settings(deadline=None, max_examples=60)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from pipeline import models
-from pipeline.errors import StorageFault
+from pipeline.errors import StorageFault, UserError
 from pipeline.models.layout import Packed
 from pipeline.models.predict import GPU_FRAMES, Predictor, default_frame_budget
 
@@ -150,3 +151,13 @@ def test_the_default_budget_follows_the_width(checkpoint: Path) -> None:
     model = models.load(checkpoint)
     assert default_frame_budget(model) == 4 * 2**20 // (4 * model.config.intermediate_size)
     assert default_frame_budget(model) < GPU_FRAMES
+
+
+@pytest.mark.parametrize("fields", [{"add_adapter": True}, {"head": "none"}, {"head": "classes"}, {"head": "xvector"}])
+def test_a_model_that_does_not_score_each_frame_is_refused(
+    make_checkpoint: Callable[..., Path], fields: dict[str, Any]
+) -> None:
+    head = fields.pop("head", None)
+    model = models.load(make_checkpoint(**fields), head=head)
+    with pytest.raises(UserError, match=r"does not score each frame, .* CTC head and without an adapter"):
+        Predictor(model).run(np.zeros((10, 160), np.float32), [(0, 10)], reduce=lambda logits: (logits,))

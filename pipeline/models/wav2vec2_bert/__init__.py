@@ -1,1 +1,1 @@
-"""Wav2Vec2-BERT: config, attention, convolution, block, encoder, heads, in this order."""
+"""Wav2Vec2-BERT: config, attention, convolution, block, encoder, adapter, heads, in this order."""

@@ -7,30 +7,35 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
+from pipeline.models.layout import Packed
 from pipeline.models.packed_attention import Attend
+from pipeline.models.wav2vec2_bert.positions import Positions
 
 
 class SelfAttention(nn.Module):
-    """Layer norm, then every frame looks at all frames of its document."""
+    """A norm, then every frame looks at all frames of its document."""
 
-    def __init__(self, hidden_size: int, num_heads: int, *, positions: nn.Module, eps: float) -> None:
+    def __init__(self, hidden_size: int, num_heads: int, *, norm: nn.Module, positions: Positions) -> None:
         super().__init__()
         self.num_heads = num_heads
-        self.norm = nn.LayerNorm(hidden_size, eps)
+        self.norm = norm
         self.query = nn.Linear(hidden_size, hidden_size)
         self.key = nn.Linear(hidden_size, hidden_size)
         self.value = nn.Linear(hidden_size, hidden_size)
         self.positions = positions
         self.out = nn.Linear(hidden_size, hidden_size)
 
-    def forward(self, frames: Tensor, attend: Attend) -> Tensor:
-        """(N, d) -> (N, d); `attend` is the batch's attention and knows its documents."""
+    def forward(self, frames: Tensor, layout: Packed, attend: Attend) -> Tensor:
+        """(N, d) -> (N, d); `attend` is the attention of the batch that `layout` lays out."""
         frames = self.norm(frames)
+        turned = self.positions.turn(frames, layout)
         # (N, d) -> (N, H, D)
         queries, keys, values = (
-            linear(frames).unflatten(-1, (self.num_heads, -1)) for linear in (self.query, self.key, self.value)
+            linear(seen).unflatten(-1, (self.num_heads, -1))
+            for linear, seen in ((self.query, turned), (self.key, turned), (self.value, frames))
         )
-        mixed = attend(queries, keys, values, self.positions(queries))
+        queries, bias = self.positions(queries, layout)
+        mixed = attend(queries, keys, values, bias)
         # (N, H, D) -> (N, d)
         out: Tensor = self.out(mixed.flatten(1))
         return out

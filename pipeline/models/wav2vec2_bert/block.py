@@ -10,10 +10,11 @@ from torch import Tensor, nn
 
 from pipeline.models.layout import Packed
 from pipeline.models.packed_attention import Attend
+from pipeline.models.wav2vec2_bert.activations import ACTIVATIONS, Activation
 from pipeline.models.wav2vec2_bert.attention import SelfAttention
-from pipeline.models.wav2vec2_bert.config import ACTIVATIONS, Activation, Config
+from pipeline.models.wav2vec2_bert.config import Config
 from pipeline.models.wav2vec2_bert.convolution import Convolution
-from pipeline.models.wav2vec2_bert.positions import RelativeKey
+from pipeline.models.wav2vec2_bert.positions import positions_of
 
 
 class FeedForward(nn.Module):
@@ -39,13 +40,10 @@ class Block(nn.Module):
         super().__init__()
         size, eps = config.hidden_size, config.layer_norm_eps
         activation = ACTIVATIONS[config.hidden_act]
-        positions = RelativeKey(
-            size // config.num_attention_heads,
-            left=config.left_max_position_embeddings,
-            right=config.right_max_position_embeddings,
-        )
         self.feed_forward_1 = FeedForward(size, config.intermediate_size, activation=activation, eps=eps)
-        self.attention = SelfAttention(size, config.num_attention_heads, positions=positions, eps=eps)
+        self.attention = SelfAttention(
+            size, config.num_attention_heads, norm=nn.LayerNorm(size, eps), positions=positions_of(config)
+        )
         self.convolution = Convolution(size, config.conv_depthwise_kernel_size, activation=activation, eps=eps)
         self.feed_forward_2 = FeedForward(size, config.intermediate_size, activation=activation, eps=eps)
         self.norm = nn.LayerNorm(size, eps)
@@ -53,7 +51,7 @@ class Block(nn.Module):
     def forward(self, frames: Tensor, layout: Packed, attend: Attend) -> Tensor:
         """(N, d) -> (N, d)."""
         frames = frames.add(self.feed_forward_1(frames), alpha=0.5)
-        frames = frames + self.attention(frames, attend)
+        frames = frames + self.attention(frames, layout, attend)
         frames = frames + self.convolution(frames, layout)
         frames = frames.add(self.feed_forward_2(frames), alpha=0.5)
         out: Tensor = self.norm(frames)

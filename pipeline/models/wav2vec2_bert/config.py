@@ -1,41 +1,23 @@
-"""What a Wav2Vec2-BERT's config.json says, checked, as far as inference with a CTC head depends on it."""
+"""What a Wav2Vec2-BERT's config.json says: every field that transformers knows, checked."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from functools import partial
 from typing import Any
 
-import torch.nn.functional as F
-from torch import Tensor
-
-from pipeline.errors import UserError
-
-MODEL_TYPE = "wav2vec2-bert"
-ARCHITECTURE = "Wav2Vec2BertForCTC"
-
-Activation = Callable[[Tensor], Tensor]
-ACTIVATIONS: Mapping[str, Activation] = {
-    "swish": partial(F.silu, inplace=True),
-    "silu": partial(F.silu, inplace=True),
-    "relu": partial(F.relu, inplace=True),
-    "gelu": F.gelu,
-    "gelu_new": partial(F.gelu, approximate="tanh"),
-    "gelu_pytorch_tanh": partial(F.gelu, approximate="tanh"),
-}
-"""By the names that `hidden_act` has in a config.json; they may overwrite their input, to spare memory."""
+from pipeline.models.wav2vec2_bert.checks import check_fields, check_kind
+from pipeline.models.wav2vec2_bert.kinds import ARCHITECTURES, Head, head_of
 
 
 @dataclass(frozen=True, kw_only=True)
 class Config:
-    """The fields that shape the model; defaults are those of `facebook/w2v-bert-2.0`."""
+    """The fields of config.json; defaults are those of `facebook/w2v-bert-2.0`."""
 
     document: Mapping[str, Any]
     """All of config.json as it was read, to be written back unchanged."""
-    vocab_size: int
-    """V, tokens that the CTC head scores, blank included."""
+    vocab_size: int = 0
+    """V, tokens that a CTC head scores, blank included; 0 where config.json has none: then there is no such head."""
     hidden_size: int = 1024
     """d, channels of the encoder."""
     num_hidden_layers: int = 24
@@ -50,90 +32,141 @@ class Config:
     """Name of the activation in feed-forwards and convolutions."""
     layer_norm_eps: float = 1e-5
     """Added to the variance in every layer norm."""
+    conv_depthwise_kernel_size: int = 31
+    """Frames that the causal convolution sees: this one and those before it; odd."""
+
     position_embeddings_type: str | None = "relative_key"
     """How attention knows positions."""
     left_max_position_embeddings: int = 64
     """Distance in frames to the left beyond which `relative_key` tells no more."""
     right_max_position_embeddings: int = 8
     """The same to the right."""
-    conv_depthwise_kernel_size: int = 31
-    """Frames that the causal convolution sees: this one and those before it; odd."""
+    max_source_positions: int = 5000
+    """Frames for which `relative` is made ahead elsewhere; limits nothing."""
+    rotary_embedding_base: int = 10000
+    """Ratio between the slowest and about the fastest angle of `rotary`."""
+
+    add_adapter: bool = False
+    """Whether strided attention layers stand on the encoder and lower the frame rate."""
+    adapter_kernel_size: int = 3
+    """Frames that a convolution of the adapter sees."""
+    adapter_stride: int = 2
+    """Frames in for a frame out, in each layer of the adapter."""
+    num_adapter_layers: int = 1
+    """Layers of the adapter."""
+    adapter_act: str = "relu"
+    """Name of the activation in the adapter's feed-forwards."""
+    use_intermediate_ffn_before_adapter: bool = False
+    """Whether half a feed-forward stands between encoder and adapter."""
+    output_hidden_size: int | None = None
+    """Channels of the adapter; null for `hidden_size`."""
+
+    use_weighted_layer_sum: bool = False
+    """Whether heads other than CTC see a learned mean of all layers instead of the last."""
+    classifier_proj_size: int = 768
+    """Channels that sequence classification pools."""
+    tdnn_dim: tuple[int, ...] = (512, 512, 512, 512, 1500)
+    """Channels out of each TDNN layer of an x-vector."""
+    tdnn_kernel: tuple[int, ...] = (5, 3, 3, 1, 1)
+    """Frames that each sees."""
+    tdnn_dilation: tuple[int, ...] = (1, 2, 3, 1, 1)
+    """Steps between them."""
+    xvector_output_dim: int = 512
+    """Channels of a speaker embedding."""
+
+    initializer_range: float = 0.02
+    """Standard deviation of the weights of a new head."""
+    hidden_dropout: float = 0.0
+    """Training: share dropped after feed-forwards and projection."""
+    activation_dropout: float = 0.0
+    """Training: share dropped inside feed-forwards."""
+    attention_dropout: float = 0.0
+    """Training: share of attention dropped."""
+    feat_proj_dropout: float = 0.0
+    """Training: share dropped after the feature projection."""
+    conformer_conv_dropout: float = 0.1
+    """Training: share dropped after convolutions."""
+    final_dropout: float = 0.1
+    """Training: share dropped before the CTC head."""
+    layerdrop: float = 0.1
+    """Training: share of layers left out."""
+    apply_spec_augment: bool = True
+    """Training: whether masks are drawn at all."""
     mask_time_prob: float = 0.05
     """Share of frames masked in training; this or `mask_feature_prob` above 0 means a mask embedding."""
+    mask_time_length: int = 10
+    """Training: frames of one mask."""
+    mask_time_min_masks: int = 2
+    """Training: fewest masks of a recording."""
     mask_feature_prob: float = 0.0
     """Share of channels masked in training."""
+    mask_feature_length: int = 10
+    """Training: channels of one mask."""
+    mask_feature_min_masks: int = 0
+    """Training: fewest masks over channels."""
+    ctc_loss_reduction: str = "sum"
+    """Training: how losses of a batch become one."""
+    ctc_zero_infinity: bool = False
+    """Training: whether impossible alignments count as 0."""
+
+    pad_token_id: int | None = 0
+    """Token that a CTC head takes for its blank."""
+    bos_token_id: int | None = 1
+    """Unused here."""
+    eos_token_id: int | list[int] | None = 2
+    """Unused here."""
+
+    @property
+    def head(self) -> Head:
+        """What stands on the encoder."""
+        found = head_of(self.document)
+        assert found is not None, "checked when it was read"
+        return found
+
+    @property
+    def head_size(self) -> int:
+        """D, channels of an attention head."""
+        return self.hidden_size // self.num_attention_heads
 
     @property
     def has_mask_embedding(self) -> bool:
         """Whether the checkpoint holds the vector that stands in for masked frames in training."""
         return self.mask_time_prob > 0 or self.mask_feature_prob > 0
 
+    @property
+    def adapter_size(self) -> int:
+        """Channels of the adapter."""
+        return self.hidden_size if self.output_hidden_size is None else self.output_hidden_size
+
+    @property
+    def output_size(self) -> int:
+        """Channels of what encoder and adapter give."""
+        return self.adapter_size if self.add_adapter else self.hidden_size
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Names of the classes, in the order of a classifier's scores; two where config.json names none."""
+        named = self.document.get("id2label")
+        if named is None:
+            return tuple(f"LABEL_{number}" for number in range(self.document.get("num_labels") or 2))
+        return tuple(named[number] for number in sorted(named, key=int))
+
     @classmethod
-    def read(cls, document: Mapping[str, Any], *, where: str) -> Config:
+    def read(cls, document: Mapping[str, Any], *, where: str, head: Head | None = None) -> Config:
         """Make it from a parsed config.json; `where` is what messages call the checkpoint.
+
+        Another `head` than the document has becomes part of the document.
 
         Raises:
             UserError: naming every field, with its value, that we do not run or that contradicts another.
         """
-        _refuse(where, _of_another_model(document), "Voxmill runs Wav2Vec2-BERT with a CTC head")
-        given = {f.name: document[f.name] for f in fields(cls) if f.name in document}
-        config = cls(document=dict(document), **{"vocab_size": None, **given})
-        _refuse(where, _malformed(config), "no Wav2Vec2-BERT can be made of that")
-        _refuse(where, _unsupported(config), "Voxmill runs relative_key positions without an adapter")
+        if head is not None and head_of(document) != head:
+            document = {**document, "architectures": [ARCHITECTURES[head]]}
+        check_kind(document, where=where)
+        given = {f.name: document[f.name] for f in fields(cls) if f.name in document and f.name != "document"}
+        if given.get("vocab_size", 0) is None:
+            del given["vocab_size"]
+        lists = {name: tuple(value) for name, value in given.items() if isinstance(value, list) and "tdnn" in name}
+        config = cls(document=dict(document), **{**given, **lists})
+        check_fields(config, where=where)
         return config
-
-
-def _refuse(where: str, faults: Iterator[str], because: str) -> None:
-    said = "; ".join(faults)
-    if said:
-        raise UserError(f"{where}: config.json says {said}; {because}.")
-
-
-def _of_another_model(document: Mapping[str, Any]) -> Iterator[str]:
-    architectures = document.get("architectures")
-    if architectures not in (None, [], [ARCHITECTURE]):
-        yield f"architectures={_show(architectures)}"
-    elif document.get("model_type") != MODEL_TYPE:
-        yield f"model_type={_show(document.get('model_type'))}"
-
-
-def _unsupported(config: Config) -> Iterator[str]:
-    if config.position_embeddings_type != "relative_key":
-        yield f"position_embeddings_type={_show(config.position_embeddings_type)}"
-    for name in ("add_adapter", "use_intermediate_ffn_before_adapter", "quantization_config"):
-        if config.document.get(name):
-            yield f"{name}={_show(config.document[name])}"
-
-
-def _malformed(config: Config) -> Iterator[str]:
-    counts = [f.name for f in fields(config) if f.type == "int"]
-    not_counts = [name for name in counts if not _is_count(getattr(config, name), name)]
-    for name in not_counts:
-        yield f"{name}={_show(getattr(config, name))} (must be a whole number, at least {_least(name)})"
-    for name in ("layer_norm_eps", "mask_time_prob", "mask_feature_prob"):
-        value = getattr(config, name)
-        if isinstance(value, bool) or not isinstance(value, int | float) or value < 0:
-            yield f"{name}={_show(value)} (must be a number, at least 0)"
-    if not isinstance(config.hidden_act, str) or config.hidden_act not in ACTIVATIONS:
-        yield f"hidden_act={_show(config.hidden_act)} (must be one of {', '.join(ACTIVATIONS)})"
-    if not_counts:
-        return
-    if config.hidden_size % config.num_attention_heads:
-        yield (
-            f"hidden_size={config.hidden_size}, num_attention_heads={config.num_attention_heads} "
-            "(the second must divide the first)"
-        )
-    if config.conv_depthwise_kernel_size % 2 == 0:
-        yield f"conv_depthwise_kernel_size={config.conv_depthwise_kernel_size} (must be odd)"
-
-
-def _is_count(value: object, name: str) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value >= _least(name)
-
-
-def _least(name: str) -> int:
-    return 0 if name.endswith("max_position_embeddings") else 1
-
-
-def _show(value: object) -> str:
-    return json.dumps(value)

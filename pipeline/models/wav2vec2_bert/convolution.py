@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from pipeline.models.layout import Packed
-from pipeline.models.wav2vec2_bert.config import Activation
+from pipeline.models.wav2vec2_bert.activations import Activation
 
 _TILE = 2**19
 """Values that the CPU form sums at once: 2 MB in fp32, which stays in the cache over all taps."""

@@ -5,11 +5,13 @@ Letters: N packed frames, C features of a frame (two stacked frames of 80 mel bi
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import torch
 from torch import Tensor, nn
 
 from pipeline.models.layout import Packed
-from pipeline.models.packed_attention import Kernel, prepare
+from pipeline.models.packed_attention import Attend, Kernel, prepare
 from pipeline.models.wav2vec2_bert.block import Block
 from pipeline.models.wav2vec2_bert.config import Config
 
@@ -45,10 +47,35 @@ class Encoder(nn.Module):
             self.mask_embedding = nn.Parameter(torch.empty(config.hidden_size))
         self.blocks = nn.ModuleList(Block(config) for _ in range(config.num_hidden_layers))
 
+    @property
+    def device(self) -> torch.device:
+        """Where it runs."""
+        return self.projection.linear.weight.device
+
     def forward(self, features: Tensor, layout: Packed) -> Tensor:
-        """(N, C) -> (N, d)."""
-        frames: Tensor = self.projection(features)
-        attend = prepare(self.kernel, layout)
+        """(N, C) -> (N, d), what the last block gives."""
+        for frames in self.states(features, layout):
+            last = frames
+        return last
+
+    def states(self, features: Tensor, layout: Packed, attend: Attend | None = None) -> Iterator[Tensor]:
+        """Give (N, d) after the projection and after each block; none is kept.
+
+        Args:
+            features: (N, C), any floating type, on any device.
+            layout: where the documents lie, on the model's device.
+            attend: attention of this batch in place of the kernel's.
+        """
+        if len(features) != layout.num_frames:
+            raise ValueError(f"the layout has {layout.num_frames} frames, got features of {len(features)}")
+        weight = self.projection.linear.weight
+        frames: Tensor = self.projection(features.to(weight.device, weight.dtype))
+        yield frames
+        if not layout.lengths:
+            # So no layer needs a form for a batch without documents.
+            yield from [frames] * len(self.blocks)
+            return
+        attend = attend or prepare(self.kernel, layout)
         for block in self.blocks:
             frames = block(frames, layout, attend)
-        return frames
+            yield frames

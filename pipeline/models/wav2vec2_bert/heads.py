@@ -1,6 +1,7 @@
-"""What stands on the encoder: the CTC head.
+"""What stands on the encoder: nothing, scores of tokens or classes for every frame, or of classes for a recording.
 
-Letters: N packed frames, B recordings padded to T frames, C features of a frame, d channels, V tokens.
+Letters: N packed frames, M that the encoder or its adapter gives, B recordings padded to T frames (T' given), C
+features of a frame, d channels that the head sees, V scores.
 """
 
 from __future__ import annotations
@@ -11,10 +12,34 @@ import torch
 from torch import Tensor, nn
 
 from pipeline.models.layout import Packed
-from pipeline.models.outputs import CtcOutput
+from pipeline.models.outputs import ClassOutput, EncoderOutput, FrameOutput
 from pipeline.models.packed_attention import Kernel
+from pipeline.models.padding import Unpadded
 from pipeline.models.wav2vec2_bert.config import Config
 from pipeline.models.wav2vec2_bert.encoder import Encoder
+from pipeline.models.wav2vec2_bert.top import LastLayer, top_of
+
+
+class BareModel(nn.Module):
+    """Wav2Vec2-BERT without a head."""
+
+    def __init__(self, config: Config, *, kernel: Kernel) -> None:
+        super().__init__()
+        self.config = config
+        self.encoder = Encoder(config, kernel=kernel)
+        self.top = LastLayer(config, kernel=kernel)
+
+    def forward(self, features: Tensor, lengths: Tensor | Sequence[int]) -> EncoderOutput:
+        """(B, T, C) and (B,) frames of each -> hidden_state (B, T', d); arguments as for `CtcModel`."""
+        batch = Unpadded.of(features, lengths)
+        packed = self.forward_packed(batch.frames, batch.layout(self.encoder.device))
+        hidden = batch.pad(packed.hidden_state, self.top.length)
+        return EncoderOutput(hidden, tuple(map(self.top.length, batch.lengths)))
+
+    def forward_packed(self, features: Tensor, layout: Packed) -> EncoderOutput:
+        """(N, C) -> hidden_state (M, d)."""
+        hidden, _ = self.top(self.encoder.states(features, layout), layout)
+        return EncoderOutput(hidden, tuple(map(self.top.length, layout.lengths)))
 
 
 class CtcModel(nn.Module):
@@ -24,9 +49,10 @@ class CtcModel(nn.Module):
         super().__init__()
         self.config = config
         self.encoder = Encoder(config, kernel=kernel)
-        self.head = nn.Linear(config.hidden_size, config.vocab_size)
+        self.top = LastLayer(config, kernel=kernel)
+        self.head = nn.Linear(config.output_size, config.vocab_size)
 
-    def forward(self, features: Tensor, lengths: Tensor | Sequence[int]) -> CtcOutput:
+    def forward(self, features: Tensor, lengths: Tensor | Sequence[int]) -> FrameOutput:
         """Score padded recordings, without computing the padding.
 
         Args:
@@ -34,26 +60,15 @@ class CtcModel(nn.Module):
             lengths: (B,) frames of each recording, 0 to T.
 
         Returns:
-            logits (B, T, V) and hidden_state (B, T, d), both 0 from each recording's length on.
+            logits (B, T', V) and hidden_state (B, T', d), both 0 from each recording's length on; T' is T unless
+            an adapter leaves fewer frames.
 
         Raises:
             ValueError: for shapes or lengths that do not fit together.
         """
-        counts = [int(length) for length in lengths]
-        if features.ndim != 3 or len(counts) != len(features):
-            raise ValueError(
-                f"features must be (B, T, C), lengths (B,); got {tuple(features.shape)} and ({len(counts)},)"
-            )
-        if not all(0 <= count <= features.shape[1] for count in counts):
-            raise ValueError(f"lengths must be 0 to {features.shape[1]}, the frames given, got {counts}")
-        device = self.head.weight.device
-        frames = torch.arange(features.shape[1], device=features.device)
-        valid = frames < torch.tensor(counts, device=features.device)[:, None]
-        packed = self.forward_packed(features[valid], Packed(tuple(c for c in counts if c), device))
-        valid = valid.to(device)
-        return CtcOutput(_padded(packed.logits, valid), _padded(packed.hidden_state, valid))
+        return _score_padded(self, features, lengths)
 
-    def forward_packed(self, features: Tensor, layout: Packed) -> CtcOutput:
+    def forward_packed(self, features: Tensor, layout: Packed) -> FrameOutput:
         """Score documents laid end to end.
 
         Args:
@@ -61,19 +76,63 @@ class CtcModel(nn.Module):
             layout: where the documents lie, on the model's device.
 
         Returns:
-            logits (N, V) and hidden_state (N, d).
+            logits (M, V) and hidden_state (M, d); M is N unless an adapter leaves fewer frames.
         """
-        if len(features) != layout.num_frames:
-            raise ValueError(f"the layout has {layout.num_frames} frames, got features of {len(features)}")
-        weight = self.head.weight
-        if not layout.lengths:
-            return CtcOutput(weight.new_zeros(0, len(weight)), weight.new_zeros(0, weight.shape[1]))
-        hidden = self.encoder(features.to(weight.device, weight.dtype), layout)
-        return CtcOutput(self.head(hidden), hidden)
+        return _score_packed(self, features, layout)
 
 
-def _padded(packed: Tensor, valid: Tensor) -> Tensor:
-    """(N, X) -> (B, T, X) with zeros where not `valid` (B, T)."""
-    out = packed.new_zeros(*valid.shape, packed.shape[-1])
-    out[valid] = packed
-    return out
+class FrameModel(nn.Module):
+    """Wav2Vec2-BERT with a linear layer that scores the classes of every frame."""
+
+    def __init__(self, config: Config, *, kernel: Kernel) -> None:
+        super().__init__()
+        self.config = config
+        self.encoder = Encoder(config, kernel=kernel)
+        self.top = top_of(config, kernel=kernel)
+        self.head = nn.Linear(config.hidden_size, len(config.labels))
+
+    def forward(self, features: Tensor, lengths: Tensor | Sequence[int]) -> FrameOutput:
+        """(B, T, C) and (B,) frames of each -> logits (B, T, V); arguments as for `CtcModel`."""
+        return _score_padded(self, features, lengths)
+
+    def forward_packed(self, features: Tensor, layout: Packed) -> FrameOutput:
+        """(N, C) -> logits (N, V)."""
+        return _score_packed(self, features, layout)
+
+
+class ClassModel(nn.Module):
+    """Wav2Vec2-BERT with a linear layer, the mean over a recording, and a linear layer that scores its classes."""
+
+    def __init__(self, config: Config, *, kernel: Kernel) -> None:
+        super().__init__()
+        self.config = config
+        self.encoder = Encoder(config, kernel=kernel)
+        self.top = top_of(config, kernel=kernel)
+        self.project = nn.Linear(config.hidden_size, config.classifier_proj_size)
+        self.head = nn.Linear(config.classifier_proj_size, len(config.labels))
+
+    def forward(self, features: Tensor, lengths: Tensor | Sequence[int]) -> ClassOutput:
+        """(B, T, C) and (B,) frames of each -> logits (B, V); arguments as for `CtcModel`."""
+        batch = Unpadded.of(features, lengths)
+        return ClassOutput(batch.rows(self.forward_packed(batch.frames, batch.layout(self.encoder.device)).logits))
+
+    def forward_packed(self, features: Tensor, layout: Packed) -> ClassOutput:
+        """(N, C) -> logits, a row for each document."""
+        hidden, _ = self.top(self.encoder.states(features, layout), layout)
+        projected: Tensor = self.project(hidden)
+        pooled = projected.new_empty(len(layout.lengths), projected.shape[1])
+        if layout.lengths:
+            torch.stack([document.mean(dim=0) for document in torch.split(projected, list(layout.lengths))], out=pooled)
+        return ClassOutput(self.head(pooled))
+
+
+def _score_padded(model: CtcModel | FrameModel, features: Tensor, lengths: Tensor | Sequence[int]) -> FrameOutput:
+    batch = Unpadded.of(features, lengths)
+    packed = model.forward_packed(batch.frames, batch.layout(model.encoder.device))
+    logits, hidden = (batch.pad(frames, model.top.length) for frames in (packed.logits, packed.hidden_state))
+    return FrameOutput(logits, hidden, tuple(map(model.top.length, batch.lengths)))
+
+
+def _score_packed(model: CtcModel | FrameModel, features: Tensor, layout: Packed) -> FrameOutput:
+    hidden, _ = model.top(model.encoder.states(features, layout), layout)
+    return FrameOutput(model.head(hidden), hidden, tuple(map(model.top.length, layout.lengths)))
