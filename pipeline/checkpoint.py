@@ -47,6 +47,13 @@ def choose(path_or_hub_id: str) -> Checkpoint:
     # On the meta device names and shapes are checked and nothing is read: mistakes show before any work.
     model_config = models.load(path, device="meta").config
     num_classes = model_config.vocab_size
+    if model_config.head != "ctc":
+        raise UserError(
+            f"{path_or_hub_id}: config.json says architectures={model_config.document.get('architectures')}; "
+            "transcription needs a CTC head (Wav2Vec2BertForCTC)"
+        )
+    if model_config.add_adapter:
+        raise UserError(f"{path_or_hub_id}: config.json says add_adapter=true; transcription takes no adapter yet")
     _check_features(path_or_hub_id, path, model_config.feature_projection_input_dim)
     blank = Tokenizer.load(path).blank_id
     if blank >= num_classes:

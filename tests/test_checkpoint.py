@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from pipeline import models
 from pipeline.checkpoint import choose
 from pipeline.errors import UserError
 
@@ -52,6 +53,19 @@ def test_other_features_are_refused_by_name(folder: Path, name: str, value: obje
         file.unlink()
         (folder / "preprocessor_config.json").write_text(json.dumps(settings))
     with pytest.raises(UserError, match=f"its feature extractor has {name}={value!r}"):
+        choose(str(folder))
+
+
+@pytest.mark.parametrize("head", ["none", "classes", "frames", "xvector"])
+def test_a_checkpoint_with_another_head_is_refused(folder: Path, head: models.Head) -> None:
+    models.save(models.load(folder, head=head), folder)
+    with pytest.raises(UserError, match=r"architectures=\['Wav2Vec2Bert\w+'\]; transcription needs a CTC head"):
+        choose(str(folder))
+
+
+def test_an_adapter_is_refused(folder: Path) -> None:
+    edit(folder / "config.json", add_adapter=True)
+    with pytest.raises(UserError, match="adapter"):
         choose(str(folder))
 
 

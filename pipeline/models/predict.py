@@ -17,7 +17,6 @@ from pipeline.models.batching import Batch, batches
 from pipeline.models.layout import Packed
 from pipeline.models.outputs import ClassOutput, EmbeddingOutput, EncoderOutput
 from pipeline.models.transfer import transfer_to
-from pipeline.models.wav2vec2_bert.heads import CtcModel
 from pipeline.models.wav2vec2_bert.model import Model
 
 log = logging.getLogger(__name__)
