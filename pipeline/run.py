@@ -88,7 +88,7 @@ def run(sources: Sequence[str], output: str, config: RunConfig, *, console: Cons
     started, begin = datetime.now(UTC), time.monotonic()
     _refuse_credentials([*sources, output])
     asked = _Run(
-        name=f"{started:%Y%m%dT%H%M%S}-{secrets.token_hex(2)}",
+        name=f"{started:%Y%m%dT%H%M%S}.{started.microsecond // 1000:03d}-{secrets.token_hex(2)}",
         sources=sources,
         output=canonical(output),
         shown=redact(output),
