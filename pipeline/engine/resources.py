@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -14,20 +15,21 @@ COMMIT_CPUS = 0.25
 
 
 class Shares(NamedTuple):
-    """CPUs of one worker of each stage, where the model runs on CPUs."""
+    """CPUs of one worker of each stage that comes before or after a model on CPUs; the model has the rest."""
 
     read: float
     features: float
-    model: float
     commit: float
 
 
-ONE_CPU = Shares(0.15, 0.25, 0.5, 0.1)
-"""Of a single CPU: 1 together, half of it for the model, which has most to do; by judgement."""
-FEW_CPUS = Shares(READ_CPUS, 0.5, 1.0, COMMIT_CPUS)
-"""Of 2 or 3: 2 together, for a stage that got no place would wait for ever."""
-MANY_CPUS = Shares(READ_CPUS, 1.0, 1.0, COMMIT_CPUS)
-"""Of `ENOUGH` and more: features and model have a thread of their own; what is left goes to the model."""
+BESIDE_MODEL = Shares(0.15, 0.25, 0.1)
+"""Half a CPU together, so that a single one has room for all stages; they use less, for the model has most to do.
+
+On 2 CPUs one model of one thread left a third of them idle with the demo's checkpoint: in `tests/benchmarks/job.py`
+the job was 2.1 times as fast as the loop, and 2.6 times with a model for each core.
+"""
+LEAST_OF_A_CORE = 0.25
+"""CPUs of a model actor; where they are not left, the plan is refused. By judgement."""
 ENOUGH = 4.0
 """CPUs from which on two units are read and two committed at the same time; by judgement."""
 CPUS_A_FEATURE_ACTOR = 10.0
@@ -132,20 +134,20 @@ def _on_cpus(
     feature_actors: int | None,
     read_tasks: int | None,
 ) -> Pools:
-    enough = cluster.cpus >= ENOUGH
-    shares = MANY_CPUS if enough else FEW_CPUS if cluster.cpus >= sum(FEW_CPUS) else ONE_CPU
-    reads = read_tasks or (2 if enough else 1)
-    commits = 2 if enough else 1
+    shares = BESIDE_MODEL
+    reads = read_tasks or (2 if cluster.cpus >= ENOUGH else 1)
+    commits = 2 if cluster.cpus >= ENOUGH else 1
     rest = cluster.cpus - reads * shares.read - commits * shares.commit
     features = feature_actors or max(1, int(rest / CPUS_A_FEATURE_ACTOR))
     rest -= features * shares.features
-    room = max(1, int(rest / shares.model))
     per_actor = MODEL_MEMORY_FLOOR + MODEL_MEMORY_FACTOR * model_bytes
-    models = model_actors or max(1, min(room, int(cluster.memory / per_actor)))
-    threads = max(1, int(rest / models)) if enough else shares.model
+    # One of one thread for each core: a few large products on many threads wait for each other.
+    models = model_actors or max(1, min(math.ceil(rest), int(cluster.memory / per_actor)))
+    share = max(LEAST_OF_A_CORE, rest / models)
     return Pools(
         read_tasks=reads, read_cpus=shares.read, feature_actors=features, feature_cpus=shares.features,
-        model_actors=models, model_cpus=threads, model_gpus=0.0, commit_tasks=commits, commit_cpus=shares.commit,
+        model_actors=models, model_cpus=float(int(share)) if share >= 1 else math.floor(100 * share) / 100,
+        model_gpus=0.0, commit_tasks=commits, commit_cpus=shares.commit,
     )  # fmt: skip
 
 

@@ -22,14 +22,11 @@ def test_every_gpu_cluster_uses_all_its_gpus(gpus, per_gpu, share):
     assert pools.cpus <= gpus * per_gpu / share + 1e-9
 
 
-def test_two_cpus_are_shared_out_whole():
-    pools = choose(Cluster(cpus=2), gpus_per_actor=None, model_bytes=1 << 20)
-    assert (pools.read_cpus, pools.feature_cpus, pools.model_cpus, pools.commit_cpus) == (
-        0.25,
-        0.5,
-        1.0,
-        0.25,
-    )
+@pytest.mark.parametrize(("cpus", "models"), [(1, 1), (2, 2), (3, 3), (4, 4), (16, 16), (64, 62)])
+def test_without_gpus_there_is_a_small_model_for_each_core_that_is_left(cpus, models):
+    pools = choose(Cluster(cpus=cpus, memory=1 << 40), gpus_per_actor=None, model_bytes=1 << 20)
+    assert pools.model_actors == models
+    assert 0.9 * cpus < pools.cpus <= cpus
 
 
 def test_a_large_model_gets_fewer_actors_with_more_threads():
@@ -48,7 +45,7 @@ def test_a_plan_that_would_hang_is_refused_with_the_sums():
         UserError,
         match="ask for .* CPUs .* the cluster has 2, and a stage without a place would wait for ever",
     ):
-        choose(Cluster(cpus=2), gpus_per_actor=None, model_bytes=1, model_actors=2, feature_actors=2)
+        choose(Cluster(cpus=2), gpus_per_actor=None, model_bytes=1, model_actors=2, feature_actors=9)
 
 
 def test_more_gpu_actors_than_gpus_are_refused():
