@@ -6,6 +6,7 @@ less from the float64 reference, and nothing that only hears audio needs torch.
 
 from __future__ import annotations
 
+import math
 from functools import cache
 
 import numpy as np
@@ -65,15 +66,11 @@ def log_mel(samples: NDArray[np.float32], *, dtype: DTypeLike = np.float32) -> N
             1.3 times as long.
     """
     out = np.empty((num_frames(len(samples)), NUM_MELS), dtype=np.float32)
-    if not len(out):
-        return out
-    frames = sliding_window_view(samples, FRAME_LENGTH)[::FRAME_SHIFT]
-    padded = np.zeros((_BLOCK, FFT_LENGTH), dtype=dtype)
-    spectrum = np.empty((_BLOCK, NUM_BINS), dtype=np.result_type(dtype, np.complex64))
+    padded = np.zeros((min(_BLOCK, len(out)), FFT_LENGTH), dtype=dtype)
+    spectrum = np.empty((len(padded), NUM_BINS), dtype=np.result_type(dtype, np.complex64))
     for first in range(0, len(out), _BLOCK):
-        block = frames[first : first + _BLOCK]
-        num = len(block)
-        _prepare(block, padded[:num, :FRAME_LENGTH])
+        num = min(_BLOCK, len(out) - first)
+        _prepare(samples[first * FRAME_SHIFT :], padded[:num, :FRAME_LENGTH])
         np.fft.rfft(padded[:num], out=spectrum[:num])
         out[first : first + num] = _log_mel_of(spectrum[:num])
     return out
@@ -88,28 +85,55 @@ class FrameStream:
 
     def __init__(self, dtype: DTypeLike = np.float32) -> None:
         self._dtype = dtype
-        self._rest = np.empty(0, dtype=np.float32)
+        self._waiting: list[NDArray[np.float32]] = []
+        self._num_waiting = 0
         self._frames = Growing(NUM_MELS)
 
     def push(self, samples: NDArray[np.float32]) -> None:
         """Take (n,) at 16 kHz."""
-        waiting = np.concatenate((self._rest, samples))
-        self._frames.append(log_mel(waiting, dtype=self._dtype))
-        self._rest = waiting[num_frames(len(waiting)) * FRAME_SHIFT :]
+        # A copy, for the caller may use the array again.
+        self._waiting.append(samples.copy())
+        self._num_waiting += len(samples)
+        if num_frames(self._num_waiting) >= _BLOCK:
+            self._work()
 
     def frames(self) -> NDArray[np.float32]:
         """All frames, (n, 80), at the end."""
+        self._work()
         return self._frames.array()
 
+    def _work(self) -> None:
+        samples = np.concatenate([np.empty(0, np.float32), *self._waiting])
+        self._frames.append(log_mel(samples, dtype=self._dtype))
+        rest = samples[num_frames(len(samples)) * FRAME_SHIFT :].copy()
+        self._waiting, self._num_waiting = [rest], len(rest)
 
-def _prepare(frames: NDArray[np.float32], out: NDArray[np.floating]) -> None:
-    """Mean removed, pre-emphasis inside the frame, scale and window: (n, 400) into `out`, at first zeros."""
-    dtype = out.dtype
-    centred = np.subtract(frames, frames.mean(axis=1, keepdims=True, dtype=dtype), dtype=dtype)
-    np.multiply(centred[:, :-1], dtype.type(-PREEMPHASIS), out=out[:, 1:])
-    out[:, 1:] += centred[:, 1:]
-    # The first sample's pre-emphasis would need one more before it; its window weight is 0, so it is left alone.
-    out *= _window(dtype)
+
+def _prepare(samples: NDArray[np.float32], out: NDArray[np.floating]) -> None:
+    """Mean removed, pre-emphasis inside the frame, scale and window: (n, 400) frames of samples into `out`.
+
+    Kaldi subtracts a frame's mean m before x[t] - c x[t - 1]: that is the same as (1 - c) m less afterwards, so
+    pre-emphasis is done once for all frames that share a sample.
+    """
+    num = len(out)
+    # float64 here costs little, and a constant part much larger than the rest leaves no rounding noise.
+    heard = samples[: (num - 1) * FRAME_SHIFT + FRAME_LENGTH].astype(np.float64)
+    means = _frame_sums(heard, num) / FRAME_LENGTH
+    emphasised = heard.copy()
+    emphasised[1:] -= PREEMPHASIS * heard[:-1]
+    # The first sample of a frame has no one before it, but its window weight is 0.
+    frames = sliding_window_view(emphasised, FRAME_LENGTH)[::FRAME_SHIFT]
+    np.subtract(frames, (1 - PREEMPHASIS) * means[:, None], out=out, casting="same_kind")
+    out *= _window(out.dtype)
+
+
+def _frame_sums(samples: NDArray[np.float64], num: int) -> NDArray[np.float64]:
+    """Sum of each of the first `num` frames, (num,): frames share pieces, so those are summed once."""
+    piece = math.gcd(FRAME_LENGTH, FRAME_SHIFT)
+    step, each = FRAME_SHIFT // piece, FRAME_LENGTH // piece
+    pieces = samples.reshape(-1, piece).sum(axis=1)
+    sums: NDArray[np.float64] = np.sum([pieces[first::step][:num] for first in range(each)], axis=0)
+    return sums
 
 
 def _log_mel_of(spectrum: NDArray[np.complexfloating]) -> NDArray[np.floating]:
