@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import os
 import time
 import traceback
 from collections.abc import Callable
@@ -10,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import pyarrow as pa
+import threadpoolctl
 
 from pipeline import flow
 from pipeline.engine import rows
@@ -102,16 +104,16 @@ class Commit:
         return rows.from_receipt(receipt)
 
 
+@functools.cache
 def limit_threads(cpus: float) -> None:
-    """Give every thread pool of this process the CPUs that its stage asked for, at least one.
+    """Give every thread pool of this process the CPUs that its stage asked for, at least one; before torch is loaded.
 
-    OMP_NUM_THREADS, which Ray sets from the same number, is only read when a library loads.
+    Libraries that load later read OMP_NUM_THREADS. Ray sets it too, but for a worker that is started ahead of its
+    task only after NumPy is loaded.
     """
-    import torch
-
     threads = max(1, int(cpus))
-    if torch.get_num_threads() != threads:
-        torch.set_num_threads(threads)
+    os.environ["OMP_NUM_THREADS"] = str(threads)
+    threadpoolctl.threadpool_limits(threads)
     pa.set_cpu_count(threads)
 
 

@@ -1,7 +1,4 @@
-"""Acoustic models in plain PyTorch, from and to Hugging Face checkpoint folders.
-
-Importing this loads neither Ray nor transformers.
-"""
+"""A model from a checkpoint folder, and into one."""
 
 from __future__ import annotations
 
@@ -18,8 +15,6 @@ from pipeline.models.wav2vec2_bert import names
 from pipeline.models.wav2vec2_bert.config import Config
 from pipeline.models.wav2vec2_bert.kinds import HEADS, Head, head_of
 from pipeline.models.wav2vec2_bert.model import Model, make
-
-__all__ = ["Head", "Model", "load", "save"]
 
 
 def load(

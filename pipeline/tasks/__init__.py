@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import pyarrow as pa
-import torch
 
 from pipeline.tasks import transcribe
 from pipeline.tasks.transcribe import Heard, Rows
 from pipeline.text import Tokenizer
+
+if TYPE_CHECKING:
+    import torch
 
 
 class Task(Protocol):

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import pyarrow as pa
-import torch
 from numpy.typing import NDArray
 
 from pipeline.corpus import Seconds
 from pipeline.errors import ErrorRow
 from pipeline.text import Tokenizer, Word, best_path, confidence_of, text_of, words_of
+
+if TYPE_CHECKING:
+    import torch
 
 NAME: Final = "transcribe"
 OUTPUT_VERSION: Final = 1

@@ -1,18 +1,24 @@
 """CTC greedy decoding: the best token of every frame, and the words that these spell.
 
 Letters in shapes: T frames, V tokens of the vocabulary.
+
+Only what is given logits loads torch: workers that read and commit start sooner without.
 """
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from pipeline.corpus import FRAMES_PER_SECOND, Seconds
 from pipeline.errors import UserError
 from pipeline.text.tokenizer import Tokenizer
 from pipeline.text.words import Word
+
+if TYPE_CHECKING:
+    import torch
 
 DECIMALS = 6
 """Times are rounded to microseconds: frame 7 is 0.14, and a frame seen from two spans has one time."""
@@ -30,7 +36,7 @@ def best_path(logits: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     logits = logits.float()
     peak, ids = logits.max(dim=-1)
     # against the peak itself, for peak - logsumexp loses the digits that two large numbers share
-    return ids.to(torch.int32), -(logits - peak.unsqueeze(-1)).exp().sum(dim=-1).log()
+    return ids.int(), -(logits - peak.unsqueeze(-1)).exp().sum(dim=-1).log()
 
 
 def ctc_decode(logits: torch.Tensor | NDArray[np.floating], tokenizer: Tokenizer) -> list[Word]:
@@ -39,6 +45,8 @@ def ctc_decode(logits: torch.Tensor | NDArray[np.floating], tokenizer: Tokenizer
     Raises:
         UserError: the logits are not (T, V), or not of this vocabulary.
     """
+    import torch
+
     frames = torch.as_tensor(logits)
     if frames.ndim != 2:
         raise UserError(f"ctc_decode takes logits of one recording, (T, V); these are {tuple(frames.shape)}.")

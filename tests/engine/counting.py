@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import torch
+import threadpoolctl
 
 from pipeline.engine import stages
 from pipeline.engine.rows import Row
@@ -32,7 +32,10 @@ class Job:
         return None
 
     def note(self, stage: str) -> None:
-        threads = [int(os.environ.get("OMP_NUM_THREADS", 0)), torch.get_num_threads(), pa.cpu_count()]
+        import torch  # as late as the stages do
+
+        blas = max(pool["num_threads"] for pool in threadpoolctl.threadpool_info())
+        threads = [int(os.environ.get("OMP_NUM_THREADS", 0)), torch.get_num_threads(), pa.cpu_count(), blas]
         Path(self.folder, f"{stage}-{os.getpid()}").write_text(json.dumps(threads))
 
 
