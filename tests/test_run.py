@@ -8,6 +8,7 @@ import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -17,7 +18,7 @@ from rich.console import Console
 from pipeline import alone, config
 from pipeline.errors import UserError
 from pipeline.models import checkpoint as checkpoints
-from pipeline.run import run
+from pipeline.run import _exit_code, run
 from pipeline.summary import RunSummary
 from pipeline.table import read_table
 from pipeline.table.runs import runs
@@ -177,6 +178,36 @@ def test_errors_of_earlier_runs_count(one):
     again = transcribed([folder], output)
     assert (again.exit_code, again.rows, again.table_rows, again.table_errors) == (3, 0, 2, 1)
     assert transcribed([folder], output, max_errors=0.5).exit_code == 0
+
+
+@pytest.mark.parametrize(
+    ("listed", "problems", "rows", "errors", "left", "zero", "code"),
+    [
+        (100, 0, 100, 5, False, False, 0),  # no more than 5 %
+        (100, 0, 100, 6, False, False, 3),
+        (100, 0, 100, 6, False, True, 0),
+        (94, 6, 94, 0, False, False, 3),  # what cannot be planned is held against all that was listed
+        (94, 6, 1000, 0, False, False, 3),
+        (95, 5, 95, 0, False, False, 0),
+        (0, 0, 0, 0, False, False, 0),
+        (100, 0, 50, 50, True, False, 4),  # what is left to do is told first
+        (100, 0, 50, 0, True, True, 4),
+    ],
+)
+def test_the_exit_code_says_what_became_of_the_table(listed, problems, rows, errors, left, zero, code):
+    report = SimpleNamespace(recordings=listed, num_problems=problems)
+    settings = config.make({"model": MODEL, "exit_zero_on_errors": zero})
+    assert _exit_code(report, rows, errors, left=left, config=settings) == code
+
+
+@pytest.mark.parametrize("place", ["source", "output"])
+def test_credentials_in_a_uri_are_refused_and_not_repeated(tmp_path, place):
+    secret = "s3://AKIAEXAMPLE:wJalrSecret@archive/2026"
+    source, output = (secret, str(tmp_path / "out")) if place == "source" else (str(tmp_path), secret)
+    with pytest.raises(UserError, match="credentials do not belong into a URI") as refusal:
+        run([source], output, config.make({"model": MODEL}))
+    assert "wJalrSecret" not in str(refusal.value)
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_damaged_unit_file_is_named_and_done_again_once_it_is_gone(one):
