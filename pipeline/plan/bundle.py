@@ -11,7 +11,7 @@ from pipeline.corpus import WHOLE_BYTES, WHOLE_SECONDS, Seconds
 
 MIN_UNIT_SECONDS: Seconds = 60.0
 MAX_UNIT_SECONDS: Seconds = 7200.0
-"""2 hours: 230 MB of 16-bit samples, or of half-precision frames."""
+"""2 hours: 230 MB of 16-bit samples or of single-precision frames, half as much of half-precision ones."""
 SECONDS_A_UNIT_COSTS: Seconds = 12.0
 """What the engine spends on a unit, in audio that is transcribed meanwhile: 0.05 s on 2 CPUs, at 250 x real time."""
 UNIT_BYTES = 256_000_000

@@ -16,6 +16,9 @@ from transformers import Wav2Vec2BertForCTC
 
 from pipeline import models
 from pipeline.errors import UserError
+from pipeline.models import loading
+from pipeline.models.wav2vec2_bert.kinds import Head
+from pipeline.models.wav2vec2_bert.model import Model
 
 MakeCheckpoint = Callable[..., Path]
 
@@ -24,6 +27,13 @@ def test_importing_models_loads_neither_ray_nor_transformers() -> None:
     code = "import sys, pipeline.models.predict; print({'ray', 'transformers', 'fsspec'} & {*sys.modules})"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert result.stdout.strip() == "set()"
+
+
+def test_the_doors_open_on_first_use_and_nothing_else_is_there() -> None:
+    assert dir(models) == ["Head", "Model", "load", "save"]
+    assert [getattr(models, name) for name in dir(models)] == [Head, Model, loading.load, loading.save]
+    with pytest.raises(AttributeError, match="module 'pipeline.models' has no attribute 'laod'"):
+        models.laod  # noqa: B018
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16, torch.float64])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,6 +20,7 @@ from transformers.utils import logging as transformers_logging
 from pipeline import models
 from pipeline.models.layout import Packed
 from pipeline.models.packed_attention import prepare
+from pipeline.models.predict import Predictor
 from pipeline.models.wav2vec2_bert.activations import ACTIVATIONS
 from pipeline.models.wav2vec2_bert.heads import CtcModel
 
@@ -61,6 +63,22 @@ def check_whole(ours: CtcModel, theirs: Wav2Vec2BertForCTC, lengths: list[int]) 
 def test_the_demo_checkpoint(checkpoint: Path) -> None:
     theirs = Wav2Vec2BertForCTC.from_pretrained(checkpoint).eval()
     check_whole(models.load(checkpoint), theirs, [150, 1, 2, 77, 73, 74, 333, 16])
+
+
+@pytest.mark.parametrize("budget", [1, 500, 10**6])
+def test_one_long_recording_among_thirty_short_ones(checkpoint: Path, budget: int) -> None:
+    lengths = [1551, *range(1, 61, 2)]  # 31 s, then odd numbers of frames
+    features = torch.randn(sum(lengths), 160, generator=torch.Generator().manual_seed(0))
+    theirs = Wav2Vec2BertForCTC.from_pretrained(checkpoint).eval()
+    stops = list(itertools.accumulate(lengths))
+    slices = [(stop - length, stop) for stop, length in zip(stops, lengths, strict=True)]
+    predictor = Predictor(models.load(checkpoint), frame_budget=budget)
+    for (start, stop), (logits,) in zip(
+        slices, predictor.run(features.numpy(), slices, reduce=lambda logits: (logits,)), strict=True
+    ):
+        with torch.inference_mode():
+            alone = theirs(features[None, start:stop]).logits[0]
+        torch.testing.assert_close(torch.from_numpy(logits), alone, atol=TOLERANCE, rtol=0)
 
 
 SHAPES = st.fixed_dictionaries(
