@@ -126,3 +126,16 @@ def test_more_than_a_day_in_one_piece_is_refused(ramp_wav: bytes, monkeypatch: p
     with Reader(ramp_wav) as reader, pytest.raises(RecordingError, match="in one piece") as caught:
         sweep(reader, [crop(0, None)], Collected, block=1000)
     assert caught.value.error.type == "too_long"
+
+
+@pytest.mark.parametrize(("gap", "sought"), [(0, False), (20, False), (21, True)])
+def test_long_gaps_are_sought_over_and_short_ones_decoded(
+    encode: Encode, monkeypatch: pytest.MonkeyPatch, gap: int, sought: bool
+) -> None:
+    seeks: list[int] = []
+    with Reader(encode(np.zeros(8000 * 25, dtype=np.float32), 8000)) as reader:
+        monkeypatch.setattr(reader, "seek", lambda frame: seeks.append(frame) or Reader.seek(reader, frame))
+        begin = (1 + gap) * 8000
+        first, second = sweep(reader, [crop(0, 8000), crop(begin, begin + 8000)], Collected, block=8000)
+    assert (first.num_samples, second.num_samples) == (8000, 8000)
+    assert seeks == ([begin] if sought else [])

@@ -90,6 +90,15 @@ def test_workers_of_several_nodes_leave_room_on_each(ray_cluster, monkeypatch):
         assert opened.pools == choose(Cluster(cpus=4, nodes=4, memory=1 << 50), gpus_per_actor=None, model_bytes=1)
 
 
+@pytest.mark.parametrize(("asked", "used"), [(None, 8), (4, 4)])
+def test_no_more_gpus_are_used_than_were_asked_for(ray_cluster, monkeypatch, asked, used):
+    found = Cluster(cpus=64, gpus=8)
+    monkeypatch.setattr(sessions.cluster, "measure", lambda: found)
+    monkeypatch.setattr(sessions.cluster, "wait_for_gpus", lambda gpus, say: None)
+    with sessions.opened(config.make({"gpus": asked}), model_bytes=1, say=print) as opened:
+        assert (opened.device, opened.cluster, opened.pools.model_actors) == ("cuda", found, used)
+
+
 def test_pools_that_do_not_fit_are_refused_before_any_work(ray_cluster):
     asked = config.make({"device": "cpu", "model_actors": 14})
     with (
