@@ -46,7 +46,7 @@ def ctc_loss(output: FrameOutput, tokens: Sequence[Sequence[int]], config: Confi
     # cuDNN's form takes blank 0 and short labels only, and gives other gradients.
     with torch.backends.cudnn.flags(enabled=False):
         return F.ctc_loss(
-            torch.nn.utils.rnn.pad_sequence(log_probs),
+            torch.nn.utils.rnn.pad_sequence(list(log_probs)),
             torch.tensor([token for row in tokens for token in row], dtype=torch.int64, device=device),
             torch.tensor(output.lengths, device=device),
             torch.tensor([len(row) for row in tokens], device=device),
