@@ -22,11 +22,16 @@ def test_every_gpu_cluster_uses_all_its_gpus(gpus, per_gpu, share):
     assert pools.cpus <= gpus * per_gpu / share + 1e-9
 
 
-@pytest.mark.parametrize(("cpus", "models"), [(1, 1), (2, 2), (3, 3), (4, 4), (16, 16), (64, 62)])
-def test_without_gpus_there_is_a_small_model_for_each_core_that_is_left(cpus, models):
-    pools = choose(Cluster(cpus=cpus, memory=1 << 40), gpus_per_actor=None, model_bytes=1 << 20)
-    assert pools.model_actors == models
+@pytest.mark.parametrize(("cpus", "models", "features"), [(1, 1, 1), (2, 2, 1), (4, 4, 1), (16, 15, 3), (64, 61, 10)])
+def test_without_gpus_there_is_a_small_model_for_each_core_that_is_left(cpus, models, features):
+    pools = choose(Cluster(cpus=cpus, memory=1 << 40), gpus_per_actor=None, model_bytes=7_000_000)
+    assert (pools.model_actors, pools.feature_actors) == (models, features)
     assert 0.9 * cpus < pools.cpus <= cpus
+
+
+def test_one_feature_actor_feeds_many_cores_of_a_large_model():
+    pools = choose(Cluster(cpus=64, memory=1 << 40), gpus_per_actor=None, model_bytes=2_300_000_000)
+    assert pools.feature_actors == 1
 
 
 def test_a_large_model_gets_fewer_actors_with_more_threads():
