@@ -62,6 +62,8 @@ class Cluster:
     gpus: float = 0.0
     memory: int = 24 << 30
     """Bytes for all workers together."""
+    nodes: int = 1
+    """Machines that these are spread over; a worker has its place on one of them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -146,6 +148,9 @@ def _on_cpus(
     per_actor = MODEL_MEMORY_FLOOR + MODEL_MEMORY_FACTOR * model_bytes
     # One of one thread for each core: a few large products on many threads wait for each other.
     models = model_actors or max(1, min(math.ceil(rest), int(cluster.memory / per_actor)))
+    # Each node may have less left than a worker needs: with one such share less on all but one of them, no stage finds
+    # every node full, in whatever order workers start or come back.
+    rest -= (cluster.nodes - 1) * max(shares)
     share = max(LEAST_OF_A_CORE, rest / models)
     return Pools(
         read_tasks=reads, read_cpus=shares.read, feature_actors=features, feature_cpus=shares.features,

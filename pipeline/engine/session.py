@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -85,7 +85,7 @@ def opened(config: RunConfig, *, model_bytes: int, say: Callable[[str], None]) -
         if nodes > 1:
             cluster.check_versions()
         share = config.gpus_per_actor if device == "cuda" else None
-        usable = Cluster(cpus=found.cpus, gpus=min(found.gpus, config.gpus or found.gpus), memory=found.memory)
+        usable = replace(found, gpus=min(found.gpus, config.gpus or found.gpus), nodes=nodes)
         pools = resources.choose(
             usable, gpus_per_actor=share, model_bytes=model_bytes, model_actors=config.model_actors,
             feature_actors=config.feature_actors, read_tasks=config.read_tasks,

@@ -52,6 +52,33 @@ def test_float64_agrees_everywhere(
     assert largest_difference(reference, [*clips, *digits], "float64") <= 1e-4
 
 
+@pytest.mark.parametrize(("scale", "offset"), [(1.0, 0.5), (1e-3, 0.9), (1.0, -1000.0), (1e-3, 10.0)])
+def test_a_constant_part_costs_no_precision(
+    reference: SeamlessM4TFeatureExtractor, clip: np.ndarray, scale: float, offset: float
+) -> None:
+    lifted = (scale * clip + offset).astype(np.float32)
+    assert largest_difference(reference, [lifted], "float32") <= 0.03
+    assert largest_difference(reference, [lifted], "float64") <= 1e-4
+
+
+def test_a_pure_tone_and_a_click_agree(reference: SeamlessM4TFeatureExtractor) -> None:
+    tone = np.sin(2 * np.pi * 440 / 16000 * np.arange(16000, dtype=np.float32))
+    click = np.zeros(16000, dtype=np.float32)
+    click[[0, 159, 160, 8000]] = 1, 1, -1, 1  # the first sample of a frame, and its neighbour in the frame before
+    for samples in (tone, click):
+        assert largest_difference(reference, [samples], "float32") <= 0.05
+        assert largest_difference(reference, [samples], "float64") <= 1e-4
+
+
+@pytest.mark.parametrize("num_frames", [127, 128, 129, 256, 257])
+def test_frames_agree_where_blocks_meet(
+    reference: SeamlessM4TFeatureExtractor, clips: list[np.ndarray], num_frames: int
+) -> None:
+    samples = np.concatenate(clips)[: 400 + 160 * (num_frames - 1)]
+    for length in (len(samples) - 1, len(samples)):
+        assert largest_difference(reference, [samples[:length]], "float64") <= 1e-4
+
+
 def test_features_agree_to_the_last_frame_that_the_mask_keeps(
     reference: SeamlessM4TFeatureExtractor, clip: np.ndarray
 ) -> None:
@@ -92,13 +119,13 @@ def test_the_loudest_noise_stays_finite() -> None:
 
 
 @settings(max_examples=30, deadline=None)
-@given(cuts=st.lists(st.integers(0, 9000), max_size=8))
-def test_a_stream_gives_the_same_frames_however_it_is_cut(cuts: list[int]) -> None:
-    samples = np.random.default_rng(0).standard_normal(9000).astype(np.float32)
-    stream = FrameStream()
+@given(cuts=st.lists(st.integers(0, 50_000), max_size=8), dtype=st.sampled_from(["float32", "float64"]))
+def test_a_stream_gives_the_same_frames_however_it_is_cut(cuts: list[int], dtype: str) -> None:
+    samples = np.random.default_rng(0).standard_normal(50_000).astype(np.float32)
+    stream = FrameStream(dtype)
     for piece in np.split(samples, sorted(cuts)):
         stream.push(piece)
-    np.testing.assert_allclose(stream.frames(), log_mel(samples), atol=1e-5, rtol=0)
+    np.testing.assert_allclose(stream.frames(), log_mel(samples, dtype=dtype), atol=1e-5, rtol=0)
 
 
 def test_what_is_pushed_may_be_overwritten() -> None:

@@ -18,6 +18,10 @@ def test_a_pause_near_the_seam_is_found():
     assert abs(quietest(loudness(400, range(180, 200)), 200) - 190) <= 6
 
 
+def test_the_seam_is_the_middle_of_the_pause():
+    assert quietest(loudness(400, range(190 - PAUSE // 2, 190 + PAUSE // 2 + 1)), 200) == 190
+
+
 def test_a_pause_out_of_reach_is_not():
     assert abs(quietest(loudness(400, range(20, 40)), 200) - 200) <= REACH
 

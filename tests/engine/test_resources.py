@@ -34,6 +34,68 @@ def test_one_feature_actor_feeds_many_cores_of_a_large_model():
     assert pools.feature_actors == 1
 
 
+@given(nodes=st.integers(1, 64), cpus=st.integers(1, 64), reads=st.one_of(st.none(), st.integers(1, 4)))
+def test_no_stage_finds_every_node_full_in_whatever_order_workers_start(nodes, cpus, reads):
+    cluster = Cluster(cpus=nodes * cpus, nodes=nodes, memory=1 << 50)
+    pools = choose(cluster, gpus_per_actor=None, model_bytes=7_000_000, read_tasks=reads if cpus * nodes > 4 else None)
+    for workers, share in (
+        (pools.read_tasks, pools.read_cpus),
+        (pools.feature_actors, pools.feature_cpus),
+        (pools.commit_tasks, pools.commit_cpus),
+    ):
+        free = cluster.cpus - (pools.cpus - workers * share)
+        assert free / nodes >= share - 1e-9  # where all others have their place, some node has as much left
+
+
+@pytest.mark.parametrize(("nodes", "cpus"), [(2, 1), (3, 1), (4, 8)])
+def test_several_nodes_have_as_many_models_as_one_of_all_their_cpus(nodes, cpus):
+    spread, one = (
+        choose(Cluster(cpus=nodes * cpus, nodes=each, memory=1 << 50), gpus_per_actor=None, model_bytes=7_000_000)
+        for each in (nodes, 1)
+    )
+    assert spread.model_actors == one.model_actors
+    assert spread.model_cpus < one.model_cpus
+
+
+def test_few_cpus_are_shared_by_what_each_stage_needs():
+    pools = choose(Cluster(cpus=1), gpus_per_actor=None, model_bytes=7_000_000)
+    assert pools.describe() == "1 read x 0.15 CPU, 1 features x 0.25 CPU, 1 model x 0.5 CPU, 1 commit x 0.1 CPU"
+
+
+@pytest.mark.parametrize(("gib", "models"), [(8, 3), (2, 1), (1, 1)])
+def test_models_have_room_for_weights_and_a_gib_beside(gib, models):
+    # 1.3 GiB of weights and 1 GiB of all else
+    pools = choose(Cluster(cpus=16, memory=gib << 30), gpus_per_actor=None, model_bytes=1 << 30)
+    assert pools.model_actors == models
+
+
+def test_a_model_for_which_no_cpu_is_left_is_refused():
+    with pytest.raises(UserError, match=r"1 model x 0.25 CPU.* the cluster has 1, "):
+        choose(Cluster(cpus=1), gpus_per_actor=None, model_bytes=1, read_tasks=4)
+
+
+@pytest.mark.parametrize(
+    ("gpus", "cpus", "expected"),
+    [
+        (1, 2, "1 read x 0.25 CPU, 1 features x 1 CPU, 1 model x 1 GPU + 0.5 CPU, 1 commit x 0.25 CPU"),
+        (1, 8, "1 read x 0.25 CPU, 6 features x 1 CPU, 1 model x 1 GPU + 1 CPU, 1 commit x 0.25 CPU"),
+        (1, 96, "2 read x 0.25 CPU, 94 features x 1 CPU, 1 model x 1 GPU + 1 CPU, 1 commit x 0.25 CPU"),
+        (8, 96, "12 read x 0.25 CPU, 83 features x 1 CPU, 8 model x 1 GPU + 1 CPU, 6 commit x 0.25 CPU"),
+    ],
+)
+def test_what_the_gpus_leave_decodes_and_featurises(gpus, cpus, expected):
+    assert choose(Cluster(cpus=cpus, gpus=gpus), gpus_per_actor=1.0, model_bytes=1).describe() == expected
+
+
+def test_shares_that_do_not_add_up_in_floats_still_fill_a_gpu():
+    assert choose(Cluster(cpus=64, gpus=0.3), gpus_per_actor=0.1, model_bytes=1).model_actors == 3
+
+
+def test_a_gpu_that_is_not_there_is_refused():
+    with pytest.raises(UserError, match="0 model actors with 1 GPU each need 1 GPUs, the cluster has 0.5"):
+        choose(Cluster(cpus=64, gpus=0.5), gpus_per_actor=1.0, model_bytes=1)
+
+
 def test_a_large_model_gets_fewer_actors_with_more_threads():
     pools = choose(Cluster(cpus=16, memory=8 << 30), gpus_per_actor=None, model_bytes=2 << 30)
     assert pools.model_actors == 2

@@ -28,7 +28,7 @@ def session(**settings: Any) -> Session:
 def test_a_session_describes_itself():
     assert session().describe() == "local Ray, 4 CPUs, no GPU"
     assert session(local=False, nodes=3).describe() == "Ray cluster of 3 nodes, 4 CPUs, no GPU"
-    assert session().workers == {"read": 2, "features": 1, "model": 2, "commit": 2}
+    assert session().workers == {"read": 2, "features": 1, "model": 4, "commit": 2}
 
 
 INIT = RayTaskError(
@@ -82,8 +82,16 @@ def test_a_session_joins_a_ray_that_runs_already_and_leaves_it_running(ray_clust
     assert ray.is_initialized()
 
 
+def test_workers_of_several_nodes_leave_room_on_each(ray_cluster, monkeypatch):
+    monkeypatch.setattr(sessions.cluster, "num_nodes", lambda: 4)
+    monkeypatch.setattr(sessions.cluster, "check_versions", lambda: None)
+    with sessions.opened(config.make({"device": "cpu"}), model_bytes=1, say=print) as opened:
+        assert opened.nodes == 4
+        assert opened.pools == choose(Cluster(cpus=4, nodes=4, memory=1 << 50), gpus_per_actor=None, model_bytes=1)
+
+
 def test_pools_that_do_not_fit_are_refused_before_any_work(ray_cluster):
-    asked = config.make({"device": "cpu", "model_actors": 9})
+    asked = config.make({"device": "cpu", "model_actors": 14})
     with (
         pytest.raises(UserError, match="the cluster has 4, and a stage without a place would wait for ever"),
         sessions.opened(asked, model_bytes=1, say=print),

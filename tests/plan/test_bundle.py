@@ -8,7 +8,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.corpus import WHOLE_BYTES, WHOLE_SECONDS
-from pipeline.plan.bundle import UNIT_RECORDINGS, bundle, default_unit_seconds
+from pipeline.plan.bundle import (
+    MIN_UNIT_SECONDS,
+    SECONDS_A_UNIT_COSTS,
+    UNIT_RECORDINGS,
+    bundle,
+    default_unit_seconds,
+)
 
 ROW = st.tuples(
     st.one_of(st.floats(0, 90), st.floats(0, 20_000)),
@@ -72,6 +78,21 @@ def test_empty_files_do_not_all_share_a_unit() -> None:
     count = 3 * UNIT_RECORDINGS
     units = bundle(np.zeros(count), np.zeros(count, np.int64), np.arange(count), unit_seconds=60, unit_bytes=10)
     assert np.bincount(units).tolist() == [UNIT_RECORDINGS] * 3
+
+
+def test_groups_count_for_the_most_recordings_of_a_unit() -> None:
+    groups = np.repeat(np.arange(4), UNIT_RECORDINGS // 2 - 1)
+    units = bundle(np.zeros(len(groups)), np.zeros(len(groups), np.int64), groups, unit_seconds=60, unit_bytes=10)
+    assert np.bincount(units).tolist() == [UNIT_RECORDINGS - 2] * 2
+
+
+@given(total=st.floats(1_000, 1_000_000), factor=st.floats(0.5, 2))
+def test_no_other_length_of_units_costs_less(total: float, factor: float) -> None:
+    def cost(unit_seconds: float) -> float:
+        return SECONDS_A_UNIT_COSTS * total / unit_seconds + unit_seconds
+
+    best = default_unit_seconds(total)
+    assert cost(best) <= cost(max(best * factor, MIN_UNIT_SECONDS)) * (1 + 1e-9)
 
 
 @pytest.mark.parametrize(

@@ -71,6 +71,11 @@ def test_a_short_line_of_a_large_file_stays_whole() -> None:
     assert cut(line) == (line,)
 
 
+def test_the_rest_of_a_large_file_is_not_cut_for_the_size_of_the_whole() -> None:
+    line = recording(id="c/day.wav@80000-", start=80_000.0, end=None, seconds=6_400.0, size=3 * 10**9)
+    assert cut(line) == (line,)
+
+
 def test_a_long_line_is_cut_inside_its_bounds() -> None:
     line = recording(id="line", start=0.5, end=20_000.5, seconds=20_000.0)
     spans = cut(line)

@@ -6,7 +6,7 @@ import pytest
 
 from pipeline.corpus import Recording, Unit
 from pipeline.errors import UserError
-from pipeline.sources import Group, Problem, entries, read
+from pipeline.sources import Group, Problem, Unchanged, entries, read
 from pipeline.storage import put
 
 Audio = Callable[..., bytes]
@@ -34,7 +34,7 @@ def test_a_line_is_a_recording(clips: str, audio: Audio) -> None:
         {"audio_filepath": "clips/a b#.wav", "text": "four é", "speaker": "ann", "year": 2026, "tags": ["x"]},
         {"path": "clips/b.flac", "id": "my id/1", "path2": None},
     )
-    put.put(f"{clips}/m.jsonl", b"\xef\xbb\xbf" + manifest + b"\r\n  \n")
+    put.put(f"{clips}/m.jsonl", b"\xef\xbb\xbf \n" + manifest + b"\r\n  \n")
     ((first,), (second,)) = _groups(f"{clips}/m.jsonl")
     assert first == Recording(
         id=f"{clips}/clips/a b#.wav",
@@ -148,3 +148,16 @@ def test_declared_durations_spare_looking_into_files(s3_proxy: Any, audio: Audio
     s3_proxy.requests.clear()
     assert len(_groups(f"{folder}/m.jsonl")) == 5
     assert not [line for line in s3_proxy.requests if line.startswith("GET") and ".wav" in line]
+
+
+def test_a_known_line_that_has_become_long_enough_to_be_cut_is_looked_at_again(clips: str) -> None:
+    lines = [
+        {"path": "clips/a b#.wav", "id": "short", "duration": 2.0},
+        {"path": "clips/b.flac", "id": "long", "duration": 20_000},
+    ]
+    put.put(f"{clips}/m.jsonl", _lines(*lines))
+    known, planned = entries([f"{clips}/m.jsonl"], known=lambda name, version: 1)
+    assert isinstance(known, Unchanged)
+    assert known.name == "short"
+    assert isinstance(planned, tuple)
+    assert [each.id for each in planned] == ["long"]

@@ -13,8 +13,9 @@ import soundfile as sf
 
 from pipeline.corpus import Recording, Unit
 from pipeline.errors import RecordingError, StorageFault
-from pipeline.sources import Encoded, Problem, entries, open_audio, read
+from pipeline.sources import Encoded, Problem, entries, open_audio, read, reading
 from pipeline.storage import put, retry
+from pipeline.storage.read import MEGABYTE
 
 Audio = Callable[..., bytes]
 MakeTar = Callable[..., bytes]
@@ -176,3 +177,26 @@ def test_a_damaged_member_of_a_compressed_tar_is_kept_up_to_the_damage(
     assert {index: error.type for index, error in encoded.errors.items()} == {2: "truncated"}
     words = r"a\.tar\.bz2 cannot be decompressed beyond byte \d+ of its content \(Invalid data stream\)$"
     assert re.search(words, encoded.errors[2].message), encoded.errors[2].message
+
+
+def test_recordings_that_lie_far_apart_are_read_each_from_its_place(
+    folder: str, audio: Audio, make_tar: MakeTar, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clips = [audio(0.05, seed=number) for number in range(6)]
+    gap = b"x" * (3 * MEGABYTE)
+    members = [
+        (f"{number}.{part}", content)
+        for number, clip in enumerate(clips)
+        for part, content in (("wav", clip), ("x", gap))
+    ]
+    put.put(f"{folder}/x.tar", make_tar(members))
+    recordings = _recordings(folder)
+    asked: list[int] = []
+    whole_range = reading.read_range
+    monkeypatch.setattr(
+        reading, "read_range", lambda uri, start, length: asked.append(length) or whole_range(uri, start, length)
+    )
+    encoded = read(Unit("u", recordings))
+    assert len(asked) == len(clips)
+    assert sum(asked) < MEGABYTE
+    assert [_content(encoded, index) for index in range(len(clips))] == clips

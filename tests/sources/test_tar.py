@@ -221,3 +221,10 @@ def test_many_tars_are_scanned_at_once(s3_server: Any, make_tar: MakeTar, audio:
         put.put(f"{s3_server.uri}/s-{number:03}.tar", make_tar([(f"{number}.wav", audio())]))
     recordings, _ = _split(entries([f"{s3_server.uri}/s-{{000..019}}.tar"], corpus="radio"))
     assert [each.id for each in recordings] == [f"radio/s-{number:03}.tar::{number}.wav" for number in range(20)]
+
+
+def test_audio_of_a_key_whose_sidecars_stood_elsewhere_is_refused(folder: str, make_tar: MakeTar, audio: Audio) -> None:
+    members = [("a.txt", b"one"), ("b.wav", audio()), ("a.wav", audio())]
+    put.put(f"{folder}/x.tar", make_tar(members))
+    with pytest.raises(UserError, match="members of one key must stand together, but 'a' comes back after others"):
+        list(entries([folder]))

@@ -52,6 +52,16 @@ def test_a_whole_table_holds(whole: Any) -> None:
     )
 
 
+def test_a_claim_from_before_the_plan_grew_is_no_violation(whole: Any) -> None:
+    mark_success(whole.output, ["transcribe"])
+    claim = Path(whole.output, "_SUCCESS")
+    before = claim.read_bytes()
+    whole.plan("new.wav", seconds=30.0)
+    claim.write_bytes(before)  # a run that overlaps ends after the plan has grown
+    verdict = verify(whole.output)
+    assert (verdict.holds, verdict.complete, verdict.tasks[0].pending) == (True, False, 1)
+
+
 def test_pending_units_are_no_violation_unless_success_claims_them(whole: Any) -> None:
     mark_success(whole.output, ["transcribe"])
     whole.file(1).unlink()

@@ -162,3 +162,8 @@ def test_decoding_is_fast_enough_for_one_core() -> None:
     speed = len(ids) / (time.thread_time() - begun)
     print(f"words_of: {speed:,.0f} frames/s, {len(found):,} words")
     assert speed > 100_000
+
+
+def test_what_rounding_leaves_above_certainty_is_certain() -> None:
+    log_probs = np.full(3, 1e-7, np.float32)
+    assert [word.confidence for word in words_of(ids_of("a|b"), log_probs, TOKENS)] == [1.0, 1.0]

@@ -76,6 +76,7 @@ def test_a_language_can_be_chosen(tmp_path: Path) -> None:
         ({"<pad>": 0, "a": 2}, None, r"ids 0 to 1, each once; 'a' has 2 where 1 should follow"),
         ({"<pad>": 0, "a": 0}, None, r"'a' has 0 where 1 should follow"),
         ({"<pad>": -1, "a": 0}, None, r"'<pad>' has -1 where 0 should follow"),
+        ({"<pad>": 0, "a": True}, None, r"an integer id; 'a' has True"),
         ({"<pad>": 0, "a": "1"}, None, r"an integer id; 'a' has '1'"),
         ({"a": 0, "|": 1}, None, r"pad token '<pad>'.* is not in vocab\.json\. Name the right pad_token"),
         (LETTERS, {"pad_token": None}, r"pad token None"),
@@ -95,6 +96,18 @@ def test_a_wrong_vocabulary_is_one_line(tmp_path: Path, vocab: object, config: o
         Tokenizer.load(folder_of(tmp_path, vocab, config))
     assert str(caught.value).startswith(str(tmp_path))
     assert "\n" not in str(caught.value)
+
+
+def test_what_the_vocabulary_says_of_an_id_wins_over_a_token_that_was_added(tmp_path: Path) -> None:
+    added = {"added_tokens_decoder": {"1": {"content": "<other>"}, str(len(LETTERS)): {"content": "<more>"}}}
+    tokens = Tokenizer.load(folder_of(tmp_path, LETTERS, added)).tokens
+    assert tokens[: len(LETTERS) + 1] == (*LETTERS, "<more>")
+
+
+def test_special_tokens_of_an_older_checkpoint_are_read(tmp_path: Path) -> None:
+    folder = folder_of(tmp_path, {"[PAD]": 0, "a": 1})
+    (folder / "special_tokens_map.json").write_text('{"pad_token": {"content": "[PAD]"}}')
+    assert Tokenizer.load(folder).tokens[0] == "[PAD]"
 
 
 def test_a_broken_file_is_named(tmp_path: Path) -> None:

@@ -1,0 +1,133 @@
+"""Stages without Ray: a row in, a row out, never an exception; and how many threads their process has."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from pipeline.engine import rows, stages
+from pipeline.engine.rows import Row
+from pipeline.engine.shipping import Shipped
+from pipeline.errors import StorageFault, UserError
+from pipeline.flow import UnitFeatures, UnitOutputs
+from pipeline.models import checkpoint
+from pipeline.plan import UnitRef
+from pipeline.receipts import Receipt, Timings
+from pipeline.sources import Encoded
+from tests.jobs.corpora import MODEL
+
+SHIPPED = Shipped(MODEL, checkpoint.fingerprint(MODEL), None)
+NO_TIMINGS = Timings({}, {}, {})
+NOTHING = UnitOutputs((), (), (), {}, (np.empty(0, np.int32), np.empty(0, np.float32)), 0.0)
+BEGUN: dict[str, Any] = {
+    "read": UnitRef("u7", 1, 0, 0, 1, 1.0, 1),
+    "features": rows.from_encoded("u7", Encoded((), b"", (), {}), NO_TIMINGS),
+    "model": rows.from_features("u7", UnitFeatures((), np.empty((0, 160), np.float32), (), (), {}), NO_TIMINGS),
+    "commit": rows.from_outputs("u7", NOTHING, NO_TIMINGS),
+}
+"""What each stage is given of a unit that holds nothing."""
+
+
+class Job:
+    """A job whose every step fails in one way."""
+
+    def __init__(self, error: Exception) -> None:
+        self.error = error
+
+    def load_predictor(self, _: Path) -> None:
+        return None
+
+    def load_tokenizer(self, _: Path) -> None:
+        return None
+
+    def __getattr__(self, name: str) -> Any:
+        raise self.__dict__["error"]
+
+
+@pytest.fixture(autouse=True)
+def as_many_threads_as_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stages, "limit_threads", lambda cpus: None)
+
+
+def made(error: Exception) -> dict[str, Any]:
+    """Each stage with a job that fails."""
+    job: Any = Job(error)
+    return {
+        "read": stages.Read(job),
+        "features": stages.Features(job, 1.0),
+        "model": stages.Inference(job, SHIPPED, 1.0),
+        "commit": stages.Commit(job, SHIPPED),
+    }
+
+
+def fault(row: Row) -> tuple[str, str, str]:
+    """Unit, fault and trace of a row that stands for one."""
+    unit, meta, _ = rows.open_row(row)
+    receipt = rows.fault_of(unit, meta)
+    assert receipt is not None
+    return receipt.unit, receipt.fault, receipt.fault_trace
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (StorageFault("503, for 60 s"), "503, for 60 s"),
+        (UserError("the plan is damaged"), "the plan is damaged"),
+        (ZeroDivisionError("made up"), "ZeroDivisionError: made up"),
+        (MemoryError(), "MemoryError: "),
+    ],
+)
+def test_a_failure_is_a_row_that_names_unit_stage_and_cause(error: Exception, told: str) -> None:
+    failing = made(error)
+    commit = failing.pop("commit")
+    for stage, work in failing.items():
+        unit, said, trace = fault(work(BEGUN[stage]))
+        assert (unit, said) == ("u7", f"{stage}: {told}")
+        assert "Traceback" in trace
+    receipt = rows.to_receipt(commit(BEGUN["commit"]))
+    assert (receipt.unit, receipt.outcome, receipt.fault) == ("u7", "fault", f"commit: {told}")
+
+
+@pytest.mark.parametrize("stage", ["features", "model"])
+def test_a_fault_of_an_earlier_stage_is_passed_on_untouched(stage: str) -> None:
+    row = rows.from_fault("u7", "read: 503", "Traceback ...")
+    assert made(AssertionError("worked on a fault"))[stage](row) is row
+
+
+def test_a_fault_of_an_earlier_stage_is_a_receipt_and_commits_nothing() -> None:
+    row = made(AssertionError("committed a fault"))["commit"](rows.from_fault("u7", "read: 503", "Traceback ..."))
+    assert rows.to_receipt(row) == Receipt("u7", "fault", fault="read: 503", fault_trace="Traceback ...")
+
+
+THREADS = """
+import json, os, sys
+import numpy
+from pipeline.engine.stages import limit_threads
+assert "torch" not in sys.modules
+for cpus in json.loads(sys.argv[1]):
+    limit_threads(cpus)
+import pyarrow, threadpoolctl, torch
+pools = {pool["num_threads"] for pool in threadpoolctl.threadpool_info()}
+print(json.dumps([int(os.environ["OMP_NUM_THREADS"]), torch.get_num_threads(), pyarrow.cpu_count(), sorted(pools)]))
+"""
+
+
+@pytest.mark.parametrize(
+    ("cpus", "threads"),
+    [
+        ([0.25], 1),
+        ([0.99], 1),
+        ([1.0], 1),
+        ([2.9], 2),
+        ([1, 2.0], 2),  # Ray gives a worker that has read to an actor
+    ],
+)
+def test_all_thread_pools_have_whole_cpus_and_at_least_one(cpus: list[float], threads: int) -> None:
+    done = subprocess.run([sys.executable, "-c", THREADS, json.dumps(cpus)], capture_output=True, text=True, check=True)
+    assert json.loads(done.stdout) == [threads, threads, threads, [threads]]
