@@ -133,7 +133,7 @@ def test_a_worker_that_cannot_start_ends_the_run_with_its_reason(notebook):
 
 @pytest.fixture(scope="module")
 def counted(tmp_path_factory: pytest.TempPathFactory, ray_cluster: None) -> tuple[list[Receipt], dict[str, list[int]]]:
-    """Receipts of units that cannot be read, and stage -> threads of (OpenMP, torch, Arrow) in its workers."""
+    """Receipts of units that cannot be read, and stage -> threads of (OpenMP, torch, Arrow, BLAS) in its workers."""
     folder = tmp_path_factory.mktemp("counted")
     units = [UnitRef(f"u{number}", 1, 0, 0, 1, 1.0, 1) for number in range(3)]
     pools = replace(POOLS, model_cpus=2.0)
@@ -145,10 +145,10 @@ def counted(tmp_path_factory: pytest.TempPathFactory, ray_cluster: None) -> tupl
 
 def test_thread_pools_have_the_cpus_of_their_stage_and_at_least_one(counted):
     assert counted[1] == {
-        "read": [1, 1, 1],
-        "features": [1, 1, 1],
-        "model": [2, 2, 2],
-        "commit": [1, 1, 1],
+        "read": [1, 1, 1, 1],
+        "features": [1, 1, 1, 1],
+        "model": [2, 2, 2, 2],
+        "commit": [1, 1, 1, 1],
     }
 
 
