@@ -80,7 +80,7 @@ def line(tally: Tally, *, run: str, now: datetime | None = None, ended: bool = F
     pairs = {
         "run": run,
         "recordings": f"{tally.done}/{tally.recordings}",
-        "audio_h": f"{tally.done_seconds / 3600:.2f}/{tally.audio_seconds / 3600:.2f}",
+        "audio_h": f"{tally.done_seconds / 3600:.3f}/{tally.audio_seconds / 3600:.3f}",
         "x_realtime": _speed(tally.speed),
         "errors": sum(tally.errors.values()),
         **{f"err_{reason.split('.')[-1]}": count for reason, count in sorted(tally.errors.items())},

@@ -20,6 +20,9 @@ MEANINGS = {
     PARTIAL: "partial: the same command goes on where this run ended",
 }
 
+READ_BY_DEFAULT = "transcribe"
+"""Labels that `read_table` opens where no task is named."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunSummary:
@@ -166,7 +169,8 @@ def _where_time_went(summary: RunSummary) -> list[str]:
 
 def _next(summary: RunSummary) -> list[str]:
     output = shlex.quote(summary.output)
-    read = f"import pipeline; print(pipeline.read_table({summary.output!r}).to_pandas())"
+    task = "" if summary.name == READ_BY_DEFAULT else f", task={summary.name!r}"
+    read = f"import pipeline; print(pipeline.read_table({summary.output!r}{task}).to_pandas())"
     lines = [f"table   {summary.output}    python -c {_double_quoted(read)}"]
     if summary.exit_code == PARTIAL:
         lines.append("next    run the same command again: what is committed stays, the rest is done")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -9,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from pipeline import cli, run
+from pipeline.config import RunConfig
 from pipeline.summary import PARTIAL, RunSummary
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -56,6 +59,10 @@ def test_help_has_every_option_with_its_default_and_the_exit_codes(capfd):
     text = said(capfd)
     for words in ("--unit-bytes SIZE", "(default: 256MB)", "(default: 5%)", "exit codes:", "4  partial", "examples:"):
         assert words in text
+    for option in dataclasses.fields(RunConfig):
+        flag = f"--{option.name.replace('_', '-')}"
+        assert re.search(rf"^ +(-\w, )?{flag}\b", text, re.MULTILINE), flag
+        assert option.metadata["help"].split()[0] in text
 
 
 @pytest.mark.parametrize("command", ["transcribe", "status", "verify", "errors", "vacuum", "demo"])

@@ -21,7 +21,7 @@ def some_tally():
 
 def test_a_log_line_greps_well():
     text = line(some_tally(), run="r1", now=datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC))
-    assert text.startswith("2026-01-02T03:04:05Z run=r1 recordings=5/20 audio_h=1.00/2.00 x_realtime=")
+    assert text.startswith("2026-01-02T03:04:05Z run=r1 recordings=5/20 audio_h=1.000/2.000 x_realtime=")
     assert "errors=2 err_empty=2" in text
     assert re.fullmatch(r"\S+( [a-z_]+=\S+)+", text)
 

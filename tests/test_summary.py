@@ -40,20 +40,26 @@ def test_a_complete_run_says_how_much_how_fast_and_where_the_time_went() -> None
         "time    read 1.0 s  features 20.0 s  model 60.0 s  commit 2.0 s  ·  slowest: model  ·  "
         "the model waited 3.5 s for input",
         "memory  model 512 MB  driver 300 MB at the peak",
-        "table   /data/out    python -c " + "\"import pipeline; print(pipeline.read_table('/data/out').to_pandas())\"",
+        "table   /data/out    "
+        + "python -c \"import pipeline; print(pipeline.read_table('/data/out', task='transcribe-v2').to_pandas())\"",
         "exit    0: complete",
     ]
 
 
+@pytest.mark.parametrize("name", ["transcribe", "v2", "it's"])
 @pytest.mark.parametrize("output", ["/data/out", "/da ta/o'ut", '/a"b', "s3://bucket/o#1"])
-def test_the_command_that_reads_the_table_can_be_pasted(output: str) -> None:
-    line = lines(output=output)["table"]
+def test_the_command_that_reads_the_table_can_be_pasted(output: str, name: str) -> None:
+    line = lines(output=output, name=name)["table"]
     command = shlex.split(line[line.index("python -c") :])
     assert command[:2] == ["python", "-c"]
     code = command[2].replace("import pipeline; ", "").replace("pipeline.read_table(", "Shown(")
-    shown = "class Shown(str):\n    def to_pandas(self): return self\n" + code
-    said = subprocess.run([sys.executable, "-c", shown], capture_output=True, text=True, check=True).stdout
-    assert said == f"{output}\n"
+    shown = (
+        "class Shown:\n"
+        "    def __init__(self, output, *, task='transcribe'): self.said = f'{output} {task}'\n"
+        "    def to_pandas(self): return self.said\n"
+    )
+    said = subprocess.run([sys.executable, "-c", shown + code], capture_output=True, text=True, check=True).stdout
+    assert said == f"{output} {name}\n"
 
 
 def test_start_up_and_the_first_unit_are_left_out_of_the_speed() -> None:

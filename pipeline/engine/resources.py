@@ -32,9 +32,10 @@ LEAST_OF_A_CORE = 0.25
 """CPUs of a model actor; where they are not left, the plan is refused. By judgement."""
 ENOUGH = 4.0
 """CPUs from which on two units are read and two committed at the same time; by judgement."""
-CPUS_A_FEATURE_ACTOR = 10.0
-"""Without GPUs. A core decodes and featurises FLAC at 1,300 times real time and runs the full model at 1 to 2, so one
-feature actor feeds many model threads; small models take more of it. That it is ten of them is by judgement."""
+FEATURES_SPEED = 1_300.0
+"""Times real time at which a core decodes and featurises FLAC of 8 kHz; measured, `tests/benchmarks/job.py`."""
+MODEL_SPEED_BYTES = 1.8e9
+"""Times real time at which a core runs a model in fp32, times the bytes of its checkpoint; measured with 7 MB: 265."""
 
 CPUS_A_GPU_ACTOR = 4.0
 """Cores that decoding and features of 16 kHz FLAC take to keep one H200 busy, at 5,000 times real time, by arithmetic
@@ -140,7 +141,9 @@ def _on_cpus(
     reads = read_tasks or (2 if cluster.cpus >= ENOUGH else 1)
     commits = 2 if cluster.cpus >= ENOUGH else 1
     rest = cluster.cpus - reads * shares.read - commits * shares.commit
-    features = feature_actors or max(1, int(rest / CPUS_A_FEATURE_ACTOR))
+    model_speed = MODEL_SPEED_BYTES / max(1, model_bytes)
+    # As many as keep up with what the other cores take.
+    features = feature_actors or max(1, round(rest * model_speed / (FEATURES_SPEED + model_speed)))
     rest -= features * shares.features
     per_actor = MODEL_MEMORY_FLOOR + MODEL_MEMORY_FACTOR * model_bytes
     # One of one thread for each core: a few large products on many threads wait for each other.

@@ -79,7 +79,8 @@ def probe_write(folder_uri: str) -> ProbeResult:
         UserError: it cannot be written, for a reason and with the remedy in one line.
         StorageFault: a local disk is full or fails.
     """
-    name = join(folder_uri, f"_probe-{uuid.uuid4().hex}")
+    probe = f"_probe-{uuid.uuid4().hex}"
+    name = join(folder_uri, probe)
     try:
         with hasty():
             if is_local(folder_uri):
@@ -90,7 +91,7 @@ def probe_write(folder_uri: str) -> ProbeResult:
     except StorageFault as fault:
         raise unreachable(fault) from fault
     except UserError as error:
-        raise UserError(str(error).replace(redact(name), redact(folder_uri))) from error
+        raise UserError(str(error).replace(f"/{probe}", "")) from error
     return ProbeResult(folder_uri, conditional)
 
 
@@ -168,7 +169,8 @@ def _temporary(path: str, data: bytes) -> Iterator[str]:
         _explain(path, error)
         raise
     finally:
-        with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+        # A disk that has turned read-only, or fails, refuses this too: what went wrong before is what is told.
+        with contextlib.suppress(OSError):
             os.unlink(draft)
 
 

@@ -12,6 +12,7 @@ from pipeline.errors import UserError
 from pipeline.plan.store import units
 from pipeline.plan.success import Success, read_success
 from pipeline.plan.superseded import superseded
+from pipeline.quantities import counted
 from pipeline.storage.paths import redact
 from pipeline.table.done import committed
 from pipeline.table.failures import failures
@@ -141,9 +142,11 @@ def to_json(found: Status) -> dict[str, Any]:
 
 def format_status(found: Status) -> str:
     """The same for people."""
-    planned = f"planned {found.units:,} units, {found.recordings:,} recordings, {_hours(found.seconds)}"
+    planned = (
+        f"planned {counted(found.units, 'unit')}, {counted(found.recordings, 'recording')}, {_hours(found.seconds)}"
+    )
     if found.superseded:
-        planned += f" ({found.superseded:,} rows superseded)"
+        planned += f" ({counted(found.superseded, 'row')} superseded)"
     lines = [f"{redact(found.output)}   {planned}"]
     if not found.tasks:
         lines.append("no task has been run")
@@ -165,7 +168,7 @@ def _errors(errors: Mapping[str, int]) -> str:
     if not errors:
         return "errors 0 recordings"
     reasons = ", ".join(f"{reason} {count:,}" for reason, count in errors.items())
-    return f"errors {sum(errors.values()):,} recordings: {reasons}"
+    return f"errors {counted(sum(errors.values()), 'recording')}: {reasons}"
 
 
 def _claim(found: Status) -> list[str]:

@@ -133,7 +133,7 @@ def test_a_worker_that_cannot_start_ends_the_run_with_its_reason(notebook):
 
 @pytest.fixture(scope="module")
 def counted(tmp_path_factory: pytest.TempPathFactory, ray_cluster: None) -> tuple[list[Receipt], dict[str, list[int]]]:
-    """Receipts of units that cannot be read, and stage -> threads of (OpenMP, torch, Arrow, others) in its workers."""
+    """Receipts of units that cannot be read, and stage -> threads of (OpenMP, torch, Arrow, BLAS) in its workers."""
     folder = tmp_path_factory.mktemp("counted")
     units = [UnitRef(f"u{number}", 1, 0, 0, 1, 1.0, 1) for number in range(3)]
     pools = replace(POOLS, model_cpus=2.0)

@@ -21,7 +21,7 @@ from tests.jobs.corpora import MODEL
 
 def session(**settings: Any) -> Session:
     cluster = Cluster(cpus=4)
-    pools = choose(cluster, gpus_per_actor=None, model_bytes=1)
+    pools = choose(cluster, gpus_per_actor=None, model_bytes=7_000_000)
     return Session(cluster, pools, "cpu", **{"local": True, "nodes": 1, "stall": 60.0, **settings})
 
 
@@ -76,7 +76,7 @@ def test_a_bug_stays_a_bug(monkeypatch):
 def test_a_session_joins_a_ray_that_runs_already_and_leaves_it_running(ray_cluster):
     import ray
 
-    with sessions.opened(config.make({"device": "cpu"}), model_bytes=1, say=print) as opened:
+    with sessions.opened(config.make({"device": "cpu"}), model_bytes=7_000_000, say=print) as opened:
         assert (opened.cluster.cpus, opened.nodes, opened.device) == (4, 1, "cpu")
         assert opened.pools.cpus <= 4
     assert ray.is_initialized()
@@ -85,9 +85,9 @@ def test_a_session_joins_a_ray_that_runs_already_and_leaves_it_running(ray_clust
 def test_workers_of_several_nodes_leave_room_on_each(ray_cluster, monkeypatch):
     monkeypatch.setattr(sessions.cluster, "num_nodes", lambda: 4)
     monkeypatch.setattr(sessions.cluster, "check_versions", lambda: None)
-    with sessions.opened(config.make({"device": "cpu"}), model_bytes=1, say=print) as opened:
+    with sessions.opened(config.make({"device": "cpu"}), model_bytes=7_000_000, say=print) as opened:
         assert opened.nodes == 4
-        assert opened.pools == choose(Cluster(cpus=4, nodes=4, memory=1 << 50), gpus_per_actor=None, model_bytes=1)
+        assert opened.pools == choose(Cluster(cpus=4, nodes=4, memory=1 << 50), gpus_per_actor=None, model_bytes=7_000_000)
 
 
 @pytest.mark.parametrize(("asked", "used"), [(None, 8), (4, 4)])
@@ -103,6 +103,6 @@ def test_pools_that_do_not_fit_are_refused_before_any_work(ray_cluster):
     asked = config.make({"device": "cpu", "model_actors": 14})
     with (
         pytest.raises(UserError, match="the cluster has 4, and a stage without a place would wait for ever"),
-        sessions.opened(asked, model_bytes=1, say=print),
+        sessions.opened(asked, model_bytes=7_000_000, say=print),
     ):
         pass

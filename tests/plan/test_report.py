@@ -39,7 +39,7 @@ def test_text(plan: Any, make: Make) -> None:
     text = format_report(plan([make("a.wav", seconds=1800.0), *problems], dry_run=True))
     assert "1 recording, 0.50 h listed" in text
     assert "new 1   changed 0   unchanged 0   vanished 0" in text
-    assert "to do: 1 row, 0.50 h, in 1 unit of up to 60 s" in text
+    assert "to do: 1 row, 0.50 h, in 1 unit of up to 147 s" in text
     assert "cannot be read: 12" in text
     assert "  file:///c/00.tar: ends in the middle of a member" in text
     assert "… and 2 more" in text

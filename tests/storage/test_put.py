@@ -133,9 +133,27 @@ def test_probe_explains_a_disk_without_hard_links(tmp_path: Path, monkeypatch: p
         raise OSError(errno.ENOTSUP, "Operation not supported", source, None, target)
 
     monkeypatch.setattr(os, "link", link)
-    with pytest.raises(UserError, match="no hard links, which a commit needs. Choose an output"):
-        put.probe_write(str(tmp_path))
+    with pytest.raises(UserError, match=f"^{tmp_path}: the file system has no hard links, which a commit needs."):
+        put.probe_write(tmp_path.as_uri())
     assert list_names(str(tmp_path)) == []
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_probe_explains_a_read_only_disk(there: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # As Linux does it: a name that is there is told first, and nothing can be made, opened anew or removed.
+    def refuse(path: str, *_: Any, **__: Any) -> None:
+        if os.path.isdir(path):
+            raise FileExistsError(errno.EEXIST, "File exists", path)
+        raise OSError(errno.EROFS, "Read-only file system", path)
+
+    output = tmp_path / "out"
+    if there:
+        output.mkdir()
+    for name in ("mkdir", "unlink"):
+        monkeypatch.setattr(os, name, refuse)
+    monkeypatch.setattr(put, "open", refuse, raising=False)
+    with pytest.raises(UserError, match=f"^{output}: the disk is read-only. Choose another output folder.$"):
+        put.probe_write(output.as_uri())
 
 
 def test_probe_explains_a_file_in_place_of_the_folder(tmp_path: Path) -> None:

@@ -30,7 +30,7 @@ def test_status_of_a_partial_table(table: Any, capsys: pytest.CaptureFixture[str
         f"{table.output}   planned 2 units, 3 recordings, 90.0 s",
         "transcribe   digits-ctc 2f9c…",
         "  committed 1 (50.0 %)   pending 1",
-        "  errors 1 recordings: decode.decode 1",
+        "  errors 1 recording: decode.decode 1",
         "last run 2026-11-20 02:45, 31 min, 1,840x real time, exit code 4",
     ]
 
@@ -51,7 +51,7 @@ def test_status_counts_superseded_rows_apart(table: Any, capsys: pytest.CaptureF
     table.commit()
     assert main(["status", table.output]) == 0
     out = capsys.readouterr().out
-    assert "planned 3 units, 3 recordings, 130.0 s (1 rows superseded)" in out
+    assert "planned 3 units, 3 recordings, 130.0 s (1 row superseded)" in out
     assert "errors 0 recordings" in out
 
 

@@ -120,10 +120,10 @@ class ClassModel(nn.Module):
         """(N, C) -> logits, a row for each document."""
         hidden, _ = self.top(self.encoder.states(features, layout), layout)
         projected: Tensor = self.project(hidden)
-        pooled = projected.new_empty(len(layout.lengths), projected.shape[1])
-        if layout.lengths:
-            torch.stack([document.mean(dim=0) for document in torch.split(projected, list(layout.lengths))], out=pooled)
-        return ClassOutput(self.head(pooled))
+        if not layout.lengths:
+            return ClassOutput(self.head(projected))
+        documents = torch.split(projected, list(layout.lengths))
+        return ClassOutput(self.head(torch.stack([document.mean(dim=0) for document in documents])))
 
 
 def _score_padded(model: CtcModel | FrameModel, features: Tensor, lengths: Tensor | Sequence[int]) -> FrameOutput:

@@ -74,10 +74,9 @@ class XVectorModel(nn.Module):
         frames = self.project(frames)
         for layer in self.tdnn:
             frames, shorter = layer(frames, shorter)
-        pooled = frames.new_empty(len(layout.lengths), 2 * frames.shape[1])
-        if layout.lengths:
-            for row, document in zip(pooled, frames.split(tuple(map(self.length, layout.lengths))), strict=True):
-                row.copy_(_statistics(document))
+        lengths = list(map(self.length, layout.lengths))
+        statistics = [_statistics(document) for document in frames.split(lengths)] if lengths else []
+        pooled = torch.stack(statistics) if statistics else frames.new_empty(0, 2 * frames.shape[1])
         embeddings = self.embed(pooled)
         return EmbeddingOutput(embeddings, self.head(embeddings))
 
