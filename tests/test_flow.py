@@ -21,6 +21,7 @@ from pipeline import flow
 from pipeline.corpus import Recording
 from pipeline.errors import StorageFault
 from pipeline.sources import Encoded
+from pipeline.tasks import transcribe
 from tests.digits import encoded, utterances
 from tests.units import WHOLE, Ear, recordings_of, unit_of
 
@@ -315,6 +316,18 @@ def test_seconds_become_frames() -> None:
     assert (settings.window, settings.context, settings.dtype) == (500, 75, "float16")
     assert settings.context_seconds == 2
     assert flow.Settings.of(window=10, context=0, half=False).context_seconds == 1
+
+
+def test_waste_is_the_share_of_frames_whose_outputs_are_thrown_away() -> None:
+    def waste(*lengths: int) -> float:
+        frames = np.zeros((sum(lengths), 160), np.float32)
+        features = flow.UnitFeatures((), frames, lengths, (None,) * len(lengths), {})
+        settings = flow.Settings(window=100, context=20)
+        return flow.infer(features, Deaf(0, 0.0), transcribe, settings).waste
+
+    assert waste() == waste(0) == waste(100, 7) == 0.0
+    assert waste(160) == pytest.approx(40 / 200)  # two windows of 100 frames
+    assert waste(160, 50) == pytest.approx(40 / 250)
 
 
 class BrokenStore:

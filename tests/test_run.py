@@ -17,8 +17,9 @@ from rich.console import Console
 
 from pipeline import alone, config
 from pipeline.errors import UserError
+from pipeline.flow import Settings
 from pipeline.models import checkpoint as checkpoints
-from pipeline.run import _exit_code, run
+from pipeline.run import _exit_code, _job, run
 from pipeline.summary import RunSummary
 from pipeline.table import read_table
 from pipeline.table.runs import runs
@@ -198,6 +199,23 @@ def test_the_exit_code_says_what_became_of_the_table(listed, problems, rows, err
     report = SimpleNamespace(recordings=listed, num_problems=problems)
     settings = config.make({"model": MODEL, "exit_zero_on_errors": zero})
     assert _exit_code(report, rows, errors, left=left, config=settings) == code
+
+
+@pytest.mark.parametrize(
+    ("asked", "device", "dtype", "frames"),
+    [
+        ("auto", "cpu", "float32", "float32"),
+        ("auto", "cuda", "bfloat16", "float16"),
+        ("float32", "cuda", "float32", "float32"),
+        ("float16", "cpu", "float16", "float16"),
+    ],
+)
+def test_frames_are_carried_as_precisely_as_the_model_takes_them(asked, device, dtype, frames):
+    settings = config.make({"model": MODEL, "dtype": asked, "window": "6s", "context": "0.5s", "features": "float32"})
+    model = SimpleNamespace(name="m", hash="h")
+    job = _job(SimpleNamespace(name="r", output="file:///out", config=settings, model=model), device)
+    assert (job.device, job.dtype) == (device, dtype)
+    assert job.settings == Settings(window=300, context=25, features="float32", dtype=frames)
 
 
 @pytest.mark.parametrize("place", ["source", "output"])
