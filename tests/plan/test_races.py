@@ -12,7 +12,11 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.plan import load_unit, units
+from pipeline.corpus import Recording
+from pipeline.plan import PlanReport, load_unit, publish, store, units
+from pipeline.plan.generations import Scope
+from pipeline.plan.store import Bounds, extend_from
+from pipeline.storage.put import put_if_absent
 
 ROOT = Path(__file__).resolve().parents[2]
 RACES = 20
@@ -63,3 +67,29 @@ def test_two_planners_while_files_arrive(tmp_path: Path, planners: list[subproce
         assert sorted(written) == list(range(1, len(written) + 1))
         lost += sum(answer["listings"] - 3 for answer in answers)
     assert lost > 0, "no planner ever came second, so nothing was tried"
+
+
+def test_what_a_try_that_came_second_has_planned_is_new_once_and_not_unchanged(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names, output, scope = "abcd", f"file://{tmp_path}/out", Scope("c", ("file:///c",))
+    rows = [Recording(f"c/{n}", f"file:///c/{n}", n, "1-1", f"c/{n}", "wav", 30.0, "header", 9) for n in names]
+
+    def planned() -> PlanReport:
+        return extend_from(lambda known: [(row,) for row in rows], output, scope=scope, bounds=Bounds(60.0))
+
+    others: list[PlanReport] = []
+
+    def overtaken(uri: str, data: bytes) -> bool:
+        if uri.endswith("000002.parquet") and not others:
+            monkeypatch.setattr(store, "put_if_absent", put_if_absent)
+            others.append(planned())
+        return put_if_absent(uri, data)
+
+    monkeypatch.setattr(publish, "ROW_GROUP", 2)
+    monkeypatch.setattr(publish, "GENERATION", 2)
+    monkeypatch.setattr(store, "put_if_absent", overtaken)
+    ours, (theirs,) = planned(), others
+    assert (ours.generations, ours.new, ours.unchanged) == ((1,), 2, 2)
+    assert (theirs.generations, theirs.new, theirs.unchanged) == ((2,), 2, 2)
+    assert [unit.count for unit in units(output)] == [2, 2]
