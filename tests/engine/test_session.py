@@ -87,7 +87,9 @@ def test_workers_of_several_nodes_leave_room_on_each(ray_cluster, monkeypatch):
     monkeypatch.setattr(sessions.cluster, "check_versions", lambda: None)
     with sessions.opened(config.make({"device": "cpu"}), model_bytes=7_000_000, say=print) as opened:
         assert opened.nodes == 4
-        assert opened.pools == choose(Cluster(cpus=4, nodes=4, memory=1 << 50), gpus_per_actor=None, model_bytes=7_000_000)
+        assert opened.pools == choose(
+            Cluster(cpus=4, nodes=4, memory=1 << 50), gpus_per_actor=None, model_bytes=7_000_000
+        )
 
 
 def test_pools_that_do_not_fit_are_refused_before_any_work(ray_cluster):
