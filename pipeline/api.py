@@ -10,7 +10,7 @@ from typing import Any
 from pipeline import config
 from pipeline.config import RunConfig
 from pipeline.errors import UserError
-from pipeline.noise import kept_off, removed
+from pipeline.noise import kept_off, removed, worth_naming
 from pipeline.summary import PARTIAL, RunSummary
 
 
@@ -50,13 +50,13 @@ def transcribe(
             removed(aside.log)
             raise
         except Exception as error:
-            if aside.log is not None:
-                error.add_note(f"{aside.log} has what the libraries said; debug=True shows it")
+            if log := worth_naming(aside.log):
+                error.add_note(f"{log} has what the libraries said; debug=True shows it")
             raise
         if summary.exit_code != PARTIAL:
             removed(aside.log)
-        elif aside.log is not None:
-            aside.errors.print(f"log     {aside.log} has what the libraries said", markup=False, soft_wrap=True)
+        elif log := worth_naming(aside.log):
+            aside.errors.print(f"log     {log} has what the libraries said", markup=False, soft_wrap=True)
     return summary
 
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from rich.console import Console
 
 from pipeline.errors import StorageFault, UserError
-from pipeline.noise import kept_off, removed
+from pipeline.noise import kept_off, removed, worth_naming
 from pipeline.stopping import Stopped, stoppable
 from pipeline.summary import FAILURE, PARTIAL, USAGE
 
@@ -17,11 +17,11 @@ def shown(work: Callable[[Console], int], *, debug: bool) -> int:
     """Run the work with the libraries' noise kept off its console; what went wrong is said on standard error."""
     with kept_off(show=debug) as (console, aside):
         code = guarded(lambda: _stoppable(work, console), aside.errors, debug=debug)
-        if code in (FAILURE, PARTIAL) and aside.log is not None:
-            said = f"log     {aside.log} has what the libraries said; --debug shows it here"
-            aside.errors.print(said, markup=False, soft_wrap=True)
-        else:
+        if code not in (FAILURE, PARTIAL):
             removed(aside.log)
+        elif log := worth_naming(aside.log):
+            said = f"log     {log} has what the libraries said; --debug shows it here"
+            aside.errors.print(said, markup=False, soft_wrap=True)
     return code
 
 

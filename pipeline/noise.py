@@ -111,6 +111,14 @@ def removed(log: Path | None) -> None:
             log.unlink()
 
 
+def worth_naming(log: Path | None) -> Path | None:
+    """The log of a run that did not go well; None where the libraries said nothing, and then it is removed."""
+    if log is None or (log.exists() and log.stat().st_size):
+        return log
+    removed(log)
+    return None
+
+
 def _remove_old() -> None:
     """Remove the logs of this user's runs that were killed more than a week ago."""
     with contextlib.suppress(OSError), os.scandir(tempfile.gettempdir()) as entries:

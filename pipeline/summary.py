@@ -140,6 +140,8 @@ def _errors(summary: RunSummary) -> list[str]:
         f"errors  {reason}: {count:,}, such as {summary.examples.get(reason, '')}"
         for reason, count in sorted(summary.errors.items(), key=lambda item: -item[1])
     ]
+    if summary.taken:
+        rows.append(f"taken   {counted(summary.taken, 'unit')} that another run had committed meanwhile")
     if summary.warnings:
         rows.append(f"warned  {summary.warnings:,} rows have an entry in the column `warnings`")
     rows += [f"unread  {problem}" for problem in summary.problems[:5]]

@@ -58,7 +58,7 @@ def test_progress_is_on_the_stream_that_the_caller_sees(tmp_path, logs, monkeypa
 
 
 def test_a_partial_run_keeps_its_log_and_names_it(tmp_path, logs, monkeypatch, capsys):
-    monkeypatch.setattr(run, "run", lambda *_, **__: SimpleNamespace(exit_code=4))
+    monkeypatch.setattr(run, "run", lambda *_, **__: print("a library") or SimpleNamespace(exit_code=4))
     pipeline.transcribe(tmp_path, tmp_path / "out", model="m")
     (log,) = logs.iterdir()
     assert str(log) in capsys.readouterr().err

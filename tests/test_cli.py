@@ -6,6 +6,7 @@ import dataclasses
 import re
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -150,7 +151,7 @@ def ended(**changes):
 
 
 def test_a_run_ends_with_a_line_for_programs_where_no_terminal_shows_it(tmp_path, monkeypatch, capfd):
-    monkeypatch.setattr(run, "run", lambda *_, **__: ended())
+    monkeypatch.setattr(run, "run", lambda *_, **__: print("a library") or ended())
     assert cli.transcribe([str(tmp_path), str(tmp_path / "out"), "--model", "m"], prog="transcribe") == PARTIAL
     out, err = capfd.readouterr()
     assert (
@@ -160,6 +161,14 @@ def test_a_run_ends_with_a_line_for_programs_where_no_terminal_shows_it(tmp_path
     log = Path(err.split()[1])
     assert err == f"log     {log} has what the libraries said; --debug shows it here\n"
     log.unlink()
+
+
+def test_an_empty_log_is_not_named_and_not_left(tmp_path, monkeypatch, capfd):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setattr(run, "run", lambda *_, **__: ended())
+    assert cli.transcribe([str(tmp_path), str(tmp_path / "out"), "--model", "m"], prog="transcribe") == PARTIAL
+    assert capfd.readouterr().err == ""
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_debug_in_a_file_of_options_counts(tmp_path, monkeypatch, capfd):

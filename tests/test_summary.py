@@ -62,6 +62,11 @@ def test_the_command_that_reads_the_table_can_be_pasted(output: str, name: str) 
     assert said == f"{output} {name}\n"
 
 
+def test_units_of_another_run_are_told_apart() -> None:
+    assert lines(taken=1)["taken"] == "taken   1 unit that another run had committed meanwhile"
+    assert "taken" not in lines()
+
+
 def test_start_up_and_the_first_unit_are_left_out_of_the_speed() -> None:
     assert summary().speed == pytest.approx((7200 - 600) / 66)
     assert summary(startup_seconds=None, first_audio_seconds=0.0).speed == pytest.approx(7200 / 76)

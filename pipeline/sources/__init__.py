@@ -81,6 +81,7 @@ def probe(sources: Sequence[str]) -> None:
 
     Raises:
         UserError: one does not exist, access is denied, or the endpoint does not answer; with the remedy.
+        StorageFault: a local disk fails, or a store answers that it is busy.
     """
     try:
         with hasty():

@@ -77,7 +77,7 @@ def probe_write(folder_uri: str) -> ProbeResult:
 
     Raises:
         UserError: it cannot be written, for a reason and with the remedy in one line.
-        StorageFault: a local disk is full or fails.
+        StorageFault: a local disk is full or fails, or a store answers that it is busy.
     """
     probe = f"_probe-{uuid.uuid4().hex}"
     name = join(folder_uri, probe)

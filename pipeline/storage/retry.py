@@ -160,9 +160,10 @@ def denied(uri: str, doing: str, permission: str) -> UserError:
 def unreachable(fault: StorageFault) -> UserError | StorageFault:
     """Make of a fault of remote storage met before any work the user's error, with the variables to look at.
 
-    A fault of a local disk, which its message begins with, stays what it is.
+    A fault of a local disk, which its message begins with, stays what it is, and so does that of a store which
+    answers that it is busy: it was found, and the same command may do a little later.
     """
-    if is_local(str(fault)):
+    if is_local(str(fault)) or (answer_of(fault)[1] and is_transient(fault)):
         return StorageFault(str(fault))
     return UserError(f"{fault}. Is the endpoint right and up? Check AWS_ENDPOINT_URL and the network.")
 

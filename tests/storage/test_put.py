@@ -117,6 +117,18 @@ def test_probe_explains_denied_access(s3_proxy: Any) -> None:
         put.probe_write(s3_proxy.bucket.uri)
 
 
+def test_a_store_that_is_busy_at_the_probe_is_no_mistake_of_the_user(s3_proxy: Any) -> None:
+    s3_proxy.refuse("^PUT ", status=503, code="SlowDown")
+    with pytest.raises(StorageFault, match=r"_probe-.*: SlowDown \(503\) while writing: [^.]*$"):
+        put.probe_write(s3_proxy.bucket.uri)
+
+
+def test_probe_explains_an_endpoint_that_is_none_of_a_store(s3_proxy: Any) -> None:
+    s3_proxy.refuse("^PUT ", status=400, code="BadRequest")
+    with pytest.raises(UserError, match=r"BadRequest \(400\).* Check AWS_ENDPOINT_URL"):
+        put.probe_write(s3_proxy.bucket.uri)
+
+
 def test_probe_explains_refused_credentials(s3_proxy: Any) -> None:
     s3_proxy.refuse("^PUT ", status=403, code="InvalidAccessKeyId")
     with pytest.raises(UserError, match=r"credentials refused \(InvalidAccessKeyId, 403\).*AWS_ACCESS_KEY_ID"):
