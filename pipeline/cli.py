@@ -168,3 +168,7 @@ def _show(field: Any) -> str:
     if parse is parse_bytes:
         return f"{value / 1e6:g}MB"
     return f"{value:.0%}" if parse is parse_share else str(value)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

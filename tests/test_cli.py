@@ -182,3 +182,11 @@ def test_debug_in_a_file_of_options_counts(tmp_path, monkeypatch, capfd):
     arguments = [str(tmp_path), str(tmp_path / "out"), "--config", str(tmp_path / "run.yaml")]
     assert cli.transcribe(arguments, prog="transcribe") == PARTIAL
     assert "noise" in capfd.readouterr().out
+
+
+def test_the_module_runs_as_the_console_command_does():
+    ran = subprocess.run(
+        [sys.executable, "-m", "pipeline.cli", "transcribe", "a"], cwd=ROOT, capture_output=True, text=True
+    )
+    assert ran.returncode == 2
+    assert "SOURCE and OUTPUT are needed" in ran.stderr

@@ -25,8 +25,8 @@ class Shares(NamedTuple):
 BESIDE_MODEL = Shares(0.15, 0.25, 0.1)
 """Half a CPU together, so that a single one has room for all stages; they use less, for the model has most to do.
 
-On 2 CPUs one model of one thread left a third of them idle with the demo's checkpoint: in `tests/benchmarks/job.py`
-the job was 2.1 times as fast as the loop, and 2.6 times with a model for each core.
+On 2 CPUs one model of one thread left a third of them idle with the demo's checkpoint; a model for each core made
+`tests/benchmarks/job.py` 1.2 times as fast, all else being equal.
 """
 LEAST_OF_A_CORE = 0.25
 """CPUs of a model actor; where they are not left, the plan is refused. By judgement."""
