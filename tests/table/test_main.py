@@ -207,15 +207,20 @@ def test_a_mistake_is_one_line_by_the_name_that_was_called(
 
 
 @pytest.mark.parametrize("command", ["status", "verify", "errors", "vacuum"])
-def test_a_wrong_endpoint_answers_after_two_tries(
-    command: str, s3_proxy: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+@pytest.mark.parametrize(
+    ("status", "fault", "code", "tries", "said"),
+    [(503, "SlowDown", 4, 2, "SlowDown (503)"), (400, "BadRequest", 2, 1, "Check AWS_ENDPOINT_URL")],
+)
+def test_a_busy_store_and_a_wrong_endpoint_are_told_soon(
+    command: str, status: int, fault: str, code: int, tries: int, said: str,
+    s3_proxy: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
     monkeypatch.setattr("pipeline.storage.retry.DELAYS", (0.01,) * 5)
-    s3_proxy.refuse("^GET ", status=503, code="SlowDown")
-    assert main([command, f"{s3_proxy.bucket.uri}/out"]) == 2
-    assert len(s3_proxy.requests) == 2
+    s3_proxy.refuse("^GET ", status=status, code=fault)
+    assert main([command, f"{s3_proxy.bucket.uri}/out"]) == code
+    assert len(s3_proxy.requests) == tries
     captured = capsys.readouterr()
-    assert "Check AWS_ENDPOINT_URL" in captured.err
+    assert said in captured.err
     assert captured.err.count("\n") == 1
 
 
