@@ -25,8 +25,9 @@ class Notebook(str):
     def order(self, name: str) -> None:
         Path(self, name).touch()
 
-    def revoke(self, name: str) -> None:
-        Path(self, name).unlink()
+    def revoke_all(self) -> None:
+        for order in Path(self).glob("*-*"):
+            order.unlink()
 
     def says(self, name: str) -> bool:
         return Path(self, name).exists()
