@@ -36,7 +36,9 @@ class _Recorder:
         self._lengths = list(layout.lengths)
         self.maps: list[tuple[Tensor, ...]] = []
 
-    def __call__(self, queries: Tensor, keys: Tensor, values: Tensor, bias: Bias | None) -> Tensor:
+    def __call__(
+        self, queries: Tensor, keys: Tensor, values: Tensor, bias: Bias | None, *, dropout: float = 0.0
+    ) -> Tensor:
         weights = [scores.softmax(-1) for scores in self._scores(queries, keys, bias)]
         self.maps.append(tuple(weights))
         # (H, L, L), (L, H, D) -> (L, H, D)

@@ -25,7 +25,7 @@ def load(
     device: str | torch.device = "cpu",
     kernel: Kernel | Literal["auto"] = "auto",
 ) -> Model:
-    """Load a checkpoint for inference.
+    """Load a checkpoint.
 
     Args:
         path_or_hub_id: a folder with config.json and safetensors, or a hub id such as owner/name.
@@ -37,7 +37,8 @@ def load(
             on a CPU in half a minute and with a C++ compiler; `auto` is `fused` on CUDA and else `plain`.
 
     Returns:
-        The model in eval mode, its parameters without gradients; `model.config` is what config.json says.
+        The model in eval mode, its parameters without gradients (to train it: `model.train().requires_grad_()`, and
+        `pipeline.models.losses`); `model.config` is what config.json says.
 
     Raises:
         UserError: for a checkpoint that is absent, damaged, contradictory or of a model that we do not run.

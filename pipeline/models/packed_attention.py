@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from functools import cache
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 import torch
 import torch.nn.functional as F
@@ -28,8 +28,14 @@ _BLOCK = 128
 """Rows and columns of a block in the fused form's mask: FlexAttention's own default."""
 
 
-Attend = Callable[[Tensor, Tensor, Tensor, Bias | None], Tensor]
-"""(queries, keys, values, bias) -> mixed values, all (N, H, D); scores are scaled by 1 / sqrt(D)."""
+class Attend(Protocol):
+    """The attention of one batch."""
+
+    def __call__(
+        self, queries: Tensor, keys: Tensor, values: Tensor, bias: Bias | None, *, dropout: float = 0.0
+    ) -> Tensor:
+        """Mix values, all (N, H, D); scores are scaled by 1 / sqrt(D), and so large a share of weights is dropped."""
+        ...
 
 
 def prepare(kernel: Kernel, layout: Packed) -> Attend:
@@ -44,7 +50,9 @@ class _Plain:
         self._layout = layout
         self._strips: dict[tuple[int, int], Tensor] = {}
 
-    def __call__(self, queries: Tensor, keys: Tensor, values: Tensor, bias: Bias | None) -> Tensor:
+    def __call__(
+        self, queries: Tensor, keys: Tensor, values: Tensor, bias: Bias | None, *, dropout: float = 0.0
+    ) -> Tensor:
         num_heads = queries.shape[1]
         mixed = torch.empty_like(values)
         for run in _pieces(self._layout, num_heads):
@@ -52,7 +60,9 @@ class _Plain:
             q, k, v, out = (_documents(tensor, run) for tensor in (queries, keys, values, mixed))
             for first, last in _row_blocks(run, num_heads):
                 scores = None if bias is None else self._scores(bias, run, first, last)
-                out[:, :, first:last] = F.scaled_dot_product_attention(q[:, :, first:last], k, v, attn_mask=scores)
+                out[:, :, first:last] = F.scaled_dot_product_attention(
+                    q[:, :, first:last], k, v, attn_mask=scores, dropout_p=dropout
+                )
         return mixed
 
     def _scores(self, bias: Bias, run: Run, first: int, last: int) -> Tensor:
@@ -117,7 +127,13 @@ class _Fused:
     def __init__(self, layout: Packed) -> None:
         self._mask = _document_mask(layout)
 
-    def __call__(self, queries: Tensor, keys: Tensor, values: Tensor, bias: Bias | None) -> Tensor:
+    def __call__(
+        self, queries: Tensor, keys: Tensor, values: Tensor, bias: Bias | None, *, dropout: float = 0.0
+    ) -> Tensor:
+        if dropout:
+            raise ValueError(
+                "the fused attention drops nothing; load with kernel='plain', or train with attention_dropout 0"
+            )
         if isinstance(bias, UnclippedBias):
             bias = bias.whole()
         if bias is None and queries.device.type == "cpu":

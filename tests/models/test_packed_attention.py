@@ -130,3 +130,10 @@ def test_the_fused_mask_visits_every_pair_of_a_document_and_no_block_without_one
         for column in full:
             inside = same[row * 128 : row * 128 + 128, column * 128 : column * 128 + 128]
             assert inside.all()
+
+
+def test_the_fused_form_says_that_it_drops_nothing() -> None:
+    attend = prepare("fused", Packed((4,)))
+    tensors = [torch.randn(4, 2, 8) for _ in range(3)]
+    with pytest.raises(ValueError, match="kernel='plain'"):
+        attend(*tensors, None, dropout=0.1)

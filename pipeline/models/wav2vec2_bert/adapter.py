@@ -48,9 +48,20 @@ class AdapterLayer(nn.Module):
         self.kernel: Kernel = kernel
         self.residual = Shorten(size, windows, eps=eps)
         self.pooled = Shorten(size, windows, eps=eps)
-        self.attention = SelfAttention(size, config.num_attention_heads, norm=nn.Identity(), positions=NoPositions())
-        activation = ACTIVATIONS[config.adapter_act]
-        self.feed_forward = FeedForward(size, config.intermediate_size, activation=activation, eps=eps)
+        self.attention = SelfAttention(
+            size,
+            config.num_attention_heads,
+            norm=nn.Identity(),
+            positions=NoPositions(),
+            dropouts=(config.attention_dropout, config.conformer_conv_dropout),
+        )
+        self.feed_forward = FeedForward(
+            size,
+            config.intermediate_size,
+            activation=ACTIVATIONS[config.adapter_act],
+            eps=eps,
+            dropouts=(config.activation_dropout, config.hidden_dropout),
+        )
 
     def forward(self, frames: Tensor, layout: Packed) -> tuple[Tensor, Packed]:
         """(N, a) -> (M, a) and their layout."""
@@ -65,14 +76,16 @@ class AdapterLayer(nn.Module):
 class Intermediate(nn.Module):
     """Half a feed-forward without a norm, a residual."""
 
-    def __init__(self, hidden_size: int, intermediate_size: int) -> None:
+    def __init__(self, hidden_size: int, intermediate_size: int, *, dropouts: tuple[float, float]) -> None:
         super().__init__()
         self.widen = nn.Linear(hidden_size, intermediate_size)
         self.narrow = nn.Linear(intermediate_size, hidden_size)
+        self.wide_dropout, self.dropout = map(nn.Dropout, dropouts)
 
     def forward(self, frames: Tensor) -> Tensor:
         """(N, d) -> (N, F) -> (N, d)."""
-        return frames.add(self.narrow(self.widen(frames).relu_()), alpha=0.5)
+        wide = self.wide_dropout(self.widen(frames).relu_())
+        return frames.add(self.dropout(self.narrow(wide)), alpha=0.5)
 
 
 class Adapter(nn.Module):
@@ -85,7 +98,8 @@ class Adapter(nn.Module):
         self.windows = Windows(config.adapter_kernel_size, stride=stride, padding=stride // 2)
         self.intermediate: nn.Module = nn.Identity()
         if config.use_intermediate_ffn_before_adapter:
-            self.intermediate = Intermediate(config.hidden_size, config.intermediate_size)
+            dropouts = config.activation_dropout, config.hidden_dropout
+            self.intermediate = Intermediate(config.hidden_size, config.intermediate_size, dropouts=dropouts)
         self.project: nn.Module = nn.Identity()
         if size != config.hidden_size:
             norm = nn.LayerNorm(size, config.layer_norm_eps)

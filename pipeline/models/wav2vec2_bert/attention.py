@@ -13,9 +13,17 @@ from pipeline.models.wav2vec2_bert.positions import Positions
 
 
 class SelfAttention(nn.Module):
-    """A norm, then every frame looks at all frames of its document."""
+    """A norm, then every frame looks at all frames of its document; `dropouts` are of who looks and what comes out."""
 
-    def __init__(self, hidden_size: int, num_heads: int, *, norm: nn.Module, positions: Positions) -> None:
+    def __init__(
+        self,
+        hidden_size: int,
+        num_heads: int,
+        *,
+        norm: nn.Module,
+        positions: Positions,
+        dropouts: tuple[float, float],
+    ) -> None:
         super().__init__()
         self.num_heads = num_heads
         self.norm = norm
@@ -24,6 +32,8 @@ class SelfAttention(nn.Module):
         self.value = nn.Linear(hidden_size, hidden_size)
         self.positions = positions
         self.out = nn.Linear(hidden_size, hidden_size)
+        self.looks_dropped = dropouts[0]
+        self.dropout = nn.Dropout(dropouts[1])
 
     def forward(self, frames: Tensor, layout: Packed, attend: Attend) -> Tensor:
         """(N, d) -> (N, d); `attend` is the attention of the batch that `layout` lays out."""
@@ -35,7 +45,7 @@ class SelfAttention(nn.Module):
             for linear, seen in ((self.query, turned), (self.key, turned), (self.value, frames))
         )
         queries, bias = self.positions(queries, layout)
-        mixed = attend(queries, keys, values, bias)
+        mixed = attend(queries, keys, values, bias, dropout=self.looks_dropped if self.training else 0.0)
         # (N, H, D) -> (N, d)
-        out: Tensor = self.out(mixed.flatten(1))
+        out: Tensor = self.dropout(self.out(mixed.flatten(1)))
         return out

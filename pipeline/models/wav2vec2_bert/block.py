@@ -18,18 +18,28 @@ from pipeline.models.wav2vec2_bert.positions import positions_of
 
 
 class FeedForward(nn.Module):
-    """Layer norm, a wide hidden layer, and back."""
+    """Layer norm, a wide hidden layer, and back; `dropouts` are those of the wide layer and of what comes out."""
 
-    def __init__(self, hidden_size: int, intermediate_size: int, *, activation: Activation, eps: float) -> None:
+    def __init__(
+        self,
+        hidden_size: int,
+        intermediate_size: int,
+        *,
+        activation: Activation,
+        eps: float,
+        dropouts: tuple[float, float],
+    ) -> None:
         super().__init__()
         self.norm = nn.LayerNorm(hidden_size, eps)
         self.widen = nn.Linear(hidden_size, intermediate_size)
         self.activation = activation
         self.narrow = nn.Linear(intermediate_size, hidden_size)
+        self.wide_dropout, self.dropout = map(nn.Dropout, dropouts)
 
     def forward(self, frames: Tensor) -> Tensor:
         """(N, d) -> (N, F) -> (N, d)."""
-        out: Tensor = self.narrow(self.activation(self.widen(self.norm(frames))))
+        wide = self.wide_dropout(self.activation(self.widen(self.norm(frames))))
+        out: Tensor = self.dropout(self.narrow(wide))
         return out
 
 
@@ -40,12 +50,30 @@ class Block(nn.Module):
         super().__init__()
         size, eps = config.hidden_size, config.layer_norm_eps
         activation = ACTIVATIONS[config.hidden_act]
-        self.feed_forward_1 = FeedForward(size, config.intermediate_size, activation=activation, eps=eps)
-        self.attention = SelfAttention(
-            size, config.num_attention_heads, norm=nn.LayerNorm(size, eps), positions=positions_of(config)
+        self.feed_forward_1, self.feed_forward_2 = (
+            FeedForward(
+                size,
+                config.intermediate_size,
+                activation=activation,
+                eps=eps,
+                dropouts=(config.activation_dropout, config.hidden_dropout),
+            )
+            for _ in range(2)
         )
-        self.convolution = Convolution(size, config.conv_depthwise_kernel_size, activation=activation, eps=eps)
-        self.feed_forward_2 = FeedForward(size, config.intermediate_size, activation=activation, eps=eps)
+        self.attention = SelfAttention(
+            size,
+            config.num_attention_heads,
+            norm=nn.LayerNorm(size, eps),
+            positions=positions_of(config),
+            dropouts=(config.attention_dropout, config.attention_dropout),
+        )
+        self.convolution = Convolution(
+            size,
+            config.conv_depthwise_kernel_size,
+            activation=activation,
+            eps=eps,
+            dropout=config.conformer_conv_dropout,
+        )
         self.norm = nn.LayerNorm(size, eps)
 
     def forward(self, frames: Tensor, layout: Packed, attend: Attend) -> Tensor:

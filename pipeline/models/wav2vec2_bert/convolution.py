@@ -21,7 +21,9 @@ _TILE = 2**19
 class Convolution(nn.Module):
     """Layer norm, gated linear unit, depthwise convolution, layer norm, activation, linear."""
 
-    def __init__(self, hidden_size: int, kernel_size: int, *, activation: Activation, eps: float) -> None:
+    def __init__(
+        self, hidden_size: int, kernel_size: int, *, activation: Activation, eps: float, dropout: float
+    ) -> None:
         super().__init__()
         self.norm = nn.LayerNorm(hidden_size, eps)
         self.gated = nn.Linear(hidden_size, 2 * hidden_size, bias=False)
@@ -29,13 +31,14 @@ class Convolution(nn.Module):
         self.depthwise_norm = nn.LayerNorm(hidden_size, eps)
         self.activation = activation
         self.out = nn.Linear(hidden_size, hidden_size, bias=False)
+        self.dropout = nn.Dropout(dropout)
 
     def forward(self, frames: Tensor, layout: Packed) -> Tensor:
         """(N, d) -> (N, d)."""
         # (N, d) -> (N, 2 d) -> (N, d)
         frames = F.glu(self.gated(self.norm(frames)))
         frames = self.activation(self.depthwise_norm(self.depthwise(frames, layout)))
-        out: Tensor = self.out(frames)
+        out: Tensor = self.dropout(self.out(frames))
         return out
 
 

@@ -50,6 +50,7 @@ class CtcModel(nn.Module):
         self.config = config
         self.encoder = Encoder(config, kernel=kernel)
         self.top = LastLayer(config, kernel=kernel)
+        self.dropout = nn.Dropout(config.final_dropout)
         self.head = nn.Linear(config.output_size, config.vocab_size)
 
     def forward(self, features: Tensor, lengths: Tensor | Sequence[int]) -> FrameOutput:
@@ -78,7 +79,8 @@ class CtcModel(nn.Module):
         Returns:
             logits (M, V) and hidden_state (M, d); M is N unless an adapter leaves fewer frames.
         """
-        return _score_packed(self, features, layout)
+        hidden, lengths = _seen(self, features, layout)
+        return FrameOutput(self.head(self.dropout(hidden)), hidden, lengths)
 
 
 class FrameModel(nn.Module):
@@ -97,7 +99,8 @@ class FrameModel(nn.Module):
 
     def forward_packed(self, features: Tensor, layout: Packed) -> FrameOutput:
         """(N, C) -> logits (N, V)."""
-        return _score_packed(self, features, layout)
+        hidden, lengths = _seen(self, features, layout)
+        return FrameOutput(self.head(hidden), hidden, lengths)
 
 
 class ClassModel(nn.Module):
@@ -133,6 +136,7 @@ def _score_padded(model: CtcModel | FrameModel, features: Tensor, lengths: Tenso
     return FrameOutput(logits, hidden, tuple(map(model.top.length, batch.lengths)))
 
 
-def _score_packed(model: CtcModel | FrameModel, features: Tensor, layout: Packed) -> FrameOutput:
+def _seen(model: CtcModel | FrameModel, features: Tensor, layout: Packed) -> tuple[Tensor, tuple[int, ...]]:
+    """(N, C) -> what the head sees, (M, d), and the frames of each document."""
     hidden, _ = model.top(model.encoder.states(features, layout), layout)
-    return FrameOutput(model.head(hidden), hidden, tuple(map(model.top.length, layout.lengths)))
+    return hidden, tuple(map(model.top.length, layout.lengths))

@@ -14,7 +14,7 @@ PREFIX = "wav2vec2_bert."
 MASK_EMBEDDING = "wav2vec2_bert.masked_spec_embed"
 
 _MODEL = {
-    "encoder.mask_embedding": MASK_EMBEDDING,
+    "encoder.spec_augment.embedding": MASK_EMBEDDING,
     "encoder.projection.norm": "wav2vec2_bert.feature_projection.layer_norm",
     "encoder.projection.linear": "wav2vec2_bert.feature_projection.projection",
     "top.adapter.intermediate.widen": "wav2vec2_bert.intermediate_ffn.intermediate_dense",
