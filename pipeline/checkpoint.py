@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from pipeline import models
-from pipeline.audio.constants import FEATURE_SIZE, NUM_MELS, SAMPLE_RATE, STACK
+from pipeline.audio.constants import FEATURE_SIZE, STACK
+from pipeline.audio.extractor import FeatureExtractor
 from pipeline.errors import UserError
 from pipeline.models import checkpoint
 from pipeline.text import Tokenizer
@@ -24,15 +23,6 @@ class Checkpoint:
     hash: str
     num_bytes: int
     """Size of the weights."""
-
-
-FEATURES = {
-    "feature_extractor_type": "SeamlessM4TFeatureExtractor",
-    "sampling_rate": SAMPLE_RATE,
-    "num_mel_bins": NUM_MELS,
-    "stride": STACK,
-}
-"""What `preprocessor_config.json` may say: the features that are computed here."""
 
 
 def choose(path_or_hub_id: str) -> Checkpoint:
@@ -76,22 +66,6 @@ def _check_features(where: str, folder: Path, input_dim: int) -> None:
             f"{where}: config.json says feature_projection_input_dim={input_dim}; "
             f"Voxmill computes {FEATURE_SIZE} features a frame"
         )
-    declared = _declared_features(folder)
-    for name, ours in FEATURES.items():
-        if name in declared and declared[name] != ours:
-            raise UserError(f"{where}: its feature extractor has {name}={declared[name]!r}; Voxmill computes {ours!r}")
-
-
-def _declared_features(folder: Path) -> dict[str, Any]:
-    """Settings of the feature extractor, from older or newer releases' file; none where there is no file."""
-    for name, inside in (("preprocessor_config.json", None), ("processor_config.json", "feature_extractor")):
-        try:
-            found = json.loads((folder / name).read_text(encoding="utf-8"))
-        except FileNotFoundError:
-            continue
-        except ValueError as error:
-            raise UserError(f"{folder / name}: is not JSON ({error}); download it again") from None
-        settings = found.get(inside, {}) if inside and isinstance(found, dict) else found
-        if isinstance(settings, dict):
-            return settings
-    return {}
+    stride = FeatureExtractor.load(folder).stride
+    if stride != STACK:
+        raise UserError(f"{where}: its feature extractor has stride={stride}; the job computes {STACK}")

@@ -2,6 +2,7 @@
 
 from pipeline.audio.constants import FEATURE_SIZE, SAMPLE_RATE
 from pipeline.audio.decode import Decoded, decode, load
+from pipeline.audio.extractor import FeatureExtractor, Padded
 from pipeline.audio.fbank import fbank
 from pipeline.audio.features import Facts, Featurised, features_of_crops
 from pipeline.audio.windows import Window, cut, join
@@ -11,7 +12,9 @@ __all__ = [
     "SAMPLE_RATE",
     "Decoded",
     "Facts",
+    "FeatureExtractor",
     "Featurised",
+    "Padded",
     "Window",
     "cut",
     "decode",

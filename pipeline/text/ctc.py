@@ -78,7 +78,7 @@ def words_of(
         Words in order. A word starts where its first emitting frame starts and ends where its last one ends;
         an emitting frame is one whose best token is neither the blank nor a delimiter, repetitions included.
     """
-    ids = _known(np.asarray(ids), tokenizer)
+    ids = known(np.asarray(ids), tokenizer)
     silent, delimiter = _kinds(tokenizer)
     # (T,) -> (E,) frames that emit a token of a word
     emitting = np.flatnonzero(~silent[ids])
@@ -96,11 +96,11 @@ def words_of(
     return [Word(*values) for values in columns if values[0]]
 
 
-def _known(ids: NDArray[np.int32], tokenizer: Tokenizer) -> NDArray[np.int32]:
-    """Ids beyond the vocabulary become the unknown token, or the blank where there is none."""
+def known(ids: NDArray[np.int32], tokenizer: Tokenizer) -> NDArray[np.int32]:
+    """(T,) -> (T,): ids beyond the vocabulary become the unknown token, or the blank where there is none."""
     instead = tokenizer.blank_id if tokenizer.unknown_id is None else tokenizer.unknown_id
-    known: NDArray[np.int32] = np.where(ids < len(tokenizer.tokens), ids, instead)
-    return known
+    inside: NDArray[np.int32] = np.where(ids < len(tokenizer.tokens), ids, instead)
+    return inside
 
 
 def _kinds(tokenizer: Tokenizer) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -67,6 +68,48 @@ class Tokenizer:
             separator=settings.get("replace_word_delimiter_char", " "),
             lower_case=bool(settings.get("do_lower_case", False)),
         )
+
+    def spell(self, id: int) -> str:
+        """The text of one id: the separator for a word delimiter."""
+        token = self.separator if self.tokens[id] == self.word_delimiter else self.tokens[id]
+        return token.lower() if self.lower_case else token
+
+    def encode(self, text: str) -> list[int]:
+        """Ids of a text's letters, spaces as word delimiters; a token of several letters is found before its letters.
+
+        A vocabulary whose texts are put into lower case is one of capitals: the text is put into capitals first.
+
+        Raises:
+            ValueError: a letter is not in the vocabulary, and there is no unknown token to stand for it.
+        """
+        ids = {token: id for id, token in enumerate(self.tokens)}
+        longer = sorted((token for token in self.tokens if len(token) > 1), key=len, reverse=True)
+        pattern = "|".join([*map(re.escape, longer), "."])
+        if self.lower_case:
+            text = text.upper()
+        if self.word_delimiter is not None:
+            text = text.replace(" ", self.word_delimiter)
+        found = re.findall(pattern, text, flags=re.DOTALL)
+        if self.unknown_id is not None:
+            return [ids.get(token, self.unknown_id) for token in found]
+        missing = [token for token in found if token not in ids]
+        if missing:
+            raise ValueError(f"{missing[0]!r} is not in the vocabulary, which has no unknown token: {text[:60]!r}")
+        return [ids[token] for token in found]
+
+    def save(self, path: str | Path) -> None:
+        """Write `vocab.json` and `tokenizer_config.json` into a folder, as `load` and transformers read them."""
+        folder = Path(path)
+        vocab = {token: id for id, token in enumerate(self.tokens)}
+        settings = {
+            "tokenizer_class": CLASSES[0], "pad_token": self.tokens[self.blank_id],
+            "unk_token": None if self.unknown_id is None else self.tokens[self.unknown_id],
+            "word_delimiter_token": self.word_delimiter, "replace_word_delimiter_char": self.separator,
+            "do_lower_case": self.lower_case,
+            **{name: SPECIAL[name] if SPECIAL[name] in vocab else None for name in ("bos_token", "eos_token")},
+        }  # fmt: skip
+        for name, content in (("vocab.json", vocab), ("tokenizer_config.json", settings)):
+            (folder / name).write_text(json.dumps(content, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
 
 
 def _settings(folder: Path) -> dict[str, Any]:
