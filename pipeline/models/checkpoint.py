@@ -60,7 +60,7 @@ def _download(hub_id: str) -> Path:
     try:
         return Path(snapshot_download(hub_id, allow_patterns=[f"*{suffix}" for suffix in SUFFIXES]))
     except (OSError, EntryNotFoundError, HFValidationError) as error:
-        reason = str(error).strip().partition("\n")[0]
+        reason = " ".join([line.strip() for line in str(error).splitlines() if line.strip()][:2])
         raise UserError(
             f"{hub_id}: no such folder here, and the hub did not give it as a model ({reason}); "
             "check the spelling, and for a private model set HF_TOKEN."
