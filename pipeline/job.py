@@ -36,7 +36,7 @@ class Job:
     columns: str
     """Typed columns taken from the metadata, as `speaker:string,year:int32`."""
     device: Literal["cuda", "cpu"]
-    dtype: Literal["float32", "bfloat16", "float16"]
+    dtype: Literal["float32", "bfloat16", "float16", "int8"]
     frame_budget: int | None
     settings: flow.Settings
 
@@ -47,7 +47,10 @@ class Job:
         from pipeline import models
         from pipeline.models.predict import Predictor
 
-        model = models.load(checkpoint, dtype=getattr(torch, self.dtype), device=self.device)
+        dtype = torch.float32 if self.dtype == "int8" else getattr(torch, self.dtype)
+        model = models.load(checkpoint, dtype=dtype, device=self.device)
+        if self.dtype == "int8":
+            model = models.quantise(model)
         return Predictor(model, frame_budget=self.frame_budget)
 
     def load_tokenizer(self, checkpoint: Path) -> Tokenizer:

@@ -312,8 +312,10 @@ def _job(asked: _Run, device: str) -> Job:
     dtype = config.dtype
     if dtype == "auto":
         dtype = "bfloat16" if device == "cuda" else "float32"
+    if dtype == "int8" and device == "cuda":
+        raise UserError("--dtype int8 is for CPUs; on a GPU take bfloat16, or --device cpu")
     settings = flow.Settings.of(
-        window=config.window, context=config.context, half=dtype != "float32", features=config.features
+        window=config.window, context=config.context, half=dtype in ("bfloat16", "float16"), features=config.features
     )
     return Job(
         run=asked.name, output=asked.output, task=TASK, name=config.name, model_name=model.name, model_hash=model.hash,

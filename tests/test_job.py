@@ -15,6 +15,7 @@ from pipeline import flow
 from pipeline.corpus import Unit
 from pipeline.errors import UserError
 from pipeline.job import Job
+from pipeline.models.int8 import Int8Linear
 from pipeline.models.predict import Predictor
 from pipeline.receipts import Receipt, Timings
 from pipeline.tasks import transcribe
@@ -52,6 +53,18 @@ def outputs(source: Unit, checkpoint: Path) -> tuple[flow.UnitOutputs, Tokenizer
     )  # fmt: skip
     features = flow.featurise(flow.read(source), job.settings)
     return job.infer(features, job.load_predictor(checkpoint)), job.load_tokenizer(checkpoint)
+
+
+def test_a_job_in_eight_bits_hears_the_same(
+    source: Unit, checkpoint: Path, job: Job, outputs: tuple[flow.UnitOutputs, Tokenizer]
+) -> None:
+    whole = replace(job, dtype="int8")
+    predictor = whole.load_predictor(checkpoint)
+    assert any(isinstance(module, Int8Linear) for module in predictor._model.modules())
+    found = whole.infer(flow.featurise(flow.read(source), whole.settings), predictor)
+    texts = [job.rows(source.name, each, outputs[1]).column("text").to_pylist() for each in (found, outputs[0])]
+    assert texts[0] == texts[1]
+    assert len(texts[0]) == 3
 
 
 def commit(job: Job, source: Unit, outputs: tuple[flow.UnitOutputs, Tokenizer]) -> Receipt:

@@ -208,6 +208,7 @@ def test_the_exit_code_says_what_became_of_the_table(listed, problems, rows, err
         ("auto", "cuda", "bfloat16", "float16"),
         ("float32", "cuda", "float32", "float32"),
         ("float16", "cpu", "float16", "float16"),
+        ("int8", "cpu", "int8", "float32"),
     ],
 )
 def test_frames_are_carried_as_precisely_as_the_model_takes_them(asked, device, dtype, frames):
@@ -216,6 +217,12 @@ def test_frames_are_carried_as_precisely_as_the_model_takes_them(asked, device, 
     job = _job(SimpleNamespace(name="r", output="file:///out", config=settings, model=model), device)
     assert (job.device, job.dtype) == (device, dtype)
     assert job.settings == Settings(window=300, context=25, features="float32", dtype=frames)
+
+
+def test_eight_bits_are_refused_on_a_gpu():
+    settings = config.make({"model": MODEL, "dtype": "int8"})
+    with pytest.raises(UserError, match="--dtype int8 is for CPUs; on a GPU take bfloat16, or --device cpu"):
+        _job(SimpleNamespace(config=settings, model=None), "cuda")
 
 
 @pytest.mark.parametrize("place", ["source", "output"])

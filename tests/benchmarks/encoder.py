@@ -1,8 +1,13 @@
-"""Speed of the encoder against transformers, one thread, same weights and features, in one run.
+"""Speed and memory of the encoder against transformers, same weights and features, in one run.
 
 The other side is transformers as it is called by default: `sdpa`, padded batches of 16 in the order of the corpus;
 beside it the same sorted by length. Ours are packed batches at the default frame budget. The forms take turns, and
-each ratio is of the best of their rounds, so that a busy machine disturbs both alike.
+each ratio is of the best of their rounds, so that a busy machine disturbs both alike. bfloat16 is measured where the
+CPU has instructions for it, and int8 against our float32.
+
+Then, for recordings of 10 and 20 s: which share of the cores' rate at large fp32 matrix products the encoder reaches,
+all its products counted and their time compared with the whole; and for one recording of 60 s, in a process for each
+side, what the memory of the process rises to while the encoder runs.
 """
 
 from __future__ import annotations
@@ -10,7 +15,7 @@ from __future__ import annotations
 import argparse
 import csv
 import os
-import random
+import subprocess
 import sys
 import tempfile
 import time
@@ -19,6 +24,7 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
+import psutil
 import torch
 from transformers import Wav2Vec2BertConfig, Wav2Vec2BertForCTC
 from transformers.utils import logging as transformers_logging
@@ -28,31 +34,55 @@ sys.path.insert(0, str(ROOT))
 
 from pipeline import models  # noqa: E402
 from pipeline.corpus import FRAMES_PER_SECOND  # noqa: E402
+from pipeline.models.layout import Packed  # noqa: E402
 from pipeline.models.predict import Predictor, Slice, default_frame_budget  # noqa: E402
+from pipeline.models.wav2vec2_bert.config import Config  # noqa: E402
 from tests import speech  # noqa: E402
 
 BATCH = 16
+FIXED_SECONDS = (10, 30, 60)
 Tokens = list[np.ndarray]
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=2, help="times each form runs; the best counts")
-    parser.add_argument("--layers", type=int, default=2, help="blocks of the full-width encoder")
-    parser.add_argument("--utterances", type=int, default=32, help="LibriSpeech lengths for the full-width encoder")
-    parser.add_argument("--budgets", action="store_true", help="also time other frame budgets")
+    parser.add_argument("--layers", type=int, default=3, help="blocks of the full-width encoder")
+    parser.add_argument("--utterances", type=int, default=300, help="LibriSpeech lengths for the full-width encoder")
+    parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
+    parser.add_argument("--precisions", nargs="+", default=["float32", "bfloat16", "int8"])
+    parser.add_argument("--fixed", nargs="*", type=int, default=FIXED_SECONDS, help="also 16 recordings so long, s")
+    parser.add_argument("--budgets", action="store_true", help="also time other frame budgets, in float32")
+    parser.add_argument("--peak", choices=PEAKS, help=argparse.SUPPRESS)
+    parser.add_argument("--checkpoint", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args()
-    torch.set_num_threads(1)
+    torch.set_num_threads(options.threads)
     transformers_logging.set_verbosity_error()
     transformers_logging.disable_progress_bar()
-    print(f"torch {torch.__version__}, {os.cpu_count()} CPUs, 1 thread, fp32; times are the best of {options.rounds}")
-    digits = [round(random.Random(i).uniform(2, 5) * FRAMES_PER_SECOND) for i in range(200)]
-    compare("digits-ctc, 200 x 2-5 s", ROOT / "pipeline/demo/digits-ctc", digits, options)
+    if options.peak:
+        print_peak(options.peak, options.checkpoint)
+    else:
+        measure(options)
+
+
+def measure(options: argparse.Namespace) -> None:
+    """Make a checkpoint, and print all figures."""
+    if not _has_bfloat16():
+        options.precisions = [each for each in options.precisions if each != "bfloat16"]
+    print(
+        f"torch {torch.__version__}, {options.threads} threads of {os.cpu_count()} CPUs, full width with "
+        f"{options.layers} layers; times are the best of {options.rounds}"
+    )
     with tempfile.TemporaryDirectory() as folder:
-        config = Wav2Vec2BertConfig(num_hidden_layers=options.layers, vocab_size=32)
-        Wav2Vec2BertForCTC(config).save_pretrained(folder)
-        lengths = librispeech_lengths(options.utterances)
-        compare(f"full width, {options.layers} layers, LibriSpeech", Path(folder), lengths, options)
+        torch.manual_seed(0)
+        Wav2Vec2BertForCTC(Wav2Vec2BertConfig(num_hidden_layers=options.layers, vocab_size=32)).save_pretrained(folder)
+        corpora = {"LibriSpeech test-other": librispeech_lengths(options.utterances)}
+        corpora |= {f"{seconds} s each": [seconds * FRAMES_PER_SECOND] * BATCH for seconds in options.fixed}
+        for title, lengths in corpora.items():
+            compare(title, Path(folder), lengths, options)
+        for seconds in (10, 20):
+            share_of_matrix_rate(Path(folder), seconds)
+        compare_peaks(Path(folder))
 
 
 def compare(title: str, checkpoint: Path, lengths: Sequence[int], options: argparse.Namespace) -> None:
@@ -61,32 +91,48 @@ def compare(title: str, checkpoint: Path, lengths: Sequence[int], options: argpa
     features = generator.standard_normal((sum(lengths), 160), dtype=np.float32)
     stops = np.cumsum(lengths)
     slices = [(int(stop - length), int(stop)) for stop, length in zip(stops, lengths, strict=True)]
-    model = models.load(checkpoint)
-    reference = Wav2Vec2BertForCTC.from_pretrained(checkpoint, attn_implementation="sdpa").eval()
     longest_first = sorted(range(len(lengths)), key=lambda i: -lengths[i])
-    budget = default_frame_budget(model)
-    budgets = [budget // 4, budget // 2, budget, budget * 2, budget * 4] if options.budgets else [budget]
-    forms: dict[str, Callable[[], Tokens]] = {
-        "transformers, corpus order": partial(padded, reference, features, slices, range(len(lengths))),
-        "transformers, sorted": partial(padded, reference, features, slices, longest_first),
-    }
-    for size in budgets:
-        predictor = Predictor(model, frame_budget=size)
-        forms[f"voxmill, {size} frames"] = partial(packed, predictor, features, slices)
+    forms: dict[str, Callable[[], Tokens]] = {}
+    for precision in options.precisions:
+        if precision != "int8":
+            reference = theirs(checkpoint, getattr(torch, precision))
+            form = partial(padded, reference, features, slices)
+            forms[f"transformers, {precision}, corpus order"] = partial(form, range(len(lengths)))
+            if len(set(lengths)) > 1:
+                forms[f"transformers, {precision}, sorted"] = partial(form, longest_first)
+        model = ours(checkpoint, precision)
+        budget = default_frame_budget(model)
+        several = options.budgets and precision == "float32"
+        for size in [budget // 4, budget // 2, budget, budget * 2, budget * 4] if several else [budget]:
+            named = f"voxmill, {precision}" + f", {size} frames" * several
+            forms[named] = partial(packed, Predictor(model, frame_budget=size), features, slices)
     seconds, tokens = timed(forms, options.rounds)
     report(title, lengths, seconds, tokens)
+
+
+def theirs(checkpoint: Path, dtype: torch.dtype) -> torch.nn.Module:
+    """Transformers' model at its default on this machine."""
+    return Wav2Vec2BertForCTC.from_pretrained(checkpoint, attn_implementation="sdpa", dtype=dtype).eval()
+
+
+def ours(checkpoint: Path, precision: str) -> models.Model:
+    """The same weights here."""
+    if precision == "int8":
+        return models.quantise(models.load(checkpoint))
+    return models.load(checkpoint, dtype=getattr(torch, precision))
 
 
 def padded(reference: torch.nn.Module, features: np.ndarray, slices: Sequence[Slice], order: Sequence[int]) -> Tokens:
     """Best token of every frame, in batches of 16 as transformers pads them."""
     tokens: dict[int, np.ndarray] = {}
+    dtype = next(reference.parameters()).dtype
     for first in range(0, len(order), BATCH):
         members = order[first : first + BATCH]
         parts = [torch.from_numpy(features[slice(*slices[i])]) for i in members]
         inputs = torch.nn.utils.rnn.pad_sequence(parts, batch_first=True)
         mask = (torch.arange(inputs.shape[1]) < torch.tensor([len(part) for part in parts])[:, None]).long()
         with torch.inference_mode():
-            best = reference(inputs, attention_mask=mask).logits.argmax(-1)
+            best = reference(inputs.to(dtype), attention_mask=mask).logits.argmax(-1)
         for row, (i, part) in enumerate(zip(members, parts, strict=True)):
             tokens[i] = best[row, : len(part)].numpy()
     return [tokens[i] for i in range(len(slices))]
@@ -110,15 +156,20 @@ def timed(forms: dict[str, Callable[[], Tokens]], rounds: int) -> tuple[dict[str
 
 
 def report(title: str, lengths: Sequence[int], seconds: dict[str, float], tokens: dict[str, Tokens]) -> None:
-    """Print seconds, real-time factors and ratios to the first form."""
+    """Print seconds, real-time factors, and how much faster each of ours is than the others of its precision."""
     audio = sum(lengths) / FRAMES_PER_SECOND
-    first = next(iter(seconds))
     in_order = [lengths[i : i + BATCH] for i in range(0, len(lengths), BATCH)]
     print(f"\n{title}: {len(lengths)} utterances, {audio:.0f} s; padding in corpus order {padding(in_order):.0%}")
+    exact = next(iter(seconds))
     for name, spent in seconds.items():
-        same = sum(np.sum(a == b) for a, b in zip(tokens[name], tokens[first], strict=True)) / sum(lengths)
-        ratio = seconds[first] / spent
-        print(f"  {name:28} {spent:7.2f} s  {audio / spent:7.1f} x real time  {ratio:5.2f} x  tokens equal {same:.2%}")
+        same = sum(np.sum(a == b) for a, b in zip(tokens[name], tokens[exact], strict=True)) / sum(lengths)
+        print(f"  {name:38} {spent:7.2f} s  {audio / spent:6.1f} x real time  tokens equal {same:.2%}")
+    for name, spent in seconds.items():
+        precision = name.split(", ")[1]
+        against = [other for other in seconds if other.startswith(f"transformers, {precision}")]
+        against += ["voxmill, float32"] * (precision != "float32" and "voxmill, float32" in seconds)
+        for other in against if name.startswith("voxmill") else []:
+            print(f"  ratio {name} / {other}: {seconds[other] / spent:.2f}")
 
 
 def padding(batches: Sequence[Sequence[int]]) -> float:
@@ -133,6 +184,86 @@ def librispeech_lengths(count: int) -> list[int]:
         rows = [row for row in csv.DictReader(stream) if "/test-other/" in row["path"]]
     lengths = [round(float(row["seconds"]) * FRAMES_PER_SECOND) for row in rows]
     return [lengths[i % len(lengths)] for i in range(count)]
+
+
+def share_of_matrix_rate(checkpoint: Path, seconds: int) -> None:
+    """Print operations a second of either encoder on one recording, as a share of what a large product reaches."""
+    frames = seconds * FRAMES_PER_SECOND
+    features = torch.randn(1, frames, 160)
+    model, reference = ours(checkpoint, "float32"), theirs(checkpoint, torch.float32)
+    left, right = torch.randn(frames, 1024), torch.randn(1024, 4096)
+    forms: dict[str, Callable[[], object]] = {
+        "product": lambda: left @ right,
+        "voxmill": lambda: model.forward_packed(features[0], Packed((frames,))).logits,
+        "transformers": lambda: reference(features).logits,
+    }
+    best = dict.fromkeys(forms, float("inf"))
+    with torch.inference_mode():
+        for _ in range(6):
+            for name, form in forms.items():
+                start = time.perf_counter()
+                form()
+                best[name] = min(best[name], time.perf_counter() - start)
+    peak = 2 * frames * 1024 * 4096 / best["product"]
+    shares = {name: operations(model.config, frames) / best[name] / peak for name in ("voxmill", "transformers")}
+    print(
+        f"\nshare of the fp32 matrix rate, one recording of {seconds} s ({peak / 1e9:.0f} GFLOP/s): "
+        f"voxmill {shares['voxmill']:.0%}, transformers {shares['transformers']:.0%}"
+    )
+
+
+def operations(config: Config, frames: int) -> int:
+    """Multiplications and additions of all matrix products for one recording."""
+    size, distances = config.hidden_size, config.left_max_position_embeddings + 1 + config.right_max_position_embeddings
+    # Two feed-forwards; queries, keys, values and what comes out; the gated and the last layer of the convolution.
+    weights = 4 * size * config.intermediate_size + (4 + 3) * size**2
+    attention = 2 * frames * size + distances * size
+    layer = weights + attention
+    ends = size * (config.feature_projection_input_dim + config.vocab_size)
+    return 2 * frames * (config.num_hidden_layers * layer + ends)
+
+
+def our_peak(checkpoint: Path, features: torch.Tensor) -> Callable[[], object]:
+    model = ours(checkpoint, "float32")
+    return lambda: model.forward_packed(features, Packed((len(features),))).logits
+
+
+def their_peak(checkpoint: Path, features: torch.Tensor) -> Callable[[], object]:
+    reference = theirs(checkpoint, torch.float32)
+    return lambda: reference(features[None]).logits
+
+
+PEAKS = {"voxmill": our_peak, "transformers": their_peak}
+
+
+def print_peak(side: str, checkpoint: Path) -> None:
+    """Print the bytes that the process rises by while the encoder runs over 60 s."""
+    process = psutil.Process()
+    run = PEAKS[side](checkpoint, torch.randn(60 * FRAMES_PER_SECOND, 160))
+    before = process.memory_info().rss
+    # Linux: from here on the high-water mark counts anew.
+    Path("/proc/self/clear_refs").write_text("5")
+    with torch.inference_mode():
+        run()
+    high = next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM"))
+    print(int(high.split()[1]) * 1024 - before)
+
+
+def compare_peaks(checkpoint: Path) -> None:
+    """Print what either side's process rises by, and the ratio."""
+    command = [sys.executable, str(Path(__file__).resolve()), "--checkpoint", str(checkpoint), "--peak"]
+    rises = {
+        side: int(subprocess.run([*command, side], stdout=subprocess.PIPE, text=True, check=True).stdout)
+        for side in PEAKS
+    }
+    print(
+        f"\nmemory for one recording of 60 s, beside the weights: voxmill {rises['voxmill'] / 2**20:.0f} MiB, "
+        f"transformers {rises['transformers'] / 2**20:.0f} MiB, ratio 1/{rises['transformers'] / rises['voxmill']:.1f}"
+    )
+
+
+def _has_bfloat16() -> bool:
+    return "avx512_bf16" in Path("/proc/cpuinfo").read_text()
 
 
 if __name__ == "__main__":

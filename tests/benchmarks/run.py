@@ -60,11 +60,17 @@ BENCHMARKS = (
     ),
     Benchmark(
         "encoder",
-        "--rounds 1 --utterances 8",
+        "--rounds 1 --utterances 16 --layers 1 --fixed",
         "--rounds 2",
         (
-            ("packed / padded, digits", r"digits(?:.|\n)*?voxmill, .*? ([\d.]+) x  tokens"),
-            ("packed / padded, full width", r"full width(?:.|\n)*?voxmill, .*? ([\d.]+) x  tokens"),
+            ("fp32 / transformers, corpus order", r"ratio voxmill, float32 / .*corpus order: ([\d.]+)"),
+            ("fp32 / transformers, sorted", r"ratio voxmill, float32 / .*sorted: ([\d.]+)"),
+            ("bf16 / transformers, corpus order", r"ratio voxmill, bfloat16 / .*corpus order: ([\d.]+)"),
+            ("bf16 / transformers, sorted", r"ratio voxmill, bfloat16 / .*sorted: ([\d.]+)"),
+            ("int8 / fp32", r"ratio voxmill, int8 / voxmill, float32: ([\d.]+)"),
+            ("share of the matrix rate, 10 s", r"recording of 10 s .*: voxmill (\d+ %|\d+%)"),
+            ("share of the matrix rate, 20 s", r"recording of 20 s .*: voxmill (\d+ %|\d+%)"),
+            ("memory at 60 s / transformers", r"ratio (1/[\d.]+)"),
         ),
     ),
     Benchmark(
