@@ -20,7 +20,7 @@ TIERS = (
     {"plan", "tasks"},
     {"table"},
     {"flow"},
-    {"checkpoint", "receipts"},
+    {"checkpoint", "device_features", "receipts"},
     {"timing"},
     {"job", "tally", "summary"},
     {"display", "command"},
@@ -39,7 +39,7 @@ ONLY_IN = {
     "soundfile": {"audio", "sources", "demo"},
     "safetensors": {"models"},
     "rich": {"run", "display", "noise", "command", "cli", "demo"},
-    "torch": {"models", "text", "engine", "job", "alone"},
+    "torch": {"models", "text", "engine", "job", "alone", "device_features"},
     "pickle": set(),
 }
 

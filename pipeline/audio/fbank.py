@@ -124,7 +124,7 @@ def _prepare(samples: NDArray[np.float32], out: NDArray[np.floating]) -> None:
     # The first sample of a frame has no one before it, but its window weight is 0.
     frames = sliding_window_view(emphasised, FRAME_LENGTH)[::FRAME_SHIFT]
     np.subtract(frames, (1 - PREEMPHASIS) * means[:, None], out=out, casting="same_kind")
-    out *= _window(out.dtype)
+    out *= window(out.dtype)
 
 
 def _frame_sums(samples: NDArray[np.float64], num: int) -> NDArray[np.float64]:
@@ -150,9 +150,10 @@ def _log_mel_of(spectrum: NDArray[np.complexfloating]) -> NDArray[np.floating]:
 
 
 @cache
-def _window(dtype: np.dtype[np.floating]) -> NDArray[np.floating]:
-    window: NDArray[np.floating] = (np.hanning(FRAME_LENGTH) ** POVEY_POWER * FULL_SCALE).astype(dtype)
-    return window
+def window(dtype: np.dtype[np.floating]) -> NDArray[np.floating]:
+    """Weights of a frame's samples, with the scale that Kaldi hears: (400,)."""
+    weights: NDArray[np.floating] = (np.hanning(FRAME_LENGTH) ** POVEY_POWER * FULL_SCALE).astype(dtype)
+    return weights
 
 
 @cache

@@ -17,6 +17,7 @@ from pipeline.models.batching import Batch, batches
 from pipeline.models.layout import Packed
 from pipeline.models.outputs import ClassOutput, EmbeddingOutput, EncoderOutput
 from pipeline.models.transfer import transfer_to
+from pipeline.models.wav2vec2_bert.config import Config
 from pipeline.models.wav2vec2_bert.model import Model
 
 log = logging.getLogger(__name__)
@@ -34,14 +35,36 @@ CPU_FRAMES = 1024
 CPU_ACTIVATION_BYTES = 4 * 2**20
 """Widest fp32 activation of a batch on a CPU that allows more: beyond it the cache is lost, and 15 % with it."""
 GPU_FRAMES = 32768
-"""Frames of a batch on a GPU: 11 minutes of audio, of which weights and launches are a small part."""
+"""Most frames of a batch on a GPU: 11 minutes of audio, of which weights and launches are a small part."""
+GPU_SHARE = 0.5
+"""Of a GPU's free memory that a batch may take; the rest is for fragments, and for other actors on the same GPU."""
+WIDEST_WINDOW = 1500
+"""Frames of the longest window that a budget reckons with, 30 s: `relative` positions take memory for all distances."""
 
 
 def default_frame_budget(model: Model) -> int:
-    """Choose the most frames of one batch by the model's device and width."""
-    if next(model.parameters()).device.type == "cuda":
-        return GPU_FRAMES
+    """Choose the most frames of one batch by the model's size and its device's free memory."""
+    parameter = next(model.parameters())
+    if parameter.device.type == "cuda":
+        free, _ = torch.cuda.mem_get_info(parameter.device)
+        return frames_that_fit(model.config, free_bytes=free, value_bytes=parameter.element_size())
     return max(CPU_FRAMES, CPU_ACTIVATION_BYTES // (4 * model.config.intermediate_size))
+
+
+def frames_that_fit(config: Config, *, free_bytes: int, value_bytes: int) -> int:
+    """Frames whose activations fit on a GPU: 1,024 at least, `GPU_FRAMES` at most.
+
+    At the widest moment of a block the residual, its norm and the two sides of a feed-forward are there, or queries,
+    keys, values, what they mix and the scores of all distances.
+    """
+    distances = {
+        "relative_key": config.left_max_position_embeddings + 1 + config.right_max_position_embeddings,
+        "relative": 2 * WIDEST_WINDOW,
+    }.get(config.position_embeddings_type or "", 0)
+    feed_forward = 2 * config.hidden_size + 2 * config.intermediate_size
+    attention = 7 * config.hidden_size + config.num_attention_heads * distances
+    a_frame = value_bytes * (config.hidden_size + max(feed_forward, attention))
+    return max(CPU_FRAMES, min(GPU_FRAMES, int(GPU_SHARE * free_bytes / a_frame)))
 
 
 class Predictor:

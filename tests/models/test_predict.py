@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -15,7 +16,8 @@ from torch import Tensor
 from pipeline import models
 from pipeline.errors import StorageFault, UserError
 from pipeline.models.layout import Packed
-from pipeline.models.predict import GPU_FRAMES, Predictor, default_frame_budget
+from pipeline.models.predict import CPU_FRAMES, GPU_FRAMES, Predictor, default_frame_budget, frames_that_fit
+from pipeline.models.wav2vec2_bert.config import Config
 
 DEVICES = ["cpu", "cuda"] if torch.cuda.is_available() else ["cpu"]
 
@@ -161,3 +163,18 @@ def test_a_model_that_does_not_score_each_frame_is_refused(
     model = models.load(make_checkpoint(**fields), head=head)
     with pytest.raises(UserError, match=r"does not score each frame, .* CTC head and without an adapter"):
         Predictor(model).run(np.zeros((10, 160), np.float32), [(0, 10)], reduce=lambda logits: (logits,))
+
+
+def test_the_budget_of_a_gpu_follows_its_free_memory_and_the_model() -> None:
+    full = Config(document={}, vocab_size=32)
+    small = replace(full, hidden_size=128, intermediate_size=512, num_attention_heads=4)
+
+    def budget(config: Config, gigabytes: float, value_bytes: int = 2) -> int:
+        return frames_that_fit(config, free_bytes=int(gigabytes * 2**30), value_bytes=value_bytes)
+
+    assert budget(full, 70) == budget(small, 70) == GPU_FRAMES
+    assert CPU_FRAMES < budget(full, 0.5) < budget(full, 1) < GPU_FRAMES
+    assert budget(full, 1, value_bytes=4) == pytest.approx(budget(full, 1) / 2, abs=1)
+    assert budget(small, 0.5) > budget(full, 0.5)
+    assert budget(replace(full, position_embeddings_type="relative"), 1) < budget(full, 1)
+    assert budget(full, 0) == CPU_FRAMES
