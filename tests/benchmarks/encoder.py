@@ -36,8 +36,8 @@ from pipeline import models  # noqa: E402
 from pipeline.corpus import FRAMES_PER_SECOND  # noqa: E402
 from pipeline.models.layout import Packed  # noqa: E402
 from pipeline.models.predict import Predictor, Slice, default_frame_budget  # noqa: E402
-from pipeline.models.wav2vec2_bert.config import Config  # noqa: E402
 from tests import speech  # noqa: E402
+from tests.benchmarks.operations import operations  # noqa: E402
 
 BATCH = 16
 FIXED_SECONDS = (10, 30, 60)
@@ -210,17 +210,6 @@ def share_of_matrix_rate(checkpoint: Path, seconds: int) -> None:
         f"\nshare of the fp32 matrix rate, one recording of {seconds} s ({peak / 1e9:.0f} GFLOP/s): "
         f"voxmill {shares['voxmill']:.0%}, transformers {shares['transformers']:.0%}"
     )
-
-
-def operations(config: Config, frames: int) -> int:
-    """Multiplications and additions of all matrix products for one recording."""
-    size, distances = config.hidden_size, config.left_max_position_embeddings + 1 + config.right_max_position_embeddings
-    # Two feed-forwards; queries, keys, values and what comes out; the gated and the last layer of the convolution.
-    weights = 4 * size * config.intermediate_size + (4 + 3) * size**2
-    attention = 2 * frames * size + distances * size
-    layer = weights + attention
-    ends = size * (config.feature_projection_input_dim + config.vocab_size)
-    return 2 * frames * (config.num_hidden_layers * layer + ends)
 
 
 def our_peak(checkpoint: Path, features: torch.Tensor) -> Callable[[], object]:

@@ -74,6 +74,15 @@ BENCHMARKS = (
         ),
     ),
     Benchmark(
+        "real_size",
+        "--layers 4 --seconds 20",
+        "",
+        (
+            ("parameters, weights", r"parameters=(\S+) .* weights=(\d+ MB)"),
+            ("peak of the model's worker", r"model worker: (.*) its weights, "),
+        ),
+    ),
+    Benchmark(
         "windows",
         "--minutes 2",
         "--hours 3 --unwindowed 10",
