@@ -66,6 +66,6 @@ def _check_features(where: str, folder: Path, input_dim: int) -> None:
             f"{where}: config.json says feature_projection_input_dim={input_dim}; "
             f"Voxmill computes {FEATURE_SIZE} features a frame"
         )
-    stride = FeatureExtractor.load(folder).stride
+    stride = FeatureExtractor.load(folder, where=where).stride
     if stride != STACK:
         raise UserError(f"{where}: its feature extractor has stride={stride}; the job computes {STACK}")

@@ -9,6 +9,7 @@ import torch
 
 from pipeline.audio.fbank import fbank, log_mel
 from pipeline.device_features import fbank_on
+from pipeline.models import fbank as fbank_module
 from tests import speech as place
 
 
@@ -16,6 +17,7 @@ from tests import speech as place
 def recordings(speech) -> list[np.ndarray]:
     """LibriSpeech, 16 kHz, as 16-bit integers."""
     paths = sorted((place.FOLDER / "librispeech").rglob("*.flac"))[:12]
+    assert len(paths) == 12
     return [soundfile.read(path, dtype="int16")[0] for path in paths]
 
 
@@ -49,6 +51,13 @@ def test_short_and_odd_lengths_are_defined(size):
     ours = fbank_on("cpu")(torch.from_numpy(samples))
     assert ours.shape == expected.shape
     np.testing.assert_allclose(ours.numpy(), expected, atol=5e-3)
+
+
+def test_blocks_of_a_long_recording_are_as_one(monkeypatch):
+    samples = torch.from_numpy(np.random.default_rng(0).integers(-3000, 3000, 60_000, dtype=np.int16))
+    whole = fbank_on("cpu")(samples)
+    monkeypatch.setattr(fbank_module, "_BLOCK", 7)
+    torch.testing.assert_close(fbank_on("cpu")(samples), whole, rtol=0, atol=1e-4)
 
 
 def test_silence_is_finite():

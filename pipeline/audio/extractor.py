@@ -28,7 +28,7 @@ class Padded:
     """Features of several recordings."""
 
     features: NDArray[np.float32]
-    """(B, T, C), `padding_value` beyond each recording."""
+    """(B, T, C); beyond a recording `padding_value`, and beside it what is left of an odd last frame."""
     lengths: tuple[int, ...]
     """Frames of each recording, 0 to T."""
 
@@ -41,7 +41,7 @@ class Padded:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FeatureExtractor:
-    """The settings of a checkpoint's features; defaults are those of `facebook/w2v-bert-2.0`."""
+    """The settings of a checkpoint's features; defaults are those of `SeamlessM4TFeatureExtractor`."""
 
     stride: int = STACK
     """Frames of 10 ms that are joined into one."""
@@ -51,24 +51,29 @@ class FeatureExtractor:
     """All of the file, to be written back."""
 
     @classmethod
-    def load(cls, path: str | Path) -> FeatureExtractor:
+    def load(cls, path: str | Path, *, where: str | None = None) -> FeatureExtractor:
         """Read the settings from a checkpoint folder; without a file they are the defaults.
+
+        Args:
+            path: the folder.
+            where: what messages call the checkpoint; default its path.
 
         Raises:
             UserError: the file is unreadable, or describes features that are not computed here.
         """
-        document = declared(Path(path))
+        document, where = declared(Path(path)), where or str(path)
         for name, ours in {"feature_extractor_type": KIND, "sampling_rate": SAMPLE_RATE}.items():
-            _check(path, document, name, ours)
+            _check(where, document, name, ours)
         # Older files say it under one name, newer ones under both.
         for name in ("num_mel_bins", "feature_size"):
-            _check(path, document, name, NUM_MELS)
-        stride = document.get("stride", STACK)
+            _check(where, document, name, NUM_MELS)
+        _check(where, document, "padding_side", "right")
+        stride, value = document.get("stride", STACK), document.get("padding_value", 0.0)
         if not isinstance(stride, int) or isinstance(stride, bool) or stride < 1:
-            raise UserError(
-                f"{path}: its feature extractor has stride={stride!r}; it must be a whole number, at least 1"
-            )
-        return cls(stride=stride, padding_value=float(document.get("padding_value", 0.0)), document=document)
+            raise UserError(f"{where}: its feature extractor has stride={stride!r}; it must be a whole number")
+        if not isinstance(value, int | float) or isinstance(value, bool):
+            raise UserError(f"{where}: its feature extractor has padding_value={value!r}; it must be a number")
+        return cls(stride=stride, padding_value=float(value), document=document)
 
     def save(self, path: str | Path) -> None:
         """Write `preprocessor_config.json` into a folder."""
@@ -89,7 +94,7 @@ class FeatureExtractor:
         multiple_of: int = STACK,
         truncate: bool = False,
         normalise: bool = True,
-        dtype: DTypeLike = np.float32,
+        dtype: DTypeLike = np.float64,
     ) -> Padded:
         """Features of several mono recordings, each normalised over itself.
 
@@ -103,7 +108,7 @@ class FeatureExtractor:
             dtype: what the arithmetic runs in, float32 or float64.
 
         Raises:
-            ValueError: for another sample rate, for waveforms that are not mono, or to truncate to nothing given.
+            ValueError: for another sample rate, waveforms that are not mono, or sizes that make no sense.
         """
         if sample_rate != SAMPLE_RATE:
             raise ValueError(f"sample_rate must be {SAMPLE_RATE}, got {sample_rate}; resample the waveforms first")
@@ -111,6 +116,8 @@ class FeatureExtractor:
             raise ValueError("waveforms must be mono, each of shape (N,); mix their channels first")
         if truncate and pad_to is None:
             raise ValueError("truncate needs pad_to, the frames that may stay")
+        if multiple_of < 1 or (pad_to or 0) < 0:
+            raise ValueError(f"multiple_of must be at least 1 and pad_to at least 0, got {multiple_of} and {pad_to}")
         frames = [log_mel(np.asarray(waveform, dtype=np.float32), dtype=dtype) for waveform in waveforms]
         if normalise:
             for one in frames:
@@ -146,6 +153,6 @@ def declared(folder: Path) -> dict[str, Any]:
     return {}
 
 
-def _check(path: str | Path, document: Mapping[str, Any], name: str, ours: object) -> None:
+def _check(where: str, document: Mapping[str, Any], name: str, ours: object) -> None:
     if document.get(name, ours) != ours:
-        raise UserError(f"{path}: its feature extractor has {name}={document[name]!r}; Voxmill computes {ours!r}")
+        raise UserError(f"{where}: its feature extractor has {name}={document[name]!r}; Voxmill computes {ours!r}")

@@ -1,7 +1,7 @@
 """Log-mel features on the model's own device: 16-bit samples in, what the encoder takes out.
 
-The numbers are those of `pipeline.audio.fbank`, which gives the window and the filters; half as many bytes travel to a
-GPU as features would take, and its CPUs only decode.
+The arithmetic is float32: for 16-bit audio the numbers are those of `pipeline.audio.fbank` within 0.03; where a band
+holds nothing but rounding noise, as in audio that was made at a lower rate, they differ by up to about 1.
 
 Letters: N samples, n frames of 10 ms, M mel bins, T = n // stride stacked frames.
 """
@@ -12,6 +12,9 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
+
+_BLOCK = 2**14
+"""Frames at once, nearly three minutes: 170 MB of intermediate values, however long the recording."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,17 +53,23 @@ class Fbank(nn.Module):
 
     def log_mel(self, samples: Tensor) -> Tensor:
         """Samples (N,), int16 or within +-1, -> (n, M) float32, not normalised."""
-        length = len(self.window)
-        if len(samples) < length:
-            return self.filters.new_empty(0, self.filters.shape[1])
+        length, shift = len(self.window), self.shape.shift
+        num = max(0, 1 + (len(samples) - length) // shift)
+        out = self.filters.new_empty(num, self.filters.shape[1])
+        for first in range(0, num, _BLOCK):
+            last = min(first + _BLOCK, num)
+            out[first:last] = self._log_mel_of(samples[first * shift : (last - 1) * shift + length])
+        return out
+
+    def _log_mel_of(self, samples: Tensor) -> Tensor:
         heard = samples.to(self.window.device)
         heard = heard / 2**15 if heard.dtype == torch.int16 else heard.float()
-        # (N,) -> (n, L)
-        frames = heard.unfold(0, length, self.shape.shift)
+        # (N,) -> (n, samples of a frame)
+        frames = heard.unfold(0, len(self.window), self.shape.shift)
         frames = frames - frames.mean(dim=1, keepdim=True)
         # The first sample of a frame has no one before it, but its weight in the window is 0.
         frames = torch.cat([frames[:, :1], frames[:, 1:] - self.shape.preemphasis * frames[:, :-1]], dim=1)
-        # (n, L) -> (n, F) -> (n, M)
+        # (n, samples) -> (n, frequencies) -> (n, M)
         spectrum = torch.fft.rfft(frames * self.window, n=2 * len(self.filters) - 2)
         power = spectrum.real.square() + spectrum.imag.square()
         mel: Tensor = power @ self.filters

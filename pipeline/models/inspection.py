@@ -22,7 +22,12 @@ def attention_maps(model: Model, features: Tensor, layout: Packed) -> tuple[tupl
     """(N, C) -> for each block and each document (H, L, L): how much each query takes of each key.
 
     Slow, and all maps are held at once: for looking at a few recordings.
+
+    Raises:
+        ValueError: for a model in training, which leaves out blocks and drops weights.
     """
+    if model.training:
+        raise ValueError("a model in training attends otherwise each time; call eval() first")
     recorder = _Recorder(layout)
     for _ in model.encoder.states(features, layout, recorder):
         pass

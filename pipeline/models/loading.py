@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from pipeline.models import checkpoint, weights
+from pipeline.models.int8 import Int8Linear
 from pipeline.models.packed_attention import Kernel
 from pipeline.models.wav2vec2_bert import names
 from pipeline.models.wav2vec2_bert.config import Config
@@ -31,7 +32,7 @@ def load(
         path_or_hub_id: a folder with config.json and safetensors, or a hub id such as owner/name.
         head: what stands on the encoder, or None for what the checkpoint has. Another than it has is made new, with
             random weights to be trained, and the checkpoint's own is left out.
-        dtype: of parameters and outputs: float32, bfloat16 or float16.
+        dtype: of parameters and outputs: float32, bfloat16, float16, or float64 to compare with.
         device: where the model runs.
         kernel: form of the attention. `plain` runs everywhere; `fused` compiles FlexAttention once a process,
             on a CPU in half a minute and with a C++ compiler; `auto` is `fused` on CUDA and else `plain`.
@@ -89,10 +90,18 @@ def _new_head(model: Model) -> dict[str, Tensor]:
 def save(model: Model, path: str | os.PathLike[str]) -> None:
     """Write config.json and model.safetensors, as `load` and transformers read them.
 
-    The folder is made if need be. Vocabulary and processor files are not the model's: copy them beside.
+    The folder is made if need be. Vocabulary and processor files are not the model's: copy them beside. A config.json
+    that names the precision of weights names theirs.
+
+    Raises:
+        ValueError: for a model in 8 bits, whose weights are not there any more.
     """
+    if any(isinstance(module, Int8Linear) for module in model.modules()):
+        raise ValueError("a model in 8 bits cannot be saved; save it before it is quantised")
     folder = Path(path)
     folder.mkdir(parents=True, exist_ok=True)
     head = model.config.head
     weights.write(model, folder, stored=names.stored(model, head, prefixed=head != "none"))
-    checkpoint.write_config(folder, model.config.document)
+    precision = str(next(model.parameters()).dtype).removeprefix("torch.")
+    said = {name: precision for name in ("dtype", "torch_dtype") if name in model.config.document}
+    checkpoint.write_config(folder, {**model.config.document, **said})

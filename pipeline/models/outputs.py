@@ -32,7 +32,7 @@ class FrameOutput:
     logits: Tensor
     """(..., V) unnormalised scores."""
     hidden_state: Tensor
-    """(..., d) what the head saw."""
+    """(..., d) what the head saw, in training of a CTC head before its dropout."""
     lengths: tuple[int, ...]
     """Frames out of each document or recording; 0 where it was too short for the adapter."""
 

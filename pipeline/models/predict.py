@@ -30,16 +30,18 @@ Reduced = tuple[np.ndarray, ...]
 NotByFrame = EncoderOutput | ClassOutput | EmbeddingOutput
 """What models give that score no frames."""
 
-CPU_FRAMES = 1024
-"""Fewest frames of a full batch on a CPU; at full width 256 to 4096 differ by a few percent."""
+FEWEST_FRAMES = 1024
+"""Of a full batch; on a CPU at full width 256 to 4096 differ by a few percent."""
 CPU_ACTIVATION_BYTES = 4 * 2**20
 """Widest fp32 activation of a batch on a CPU that allows more: beyond it the cache is lost, and 15 % with it."""
 GPU_FRAMES = 32768
 """Most frames of a batch on a GPU: 11 minutes of audio, of which weights and launches are a small part."""
 GPU_SHARE = 0.5
 """Of a GPU's free memory that a batch may take; the rest is for fragments, and for other actors on the same GPU."""
-WIDEST_WINDOW = 1500
-"""Frames of the longest window that a budget reckons with, 30 s: `relative` positions take memory for all distances."""
+WIDEST_WINDOW = 2048
+"""Frames of the longest window that a budget reckons with, 41 s: `relative` positions take memory for all distances."""
+BYTES_A_SCORE = 12
+"""Of a token or class of a frame: its logit, and two copies in fp32 to find the best."""
 
 
 def default_frame_budget(model: Model) -> int:
@@ -48,14 +50,19 @@ def default_frame_budget(model: Model) -> int:
     if parameter.device.type == "cuda":
         free, _ = torch.cuda.mem_get_info(parameter.device)
         return frames_that_fit(model.config, free_bytes=free, value_bytes=parameter.element_size())
-    return max(CPU_FRAMES, CPU_ACTIVATION_BYTES // (4 * model.config.intermediate_size))
+    return max(FEWEST_FRAMES, CPU_ACTIVATION_BYTES // (4 * model.config.intermediate_size))
 
 
 def frames_that_fit(config: Config, *, free_bytes: int, value_bytes: int) -> int:
     """Frames whose activations fit on a GPU: 1,024 at least, `GPU_FRAMES` at most.
 
     At the widest moment of a block the residual, its norm and the two sides of a feed-forward are there, or queries,
-    keys, values, what they mix and the scores of all distances.
+    keys, values, what they mix and the scores of all distances; after the blocks, the scores of all tokens.
+
+    Args:
+        config: of the model.
+        free_bytes: of the GPU's memory, the weights being there already.
+        value_bytes: of one activation.
     """
     distances = {
         "relative_key": config.left_max_position_embeddings + 1 + config.right_max_position_embeddings,
@@ -63,8 +70,9 @@ def frames_that_fit(config: Config, *, free_bytes: int, value_bytes: int) -> int
     }.get(config.position_embeddings_type or "", 0)
     feed_forward = 2 * config.hidden_size + 2 * config.intermediate_size
     attention = 7 * config.hidden_size + config.num_attention_heads * distances
-    a_frame = value_bytes * (config.hidden_size + max(feed_forward, attention))
-    return max(CPU_FRAMES, min(GPU_FRAMES, int(GPU_SHARE * free_bytes / a_frame)))
+    in_block = value_bytes * (config.hidden_size + max(feed_forward, attention))
+    a_frame = max(in_block, BYTES_A_SCORE * max(config.vocab_size, len(config.labels)))
+    return max(FEWEST_FRAMES, min(GPU_FRAMES, int(GPU_SHARE * free_bytes / a_frame)))
 
 
 class Predictor:

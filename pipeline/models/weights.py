@@ -46,7 +46,7 @@ def fill(
         folder: the checkpoint.
         where: what messages call the checkpoint.
         stored: how each parameter lies in the files, by its name in the model.
-        optional: which stored names may be missing, and are 0 then, or surplus, and are left out then.
+        optional: which stored names may be missing, and are drawn from 0 to 1 then, or surplus, and are left out then.
         fresh: parameters, by their names in the model, that are not looked for in the files.
         dtype: of the parameters; the files may hold another floating type.
         device: of the parameters.
@@ -61,7 +61,8 @@ def fill(
     for parameter, entry in wanted.items():
         target = model.get_parameter(parameter).shape
         if entry.name not in places:
-            state[parameter] = torch.zeros(target, dtype=dtype, device=device)
+            # As transformers does with the one that may be: what stands for masked frames in training.
+            state[parameter] = torch.rand(target).to(device, dtype)
             continue
         tensor = _read(places[entry.name], entry.name, where=where)
         _check_tensor(entry, tensor, where=where)

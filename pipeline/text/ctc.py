@@ -65,6 +65,7 @@ def words_of(
     tokenizer: Tokenizer,
     *,
     offset: Seconds = 0.0,
+    frames_per_second: float = FRAMES_PER_SECOND,
 ) -> list[Word]:
     """The words of a best path: runs of one token count once, blanks vanish, delimiters end words.
 
@@ -73,6 +74,7 @@ def words_of(
         log_probs: (T,) its natural log probability.
         tokenizer: the vocabulary of the checkpoint.
         offset: time of the start of the first frame.
+        frames_per_second: of the path.
 
     Returns:
         Words in order. A word starts where its first emitting frame starts and ends where its last one ends;
@@ -87,8 +89,8 @@ def words_of(
     # (E,) -> (W + 1,) positions in `emitting` where a word begins, and the end of the last
     passed = np.cumsum(delimiter[ids])[emitting]
     bounds = np.flatnonzero(np.diff(passed, prepend=-1, append=passed[-1] + 1))
-    starts = np.round(offset + emitting[bounds[:-1]] / FRAMES_PER_SECOND, DECIMALS)
-    ends = np.round(offset + (emitting[bounds[1:] - 1] + 1) / FRAMES_PER_SECOND, DECIMALS)
+    starts = np.round(offset + emitting[bounds[:-1]] / frames_per_second, DECIMALS)
+    ends = np.round(offset + (emitting[bounds[1:] - 1] + 1) / frames_per_second, DECIMALS)
     means = np.add.reduceat(log_probs[emitting].astype(np.float64), bounds[:-1]) / np.diff(bounds)
     confidences = np.minimum(np.exp(means), 1.0)
     spelled = _spell(ids, emitting, bounds, tokenizer)

@@ -38,30 +38,50 @@ class Transcript:
     """What one recording says."""
 
     text: str
+    """Its words, joined; '' without any."""
     words: tuple[Word, ...]
+    """In order, with times and confidences."""
     letters: tuple[Letter, ...]
+    """In order, word delimiters among them."""
 
 
-def batch_decode(logits: torch.Tensor, lengths: Sequence[int], tokenizer: Tokenizer) -> list[Transcript]:
-    """Greedy transcripts of padded logits (B, T, V), of which each recording has so many frames."""
+def batch_decode(
+    logits: torch.Tensor,
+    lengths: Sequence[int],
+    tokenizer: Tokenizer,
+    *,
+    frames_per_second: float = FRAMES_PER_SECOND,
+) -> list[Transcript]:
+    """Greedy transcripts of padded logits (B, T, V).
+
+    Args:
+        logits: of any float type.
+        lengths: frames of each recording.
+        tokenizer: the vocabulary of the checkpoint.
+        frames_per_second: of the logits: 50, or as much less as an adapter or another stride of the features leaves.
+    """
     ids, log_probs = (tensor.cpu().numpy() for tensor in best_path(logits))
     rows = zip(ids, log_probs, lengths, strict=True)
-    return [_transcript(row[:length], sure[:length], tokenizer) for row, sure, length in rows]
+    return [_transcript(row[:length], sure[:length], tokenizer, frames_per_second) for row, sure, length in rows]
 
 
-def letters_of(ids: NDArray[np.int32], tokenizer: Tokenizer) -> list[Letter]:
+def letters_of(
+    ids: NDArray[np.int32], tokenizer: Tokenizer, *, frames_per_second: float = FRAMES_PER_SECOND
+) -> list[Letter]:
     """The runs of one token of a best path (T,), without blanks."""
     ids = known(ids, tokenizer)
     # (T,) -> (runs,) first frames, and the frames after the last
     starts = np.flatnonzero(np.diff(ids, prepend=-1))
     ends = np.append(starts[1:], len(ids))
     heard = ids[starts] != tokenizer.blank_id
-    times = (np.round(frames[heard] / FRAMES_PER_SECOND, DECIMALS).tolist() for frames in (starts, ends[: len(starts)]))
+    times = (np.round(frames[heard] / frames_per_second, DECIMALS).tolist() for frames in (starts, ends[: len(starts)]))
     spelled = (tokenizer.spell(id) for id in ids[starts[heard]].tolist())
     return [Letter(*values) for values in zip(spelled, *times, strict=True)]
 
 
-def _transcript(ids: NDArray[np.int32], log_probs: NDArray[np.float32], tokenizer: Tokenizer) -> Transcript:
-    words = words_of(ids, log_probs, tokenizer)
-    text = text_of(words, separator=tokenizer.separator)
-    return Transcript(text, tuple(words), tuple(letters_of(ids, tokenizer)))
+def _transcript(
+    ids: NDArray[np.int32], log_probs: NDArray[np.float32], tokenizer: Tokenizer, frames_per_second: float
+) -> Transcript:
+    words = words_of(ids, log_probs, tokenizer, frames_per_second=frames_per_second)
+    letters = letters_of(ids, tokenizer, frames_per_second=frames_per_second)
+    return Transcript(text_of(words, separator=tokenizer.separator), tuple(words), tuple(letters))

@@ -21,8 +21,8 @@ def waveforms_of(sizes: list[int]) -> list[np.ndarray]:
     return [(random.standard_normal(size) * 0.1).astype(np.float32) for size in sizes]
 
 
-# Two frames of 10 ms at least, for theirs divides by one frame fewer; and odd and even numbers of frames.
-SIZES = st.lists(st.integers(560, 9000), min_size=1, max_size=4)
+# Odd and even numbers of frames; of two or three equal ones normalising would make their last digits large.
+SIZES = st.lists(st.integers(2000, 9000), min_size=1, max_size=4)
 
 
 @settings(max_examples=60, derandomize=True)
@@ -49,7 +49,6 @@ def test_features_and_mask_are_those_of_transformers(
     expected, mask = theirs["input_features"], theirs["attention_mask"].astype(bool)
     ours = FeatureExtractor(padding_value=value)(
         waveforms, sample_rate=16_000, pad_to=pad_to, multiple_of=multiple, truncate=truncate, normalise=normalise,
-        dtype=np.float64,
     )  # fmt: skip
     np.testing.assert_allclose(ours.features, expected, atol=2e-4)
     assert np.array_equal(ours.mask, mask)
@@ -82,6 +81,8 @@ def test_another_stride_joins_as_many_frames(stride: int) -> None:
         ([np.zeros(800)], {"sample_rate": 8_000}, "sample_rate must be 16000, got 8000"),
         ([np.zeros((2, 800))], {"sample_rate": 16_000}, "must be mono"),
         ([np.zeros(800)], {"sample_rate": 16_000, "truncate": True}, "truncate needs pad_to"),
+        ([np.zeros(800)], {"sample_rate": 16_000, "multiple_of": 0}, "multiple_of must be at least 1"),
+        ([np.zeros(800)], {"sample_rate": 16_000, "pad_to": -1}, "pad_to at least 0"),
     ],
 )
 def test_what_would_give_other_features_is_refused(
@@ -99,7 +100,9 @@ def test_settings_are_read_and_written_as_transformers_has_them(tmp_path: Path) 
     ours.save(tmp_path / "saved")
     theirs = SeamlessM4TFeatureExtractor.from_pretrained(tmp_path / "saved")
     assert (theirs.stride, theirs.padding_value, theirs.num_mel_bins) == (2, 0.5, 80)
-    assert FeatureExtractor.load(tmp_path / "saved") == FeatureExtractor.load(tmp_path / "saved")
+    again = FeatureExtractor.load(tmp_path / "saved")
+    assert (again.stride, again.padding_value) == (2, 0.5)
+    assert {**again.document, **ours.document} == again.document
 
 
 def test_settings_inside_a_processor_are_found_and_none_are_the_defaults(tmp_path: Path) -> None:
@@ -117,6 +120,8 @@ def test_settings_inside_a_processor_are_found_and_none_are_the_defaults(tmp_pat
         ({"num_mel_bins": 128}, "num_mel_bins=128; Voxmill computes 80"),
         ({"feature_size": 40}, "feature_size=40; Voxmill computes 80"),
         ({"stride": 0}, "stride=0; it must be a whole number"),
+        ({"padding_value": None}, "padding_value=None; it must be a number"),
+        ({"padding_side": "left"}, "padding_side='left'; Voxmill computes 'right'"),
     ],
 )
 def test_other_features_are_refused(tmp_path: Path, settings: dict[str, Any], message: str) -> None:

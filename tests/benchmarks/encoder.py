@@ -51,7 +51,7 @@ def main() -> None:
     parser.add_argument("--utterances", type=int, default=300, help="LibriSpeech lengths for the full-width encoder")
     parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
     parser.add_argument("--precisions", nargs="+", default=["float32", "bfloat16", "int8"])
-    parser.add_argument("--fixed", nargs="*", type=int, default=FIXED_SECONDS, help="also 16 recordings so long, s")
+    parser.add_argument("--fixed", nargs="*", type=int, default=FIXED_SECONDS, help="also recordings so long, s")
     parser.add_argument("--budgets", action="store_true", help="also time other frame budgets, in float32")
     parser.add_argument("--peak", choices=PEAKS, help=argparse.SUPPRESS)
     parser.add_argument("--checkpoint", type=Path, help=argparse.SUPPRESS)
@@ -77,12 +77,13 @@ def measure(options: argparse.Namespace) -> None:
         torch.manual_seed(0)
         Wav2Vec2BertForCTC(Wav2Vec2BertConfig(num_hidden_layers=options.layers, vocab_size=32)).save_pretrained(folder)
         corpora = {"LibriSpeech test-other": librispeech_lengths(options.utterances)}
-        corpora |= {f"{seconds} s each": [seconds * FRAMES_PER_SECOND] * BATCH for seconds in options.fixed}
+        # As much audio in each batch as 16 of 10 s: sixteen of 60 s would take the others 28 GB for their scores.
+        corpora |= {f"{s} s each": [s * FRAMES_PER_SECOND] * max(2, 10 * BATCH // s) for s in options.fixed}
         for title, lengths in corpora.items():
             compare(title, Path(folder), lengths, options)
         for seconds in (10, 20):
             share_of_matrix_rate(Path(folder), seconds)
-        compare_peaks(Path(folder))
+        compare_peaks(Path(folder), options.threads)
 
 
 def compare(title: str, checkpoint: Path, lengths: Sequence[int], options: argparse.Namespace) -> None:
@@ -212,14 +213,14 @@ def share_of_matrix_rate(checkpoint: Path, seconds: int) -> None:
     )
 
 
-def our_peak(checkpoint: Path, features: torch.Tensor) -> Callable[[], object]:
+def our_peak(checkpoint: Path) -> Callable[[torch.Tensor], object]:
     model = ours(checkpoint, "float32")
-    return lambda: model.forward_packed(features, Packed((len(features),))).logits
+    return lambda features: model.forward_packed(features, Packed((len(features),))).logits
 
 
-def their_peak(checkpoint: Path, features: torch.Tensor) -> Callable[[], object]:
+def their_peak(checkpoint: Path) -> Callable[[torch.Tensor], object]:
     reference = theirs(checkpoint, torch.float32)
-    return lambda: reference(features[None]).logits
+    return lambda features: reference(features[None]).logits
 
 
 PEAKS = {"voxmill": our_peak, "transformers": their_peak}
@@ -228,19 +229,23 @@ PEAKS = {"voxmill": our_peak, "transformers": their_peak}
 def print_peak(side: str, checkpoint: Path) -> None:
     """Print the bytes that the process rises by while the encoder runs over 60 s."""
     process = psutil.Process()
-    run = PEAKS[side](checkpoint, torch.randn(60 * FRAMES_PER_SECOND, 160))
+    run = PEAKS[side](checkpoint)
+    with torch.inference_mode():
+        # Until they are first used, the pages of a mapped file do not count.
+        run(torch.randn(FRAMES_PER_SECOND, 160))
     before = process.memory_info().rss
     # Linux: from here on the high-water mark counts anew.
     Path("/proc/self/clear_refs").write_text("5")
     with torch.inference_mode():
-        run()
+        run(torch.randn(60 * FRAMES_PER_SECOND, 160))
     high = next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM"))
     print(int(high.split()[1]) * 1024 - before)
 
 
-def compare_peaks(checkpoint: Path) -> None:
+def compare_peaks(checkpoint: Path, threads: int) -> None:
     """Print what either side's process rises by, and the ratio."""
-    command = [sys.executable, str(Path(__file__).resolve()), "--checkpoint", str(checkpoint), "--peak"]
+    command = [sys.executable, str(Path(__file__).resolve()), "--checkpoint", str(checkpoint)]
+    command += ["--threads", str(threads), "--peak"]
     rises = {
         side: int(subprocess.run([*command, side], stdout=subprocess.PIPE, text=True, check=True).stdout)
         for side in PEAKS

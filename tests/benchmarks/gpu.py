@@ -7,9 +7,10 @@ Without Ray, and without recordings: features are random, lengths are those of L
 VOXMILL_SPEECH has them, else drawn. transformers runs `sdpa`, its compiled form and its flex form where they run, on
 batches sorted by length with as many frames as ours. Times are the best of `--rounds`, with the device waited for.
 
-What must hold, or the exit code is 1: the error of bfloat16 against float64 is at most 1.25 times that of transformers
-in bfloat16, packed and alone give the same best tokens in 99.9 % of frames, and log-mel on the device is within 0.03 of
-the CPU's.
+What must hold, or the exit code is 1: every output is finite; the error of bfloat16 against float64 is at most 1.25
+times that of transformers in bfloat16, and that of float32 at most 1e-4 of the outputs; packing changes no more than
+rounding does; log-mel on the device is within 0.03 of the CPU's. A form that fails is a line of the result, and ends
+nothing.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ import platform
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -47,6 +48,8 @@ from tests import speech  # noqa: E402
 from tests.benchmarks.operations import operations  # noqa: E402
 
 Results = dict[str, Any]
+FAILURES = (RuntimeError, ValueError, TypeError, ImportError, AttributeError)
+"""What a form raises that a version, a card or a machine does not have."""
 
 
 def main() -> int:
@@ -56,34 +59,54 @@ def main() -> int:
     parser.add_argument("--width", type=int, default=1024, help="channels of the encoder")
     parser.add_argument("--minutes", type=float, default=20, help="of audio in each corpus")
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--json", type=Path, help="where the figures go")
+    parser.add_argument("--only", nargs="+", choices=("right", "fbank", "speed"), default=("right", "fbank", "speed"))
+    parser.add_argument("--json", type=Path, help="where the figures go, after each part")
     options = parser.parse_args()
     transformers_logging.set_verbosity_error()
     transformers_logging.disable_progress_bar()
     device = torch.device(options.device)
     results: Results = {"machine": machine(device), "options": {"layers": options.layers, "width": options.width}}
     with tempfile.TemporaryDirectory() as folder:
-        checkpoint = make_checkpoint(Path(folder), layers=options.layers, width=options.width)
-        results["peak_flops"] = matrix_peak(device)
-        results["right"] = rightness(checkpoint, device)
-        results["fbank"] = fbank_figures(device, options.rounds)
-        results["speed"] = {}
-        for title, lengths in corpora(options.minutes).items():
-            results["speed"][title] = speeds(checkpoint, device, lengths, options.rounds, results["peak_flops"])
+        for part in parts(Path(folder), device, options, results):
+            results |= part
+            if options.json:
+                options.json.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
     print_table(results)
-    if options.json:
-        options.json.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
     return 0 if holds(results) else 1
 
 
-def make_checkpoint(folder: Path, *, layers: int, width: int) -> Path:
-    """A random model whose heads have 64 channels, as the published one's have."""
+def parts(folder: Path, device: torch.device, options: argparse.Namespace, results: Results) -> Iterator[Results]:
+    """One part of the results after the other."""
+    yield {"peak_flops": matrix_peak(device)}
+    if "right" in options.only:
+        yield {
+            "right": rightness(make_checkpoint(folder / "right", layers=4, width=options.width, telling=True), device)
+        }
+    if "fbank" in options.only:
+        yield {"fbank": fbank_figures(device, options.rounds)}
+    if "speed" in options.only:
+        checkpoint = make_checkpoint(folder / "speed", layers=options.layers, width=options.width, telling=False)
+        speed: Results = {}
+        for title, lengths in corpora(options.minutes).items():
+            speed[title] = speeds(checkpoint, device, lengths, options.rounds, results["peak_flops"])
+            yield {"speed": speed}
+
+
+def make_checkpoint(folder: Path, *, layers: int, width: int, telling: bool) -> Path:
+    """A random model whose heads have 64 channels, as the published one's have.
+
+    Initialised as usual, attention adds a hundredth to what it is added to; in a `telling` model every parameter
+    matters, and a mistake anywhere shows.
+    """
     torch.manual_seed(0)
     config = Wav2Vec2BertConfig(
         num_hidden_layers=layers, hidden_size=width, intermediate_size=4 * width, vocab_size=32,
         num_attention_heads=max(1, width // 64),
     )  # fmt: skip
-    Wav2Vec2BertForCTC(config).save_pretrained(folder)
+    model = Wav2Vec2BertForCTC(config)
+    for parameter in model.parameters() if telling else ():
+        parameter.data.normal_(std=0.5 if parameter.ndim == 1 else parameter[0].numel() ** -0.5)
+    model.save_pretrained(folder)
     return folder
 
 
@@ -131,33 +154,38 @@ def matrix_peak(device: torch.device) -> float:
 
 
 def rightness(checkpoint: Path, device: torch.device) -> Results:
-    """Errors against float64 on the CPU, and whether packing changes the best tokens."""
+    """Errors against transformers in float64 on the CPU, and what packing changes."""
     lengths = (731, 500, 133, 64, 900)
     recordings = torch.randn(sum(lengths), 160, generator=torch.Generator().manual_seed(1)).split(list(lengths))
-    precise = models.load(checkpoint, dtype=torch.float64)
+    precise = Wav2Vec2BertForCTC.from_pretrained(checkpoint, dtype=torch.float64).eval()
+    figures: Results = {}
     with torch.inference_mode():
-        exact = [precise.forward_packed(each, Packed((len(each),))).logits for each in recordings]
+        exact = [precise(each[None].double()).logits[0] for each in recordings]
         theirs = transformers_model(checkpoint, device, "sdpa")
         rounded = [theirs(each[None].to(device, torch.bfloat16)).logits[0].cpu() for each in recordings]
-        figures: Results = {"transformers bfloat16": rms(rounded, exact)}
+        figures["transformers bfloat16"] = rms(rounded, exact)
         for kernel in kernels(device):
             for dtype in (torch.bfloat16, torch.float32):
-                model = models.load(checkpoint, dtype=dtype, device=device, kernel=kernel)
-                packed = model.forward_packed(torch.cat(recordings), Packed(lengths, device)).logits.split(
-                    list(lengths)
-                )
                 name = f"{kernel} {str(dtype).removeprefix('torch.')}"
-                figures[name] = rms([each.cpu() for each in packed], exact)
-                if dtype == torch.bfloat16:
-                    alone = [model.forward_packed(each, Packed((len(each),), device)).logits for each in recordings]
-                    same = [a.argmax(-1) == b.argmax(-1) for a, b in zip(packed, alone, strict=True)]
-                    figures[f"{name}, tokens equal packed and alone"] = float(torch.cat(same).float().mean())
+                try:
+                    model = models.load(checkpoint, dtype=dtype, device=device, kernel=kernel)
+                    scores = model.forward_packed(torch.cat(recordings), Packed(lengths, device)).logits
+                    packed = [each.cpu() for each in scores.split(list(lengths))]
+                    alone = [
+                        model.forward_packed(each, Packed((len(each),), device)).logits.cpu() for each in recordings
+                    ]
+                except FAILURES as error:
+                    figures[name] = told(error)
+                    continue
+                figures[name] = rms(packed, exact)
+                figures[f"{name}, packed against alone"] = rms(packed, alone)
     return figures
 
 
 def rms(logits: Sequence[Tensor], exact: Sequence[Tensor]) -> float:
-    """Root of the mean squared difference."""
-    return float(torch.cat([a.double() - b for a, b in zip(logits, exact, strict=True)]).square().mean().sqrt())
+    """Root of the mean squared difference, as a share of the outputs' own."""
+    size = torch.cat(list(exact)).square().mean().sqrt()
+    return float(torch.cat([a.double() - b for a, b in zip(logits, exact, strict=True)]).square().mean().sqrt() / size)
 
 
 def fbank_figures(device: torch.device, rounds: int) -> Results:
@@ -185,9 +213,8 @@ def speeds(checkpoint: Path, device: torch.device, lengths: list[int], rounds: i
     for name, make in forms.items():
         try:
             spent = best_seconds(make(), device, rounds)
-        # A form that a version or a card does not have is a result too.
-        except (RuntimeError, ValueError, TypeError, ImportError, AttributeError) as error:
-            figures[name] = f"{type(error).__name__}: {str(error).splitlines()[0][:90] if str(error) else ''}"
+        except FAILURES as error:
+            figures[name] = told(error)
             continue
         figures[name] = seconds / spent
         if name.startswith("voxmill"):
@@ -271,22 +298,33 @@ def _installed(name: str) -> bool:
         return False
 
 
+def told(error: Exception) -> str:
+    """A failure as one short line."""
+    return f"{type(error).__name__}: {str(error).strip().partition(chr(10))[0][:90]}"
+
+
 def holds(results: Results) -> bool:
-    """Whether the promises of the head of this file are kept."""
-    right = results["right"]
-    bound = 1.25 * right["transformers bfloat16"]
-    errors = [value for name, value in right.items() if name.endswith(("plain bfloat16", "fused bfloat16"))]
-    equal = [value for name, value in right.items() if "tokens equal" in name]
-    return max(errors) <= bound and min(equal) >= 0.999 and results["fbank"]["largest difference"] <= 0.03
+    """Whether the promises of the head of this file are kept; NaN keeps none."""
+    kept = [results["fbank"]["largest difference"] <= 0.03] if "fbank" in results else []
+    if "right" in results:
+        right = results["right"]
+        rounding = 1.25 * right["transformers bfloat16"]
+        failed = [name for name, value in right.items() if isinstance(value, str)]
+        bounds = {"bfloat16": rounding, "alone": rounding, "float32": 1e-4}
+        kept += [
+            not failed,
+            *(value <= bounds[name.split()[-1]] for name, value in right.items() if name not in failed),
+        ]
+    return all(kept)
 
 
 def print_table(results: Results) -> None:
-    for title in ("machine", "options", "right", "fbank"):
+    for title in [each for each in ("machine", "options", "right", "fbank") if each in results]:
         print(f"\n{title}")
         for name, value in results[title].items():
             print(f"  {name:48} {value:.6g}" if isinstance(value, float) else f"  {name:48} {value}")
     print(f"\nmatrix peak {results['peak_flops'] / 1e12:.3g} TFLOP/s")
-    for title, figures in results["speed"].items():
+    for title, figures in results.get("speed", {}).items():
         print(f"\n{title}: {figures['seconds of audio']:.0f} s in {figures['batches']} batches; audio seconds a second")
         for name, value in list(figures.items())[2:]:
             print(f"  {name:48} {value:.4g}" if isinstance(value, float) else f"  {name:48} {value}")

@@ -68,7 +68,7 @@ def make_checkpoint(folder: Path, *, layers: int) -> int:
 
     names = ("vocab.json", "tokenizer_config.json", "preprocessor_config.json", "processor_config.json")
     torch.manual_seed(0)
-    model = Wav2Vec2BertForCTC(Wav2Vec2BertConfig(num_hidden_layers=layers, vocab_size=19, pad_token_id=0))
+    model = Wav2Vec2BertForCTC(Wav2Vec2BertConfig(num_hidden_layers=layers, vocab_size=18, pad_token_id=0))
     model.save_pretrained(folder, max_shard_size="500MB")
     for name in names:
         if (checkpoint_folder() / name).is_file():

@@ -15,6 +15,7 @@ from pipeline.models.int8 import Int8Linear
 from pipeline.models.layout import Packed
 from pipeline.models.predict import Predictor
 from tests.digits import RATE, utterances
+from tests.parity.test_wav2vec2_bert_heads import ours_of, theirs_of
 
 
 def by_definition(linear: nn.Linear, frames: torch.Tensor) -> torch.Tensor:
@@ -45,15 +46,30 @@ def test_a_frame_of_zeros_gives_the_bias() -> None:
         assert torch.equal(Int8Linear(linear)(torch.zeros(3, 16)), linear.bias.expand(3, -1))
 
 
-def test_results_do_not_depend_on_what_else_is_in_the_batch(checkpoint: Path) -> None:
-    model = models.quantise(models.load(checkpoint))
-    recordings = torch.randn(260, 160, generator=torch.Generator().manual_seed(0)).split([120, 60, 80])
+def test_a_frame_has_the_same_result_beside_a_loud_one() -> None:
+    layer = Int8Linear(nn.Linear(64, 48))
+    frames = torch.randn(20, 64, generator=torch.Generator().manual_seed(0))
+    louder = torch.cat([frames, 1000 * frames])
     with torch.inference_mode():
-        together = model.forward_packed(torch.cat(recordings), Packed((120, 60, 80))).logits.split([120, 60, 80])
+        assert torch.equal(layer(louder)[:20], layer(frames))
+
+
+@pytest.mark.parametrize("positions", [None, "relative", "relative_key", "rotary"])
+def test_results_do_not_depend_on_what_else_is_in_the_batch(positions: str | None) -> None:
+    model = models.quantise(ours_of(theirs_of("ctc", num_hidden_layers=2, position_embeddings_type=positions)))
+    recordings = torch.randn(130, 10, generator=torch.Generator().manual_seed(0)).split([60, 30, 40])
+    with torch.inference_mode():
+        together = model.forward_packed(torch.cat(recordings), Packed((60, 30, 40))).logits.split([60, 30, 40])
         for one, expected in zip(recordings, together, strict=True):
-            alone = model.forward_packed(one * 1.0, Packed((len(one),))).logits
-            assert (alone - expected).abs().max() <= 0.05 * expected.abs().max()
-            assert torch.equal(alone.argmax(-1), expected.argmax(-1))
+            alone = model.forward_packed(one, Packed((len(one),))).logits
+            # What differs in the last digit before it is rounded to 8 bits may differ by one step after.
+            assert (alone - expected).abs().max() <= 0.03 * expected.abs().max()
+
+
+def test_a_model_in_8_bits_is_not_saved_without_its_weights(checkpoint: Path, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="save it before it is quantised"):
+        models.save(models.quantise(models.load(checkpoint)), tmp_path / "saved")
+    assert not (tmp_path / "saved").exists()
 
 
 def test_the_text_of_human_digits_stays(speech: Path, checkpoint: Path) -> None:
@@ -75,12 +91,12 @@ def test_the_text_of_human_digits_stays(speech: Path, checkpoint: Path) -> None:
     assert sum(a == b for a, b in zip(exact, whole, strict=True)) >= 0.98 * len(exact)
 
 
-def test_all_linear_layers_of_blocks_and_no_other_are_in_8_bits(checkpoint: Path) -> None:
+def test_linear_layers_of_attentions_and_feed_forwards_are_in_8_bits_and_no_others(checkpoint: Path) -> None:
     model = models.quantise(models.load(checkpoint))
-    assert not any(isinstance(module, nn.Linear) for module in model.encoder.blocks.modules())
-    in_blocks = sum(isinstance(module, Int8Linear) for module in model.encoder.blocks.modules())
-    assert in_blocks == 10 * len(model.encoder.blocks)
-    assert isinstance(model.head, nn.Linear)
+    names = {name for name, module in model.named_modules() if isinstance(module, nn.Linear)}
+    in_blocks = {f"encoder.blocks.{i}.convolution.{each}" for i in range(4) for each in ("gated", "out")}
+    assert names == in_blocks | {"encoder.projection.linear", "head"}
+    assert sum(isinstance(module, Int8Linear) for module in model.modules()) == 8 * 4
 
 
 def test_another_precision_is_refused(checkpoint: Path) -> None:

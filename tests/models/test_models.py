@@ -30,7 +30,7 @@ def test_importing_models_loads_neither_ray_nor_transformers() -> None:
 
 
 def test_the_doors_open_on_first_use_and_nothing_else_is_there() -> None:
-    assert dir(models) == ["Head", "Model", "load", "save"]
+    assert dir(models) == ["Head", "Model", "load", "quantise", "save"]
     assert [getattr(models, name) for name in dir(models)] == [Head, Model, loading.load, loading.save]
     with pytest.raises(AttributeError, match="module 'pipeline.models' has no attribute 'laod'"):
         models.laod  # noqa: B018

@@ -16,7 +16,7 @@ from torch import Tensor
 from pipeline import models
 from pipeline.errors import StorageFault, UserError
 from pipeline.models.layout import Packed
-from pipeline.models.predict import CPU_FRAMES, GPU_FRAMES, Predictor, default_frame_budget, frames_that_fit
+from pipeline.models.predict import FEWEST_FRAMES, GPU_FRAMES, Predictor, default_frame_budget, frames_that_fit
 from pipeline.models.wav2vec2_bert.config import Config
 
 DEVICES = ["cpu", "cuda"] if torch.cuda.is_available() else ["cpu"]
@@ -173,8 +173,9 @@ def test_the_budget_of_a_gpu_follows_its_free_memory_and_the_model() -> None:
         return frames_that_fit(config, free_bytes=int(gigabytes * 2**30), value_bytes=value_bytes)
 
     assert budget(full, 70) == budget(small, 70) == GPU_FRAMES
-    assert CPU_FRAMES < budget(full, 0.5) < budget(full, 1) < GPU_FRAMES
+    assert FEWEST_FRAMES < budget(full, 0.5) < budget(full, 1) < GPU_FRAMES
     assert budget(full, 1, value_bytes=4) == pytest.approx(budget(full, 1) / 2, abs=1)
     assert budget(small, 0.5) > budget(full, 0.5)
     assert budget(replace(full, position_embeddings_type="relative"), 1) < budget(full, 1)
-    assert budget(full, 0) == CPU_FRAMES
+    assert budget(replace(full, vocab_size=10_000), 1) < budget(full, 1)
+    assert budget(full, 0) == FEWEST_FRAMES

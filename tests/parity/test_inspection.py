@@ -13,6 +13,7 @@ from transformers.utils import logging as transformers_logging
 from pipeline import models
 from pipeline.models.inspection import attention_maps, hidden_states
 from pipeline.models.layout import Packed
+from tests.parity.test_wav2vec2_bert_heads import ours_of, theirs_of
 
 transformers_logging.disable_progress_bar()
 SIZES: dict[str, Any] = {"hidden_size": 32, "intermediate_size": 40, "num_hidden_layers": 3, "num_attention_heads": 2}
@@ -54,3 +55,9 @@ def test_to_look_changes_nothing(checkpoint: Any) -> None:
     maps = attention_maps(model, features, layout)[0]
     assert [weights.shape[-1] for weights in maps] == [100, 40]
     assert all(weights.sum(-1).sub(1).abs().max() < 1e-5 for weights in maps)
+
+
+def test_attention_of_a_model_in_training_is_refused() -> None:
+    model = ours_of(theirs_of("none", num_hidden_layers=1)).train()
+    with pytest.raises(ValueError, match="call eval"):
+        attention_maps(model, torch.zeros(3, 10), Packed((3,)))

@@ -58,6 +58,12 @@ def test_a_batch_is_decoded_row_by_row_without_its_padding(pair: tuple[Tokenizer
     assert [one.start for one in second.letters] == [0.0, 0.04]
 
 
+def test_times_follow_the_frames_of_a_model_with_fewer(pair: tuple[Tokenizer, Any]) -> None:
+    (slow,) = batch_decode(logits_of([3, 3, 0, 4, 2, 5])[None], (6,), pair[0], frames_per_second=25)
+    assert [(word.start, word.end) for word in slow.words] == [(0.0, 0.16), (0.2, 0.24)]
+    assert [(one.start, one.end) for one in slow.letters] == [(0.0, 0.08), (0.12, 0.16), (0.16, 0.2), (0.2, 0.24)]
+
+
 def test_nothing_said_is_an_empty_transcript(pair: tuple[Tokenizer, Any]) -> None:
     silent = batch_decode(logits_of([0, 0, 3])[None], (2,), pair[0])
     empty = batch_decode(torch.zeros(1, 0, 6), (0,), pair[0])

@@ -13,7 +13,7 @@ from pipeline.models.wav2vec2_bert.positions import Positions
 
 
 class SelfAttention(nn.Module):
-    """A norm, then every frame looks at all frames of its document; `dropouts` are of who looks and what comes out."""
+    """A norm, then every frame looks at all frames of its document; `dropouts` are of weights and result."""
 
     def __init__(
         self,
@@ -32,7 +32,7 @@ class SelfAttention(nn.Module):
         self.value = nn.Linear(hidden_size, hidden_size)
         self.positions = positions
         self.out = nn.Linear(hidden_size, hidden_size)
-        self.looks_dropped = dropouts[0]
+        self.weight_dropout = dropouts[0]
         self.dropout = nn.Dropout(dropouts[1])
 
     def forward(self, frames: Tensor, layout: Packed, attend: Attend) -> Tensor:
@@ -45,7 +45,7 @@ class SelfAttention(nn.Module):
             for linear, seen in ((self.query, turned), (self.key, turned), (self.value, frames))
         )
         queries, bias = self.positions(queries, layout)
-        mixed = attend(queries, keys, values, bias, dropout=self.looks_dropped if self.training else 0.0)
+        mixed = attend(queries, keys, values, bias, dropout=self.weight_dropout if self.training else 0.0)
         # (N, H, D) -> (N, d)
         out: Tensor = self.dropout(self.out(mixed.flatten(1)))
         return out

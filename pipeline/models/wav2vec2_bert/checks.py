@@ -20,6 +20,8 @@ _FROM_ZERO = (
     *("_dropout", "_prob", "_eps", "layerdrop", "initializer_range"),
 )
 """How names of fields end that may be 0."""
+_SHARES = ("_dropout", "layerdrop", "_prob")
+"""How names of fields end that are shares, 0 to 1."""
 _CTC_REDUCTIONS = ("sum", "mean", "none")
 
 
@@ -61,6 +63,8 @@ def _malformed(config: Config) -> Iterator[str]:
             least = 0 if field.name == "vocab_size" and config.head != "ctc" else _least(field.name)
             if not fits(value, least):
                 yield f"{_said(config, field.name)} (must be {must.format(least)})"
+            elif field.name.endswith(_SHARES) and value > 1:
+                yield f"{_said(config, field.name)} (must be a share, at most 1)"
     yield from _not_among(config, "position_embeddings_type", POSITION_TYPES)
     yield from _not_among(config, "ctc_loss_reduction", _CTC_REDUCTIONS)
     yield from _not_among(config, "hidden_act", tuple(ACTIVATIONS))

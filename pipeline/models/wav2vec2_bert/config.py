@@ -81,11 +81,11 @@ class Config:
     activation_dropout: float = 0.0
     """Training: share dropped inside feed-forwards."""
     attention_dropout: float = 0.0
-    """Training: share of attention dropped."""
+    """Training: share of attention's weights dropped, and of what comes out of it."""
     feat_proj_dropout: float = 0.0
     """Training: share dropped after the feature projection."""
     conformer_conv_dropout: float = 0.1
-    """Training: share dropped after convolutions."""
+    """Training: share dropped after convolutions, and after the attention of an adapter."""
     final_dropout: float = 0.1
     """Training: share dropped before the CTC head."""
     layerdrop: float = 0.1

@@ -74,6 +74,7 @@ class Relative(nn.Module):
 
     def __init__(self, hidden_size: int, num_heads: int) -> None:
         super().__init__()
+        self.hidden_size = hidden_size
         self.linear = nn.Linear(hidden_size, hidden_size, bias=False)
         # (H, D), the paper's u and v
         self.content_bias = nn.Parameter(torch.empty(num_heads, hidden_size // num_heads))
@@ -89,9 +90,7 @@ class Relative(nn.Module):
         # The sinusoids are of query - key, so the distances key - query run from the left to the right.
         backward = torch.arange(longest - 1, -longest, -1, device=queries.device)
         # (R, d) -> (R, H, D)
-        distances = self.linear(_sinusoids(backward, self.linear.in_features, queries.dtype)).view(
-            -1, *queries.shape[1:]
-        )
+        distances = self.linear(_sinusoids(backward, self.hidden_size, queries.dtype)).view(-1, *queries.shape[1:])
         scale = queries.shape[-1] ** -0.5
         return queries + self.content_bias, UnclippedBias((queries + self.distance_bias) * scale, distances)
 

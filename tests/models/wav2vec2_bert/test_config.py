@@ -67,6 +67,8 @@ def test_the_document_is_kept_as_it_was(checkpoint: Path) -> None:
         ({"model_type": None}, "model_type=null; Voxmill runs Wav2Vec2-BERT as W"),
         ({"quantization_config": {"bits": 4}}, 'quantization_config={"bits": 4}; Voxmill reads no quantised weights.'),
         ({"output_hidden_size": 0}, "output_hidden_size=0 (must be null or a whole number, at least 1); no"),
+        ({"hidden_dropout": 1.5}, "hidden_dropout=1.5 (must be a share, at most 1); no"),
+        ({"mask_time_prob": float("inf")}, "mask_time_prob=Infinity (must be a share, at most 1); no"),
         ({"layerdrop": None}, "layerdrop=null (must be a number, at least 0); no"),
         ({"add_adapter": "yes"}, 'add_adapter="yes" (must be true or false); no'),
         ({"tdnn_dim": [4, 0]}, "tdnn_dim=[4, 0] (must be a list of whole numbers, at least 1); no"),
