@@ -51,7 +51,7 @@ class Job:
         model = models.load(checkpoint, dtype=dtype, device=self.device)
         if self.dtype == "int8":
             model = models.quantise(model)
-        return Predictor(model, frame_budget=self.frame_budget)
+        return Predictor(models.prepack(model), frame_budget=self.frame_budget)
 
     def load_tokenizer(self, checkpoint: Path) -> Tokenizer:
         """The checkpoint's vocabulary."""

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from pipeline.models.int8 import quantise
     from pipeline.models.loading import load, save
+    from pipeline.models.prepacked import prepack
     from pipeline.models.wav2vec2_bert.kinds import Head
     from pipeline.models.wav2vec2_bert.model import Model
 
@@ -18,11 +19,12 @@ _HOMES = {
     "Head": "pipeline.models.wav2vec2_bert.kinds",
     "Model": "pipeline.models.wav2vec2_bert.model",
     "load": "pipeline.models.loading",
+    "prepack": "pipeline.models.prepacked",
     "quantise": "pipeline.models.int8",
     "save": "pipeline.models.loading",
 }
 
-__all__ = ["Head", "Model", "load", "quantise", "save"]
+__all__ = ["Head", "Model", "load", "prepack", "quantise", "save"]
 
 
 def __getattr__(name: str) -> Any:

@@ -12,6 +12,7 @@ from torch import Tensor
 from pipeline.models import checkpoint, weights
 from pipeline.models.int8 import Int8Linear
 from pipeline.models.packed_attention import Kernel
+from pipeline.models.prepacked import PrepackedLinear
 from pipeline.models.wav2vec2_bert import names
 from pipeline.models.wav2vec2_bert.config import Config
 from pipeline.models.wav2vec2_bert.kinds import HEADS, Head, head_of
@@ -94,10 +95,10 @@ def save(model: Model, path: str | os.PathLike[str]) -> None:
     that names the precision of weights names theirs.
 
     Raises:
-        ValueError: for a model in 8 bits, whose weights are not there any more.
+        ValueError: for a model in 8 bits or with arranged weights: its own are not there any more.
     """
-    if any(isinstance(module, Int8Linear) for module in model.modules()):
-        raise ValueError("a model in 8 bits cannot be saved; save it before it is quantised")
+    if any(isinstance(module, Int8Linear | PrepackedLinear) for module in model.modules()):
+        raise ValueError("a quantised or prepacked model cannot be saved; save it before")
     folder = Path(path)
     folder.mkdir(parents=True, exist_ok=True)
     head = model.config.head

@@ -117,10 +117,10 @@ def theirs(checkpoint: Path, dtype: torch.dtype) -> torch.nn.Module:
 
 
 def ours(checkpoint: Path, precision: str) -> models.Model:
-    """The same weights here."""
+    """The same weights here, as the job runs them."""
     if precision == "int8":
-        return models.quantise(models.load(checkpoint))
-    return models.load(checkpoint, dtype=getattr(torch, precision))
+        return models.prepack(models.quantise(models.load(checkpoint)))
+    return models.prepack(models.load(checkpoint, dtype=getattr(torch, precision)))
 
 
 def padded(reference: torch.nn.Module, features: np.ndarray, slices: Sequence[Slice], order: Sequence[int]) -> Tokens:
