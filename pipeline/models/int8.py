@@ -8,6 +8,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from pipeline.models.replacing import replace_linears
+from pipeline.models.wav2vec2_bert.convolution import Convolution
 from pipeline.models.wav2vec2_bert.model import Model
 
 _LARGEST = 127.0
@@ -57,11 +59,7 @@ def quantise(model: Model) -> Model:
     weight = model.encoder.projection.linear.weight
     if weight.device.type != "cpu" or weight.dtype != torch.float32:
         raise ValueError(f"a model in 8 bits is made of one in float32 on a CPU, not {weight.dtype} on {weight.device}")
-    convolutions = {id(each.convolution) for each in model.encoder.blocks}
-    for module in [each for each in model.encoder.blocks.modules() if id(each) not in convolutions]:
-        for name, child in list(module.named_children()):
-            if isinstance(child, nn.Linear):
-                setattr(module, name, Int8Linear(child))
+    replace_linears(model.encoder.blocks, Int8Linear, but=Convolution)
     return model
 
 

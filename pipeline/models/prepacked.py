@@ -12,6 +12,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from pipeline.models.replacing import replace_linears
 from pipeline.models.wav2vec2_bert.model import Model
 
 
@@ -38,10 +39,7 @@ def prepack(model: Model) -> Model:
     """
     weight = model.encoder.projection.linear.weight
     if weight.device.type == "cpu" and _taken(weight.dtype):
-        for module in list(model.encoder.blocks.modules()):
-            for name, child in list(module.named_children()):
-                if isinstance(child, nn.Linear):
-                    setattr(module, name, PrepackedLinear(child))
+        replace_linears(model.encoder.blocks, PrepackedLinear)
     return model
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from torch import nn
 from pipeline import models
 from pipeline.models.layout import Packed
 from pipeline.models.prepacked import PrepackedLinear
+from pipeline.models.replacing import replace_linears
 from tests.parity.test_wav2vec2_bert_heads import ours_of, theirs_of
 
 
@@ -40,6 +42,19 @@ def test_no_weights_are_kept_twice(checkpoint: Path) -> None:
     assert not any(isinstance(module, nn.Linear) for module in model.encoder.blocks.modules())
     plain = sum(parameter.numel() for parameter in models.load(checkpoint).encoder.blocks.parameters())
     assert sum(parameter.numel() for parameter in model.encoder.blocks.parameters()) < 0.1 * plain
+
+
+def test_memory_has_one_layer_twice_and_no_more(checkpoint: Path) -> None:
+    model = models.load(checkpoint)
+    plain = [weakref.ref(module) for module in model.encoder.blocks.modules() if isinstance(module, nn.Linear)]
+    alive: list[int] = []
+
+    def make(linear: nn.Linear) -> nn.Module:
+        alive.append(sum(each() is not None for each in plain))
+        return PrepackedLinear(linear)
+
+    replace_linears(model.encoder.blocks, make)
+    assert alive == list(range(len(plain), 0, -1))
 
 
 def test_eight_bits_and_arranged_weights_go_together(checkpoint: Path) -> None:
