@@ -56,9 +56,7 @@ def main() -> int:
     )
     print("  ".join(f"{stage} {size / 1e6:.0f} MB" for stage, size in sorted(summary.peak_bytes.items())))
     beyond = peak - BESIDE
-    print(
-        f"model worker: {peak / weights:.2f} x its weights, {beyond / weights:.2f} x without 256 MiB for a batch"
-    )
+    print(f"model worker: {peak / weights:.2f} x its weights, {beyond / weights:.2f} x without 256 MiB for a batch")
     return 0 if summary.exit_code == 0 and rows == len(spoken) and beyond <= FACTOR * weights else 1
 
 
