@@ -46,8 +46,12 @@ def prepack(model: Model) -> Model:
 def _taken(dtype: torch.dtype) -> bool:
     """Whether oneDNN is there and computes in this precision."""
     there: bool = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
-    if not there or not hasattr(torch.ops.mkldnn, "_linear_pointwise"):
+    if not there or dtype not in (torch.float32, torch.bfloat16):
         return False
-    if dtype == torch.bfloat16:
-        return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
-    return dtype == torch.float32
+    try:
+        if dtype == torch.bfloat16 and not torch.ops.mkldnn._is_mkldnn_bf16_supported():
+            return False
+        PrepackedLinear(nn.Linear(16, 16).to(dtype))(torch.zeros(1, 16, dtype=dtype))
+    except (RuntimeError, AttributeError):
+        return False
+    return True

@@ -104,8 +104,11 @@ def make_checkpoint(folder: Path, *, layers: int, width: int, telling: bool) -> 
         num_attention_heads=max(1, width // 64),
     )  # fmt: skip
     model = Wav2Vec2BertForCTC(config)
-    for parameter in model.parameters() if telling else ():
-        parameter.data.normal_(std=0.5 if parameter.ndim == 1 else parameter[0].numel() ** -0.5)
+    for name, parameter in model.named_parameters() if telling else ():
+        if name.endswith("norm.weight"):
+            parameter.data.normal_(mean=1.0, std=0.3)
+        else:
+            parameter.data.normal_(std=0.3 if parameter.ndim == 1 else parameter[0].numel() ** -0.5)
     model.save_pretrained(folder)
     return folder
 

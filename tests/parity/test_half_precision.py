@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import statistics
 from copy import deepcopy
 from pathlib import Path
 
@@ -71,15 +72,18 @@ def test_packing_changes_no_text(spoken: list[Tensor], checkpoint: Path) -> None
     assert differ <= 0.001 * len(spoken)
 
 
-@pytest.mark.parametrize("dtype", HALVES)
-def test_rounding_costs_on_speech_what_it_costs_transformers(
-    spoken: list[Tensor], checkpoint: Path, dtype: torch.dtype
-) -> None:
-    few = spoken[:20]
+def test_rounding_costs_on_speech_what_it_costs_transformers(spoken: list[Tensor], checkpoint: Path) -> None:
+    some = spoken[:100]
     theirs = Wav2Vec2BertForCTC.from_pretrained(checkpoint).eval()
-    exact = theirs_alone(theirs, few, torch.float64)
-    ours = packed(models.load(checkpoint, dtype=dtype), few)
-    assert error(ours, exact) <= 1.25 * error(theirs_alone(theirs, few, dtype), exact)
+    exact = theirs_alone(theirs, some, torch.float64)
+    ours, rounded = (
+        packed(models.load(checkpoint, dtype=torch.bfloat16), some),
+        theirs_alone(theirs, some, torch.bfloat16),
+    )
+    ratios = [error([a], [e]) / error([b], [e]) for a, b, e in zip(ours, rounded, exact, strict=True)]
+    # Not of them all together: a few frames at the edge of a decision make most of either side's error.
+    assert statistics.median(ratios) <= 1.1
+    assert sum(ratio > 1.25 for ratio in ratios) <= 10
 
 
 @pytest.mark.parametrize("dtype", HALVES)
