@@ -1,4 +1,4 @@
-"""Where the work runs: on which Ray, on which device."""
+"""Where the work runs: on which Ray, on which device, and so in which precision."""
 
 from __future__ import annotations
 
@@ -33,3 +33,16 @@ def choose_device(config: RunConfig, *, gpus: float, local: bool) -> Literal["cu
     if local:
         return "cpu"
     raise UserError("this cluster has no GPU; say --device cpu if CPUs are meant, or --gpus N to ask its autoscaler")
+
+
+def choose_dtype(config: RunConfig, device: str) -> Literal["float32", "bfloat16", "float16", "int8"]:
+    """What the model computes in on its device.
+
+    Raises:
+        UserError: 8 bits are asked for on a GPU.
+    """
+    if config.dtype == "auto":
+        return "bfloat16" if device == "cuda" else "float32"
+    if config.dtype == "int8" and device == "cuda":
+        raise UserError("--dtype int8 is for CPUs; on a GPU take bfloat16, or --device cpu")
+    return config.dtype

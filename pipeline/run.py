@@ -21,6 +21,7 @@ from pipeline.config import RunConfig
 from pipeline.display import listing, showing, waiting
 from pipeline.errors import StorageFault, UserError
 from pipeline.job import Job
+from pipeline.placement import choose_dtype
 from pipeline.plan import PlanReport, UnitRef
 from pipeline.receipts import Receipt
 from pipeline.sources import probe
@@ -309,11 +310,7 @@ def _workers(asked: _Run, pending: Sequence[UnitRef]) -> Generator[tuple[Generat
 
 def _job(asked: _Run, device: str) -> Job:
     config, model = asked.config, asked.model
-    dtype = config.dtype
-    if dtype == "auto":
-        dtype = "bfloat16" if device == "cuda" else "float32"
-    if dtype == "int8" and device == "cuda":
-        raise UserError("--dtype int8 is for CPUs; on a GPU take bfloat16, or --device cpu")
+    dtype = choose_dtype(config, device)
     settings = flow.Settings.of(
         window=config.window, context=config.context, half=dtype in ("bfloat16", "float16"), features=config.features
     )

@@ -6,7 +6,7 @@ import pytest
 
 from pipeline import config
 from pipeline.errors import UserError
-from pipeline.placement import choose_device, ray_address
+from pipeline.placement import choose_device, choose_dtype, ray_address
 
 
 @pytest.mark.parametrize(
@@ -58,3 +58,10 @@ def test_the_model_runs_where_it_is_meant_to(device, gpus, local, chosen):
 def test_a_large_archive_never_runs_on_cpus_by_mistake(device, local, message):
     with pytest.raises(UserError, match=message):
         choose_device(config.make({"device": device}), gpus=0, local=local)
+
+
+def test_eight_bits_are_refused_on_a_gpu():
+    settings = config.make({"dtype": "int8"})
+    assert choose_dtype(settings, "cpu") == "int8"
+    with pytest.raises(UserError, match="--dtype int8 is for CPUs; on a GPU take bfloat16, or --device cpu"):
+        choose_dtype(settings, "cuda")

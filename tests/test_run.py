@@ -219,12 +219,6 @@ def test_frames_are_carried_as_precisely_as_the_model_takes_them(asked, device, 
     assert job.settings == Settings(window=300, context=25, features="float32", dtype=frames)
 
 
-def test_eight_bits_are_refused_on_a_gpu():
-    settings = config.make({"model": MODEL, "dtype": "int8"})
-    with pytest.raises(UserError, match="--dtype int8 is for CPUs; on a GPU take bfloat16, or --device cpu"):
-        _job(SimpleNamespace(config=settings, model=None), "cuda")
-
-
 @pytest.mark.parametrize("place", ["source", "output"])
 def test_credentials_in_a_uri_are_refused_and_not_repeated(tmp_path, place):
     secret = "s3://AKIAEXAMPLE:wJalrSecret@archive/2026"

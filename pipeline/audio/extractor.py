@@ -21,6 +21,8 @@ from pipeline.errors import UserError
 
 FILE, NEWER_FILE = "preprocessor_config.json", "processor_config.json"
 KIND = "SeamlessM4TFeatureExtractor"
+_OURS = {"feature_extractor_type": KIND, "sampling_rate": SAMPLE_RATE, "num_mel_bins": NUM_MELS}
+"""What a file may say that changes the features; of the rest transformers reads only stride and padding."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,13 +63,9 @@ class FeatureExtractor:
         Raises:
             UserError: the file is unreadable, or describes features that are not computed here.
         """
-        document, where = declared(Path(path)), where or str(path)
-        for name, ours in {"feature_extractor_type": KIND, "sampling_rate": SAMPLE_RATE}.items():
+        document, where = _declared(Path(path)), where or str(path)
+        for name, ours in _OURS.items():
             _check(where, document, name, ours)
-        # Older files say it under one name, newer ones under both.
-        for name in ("num_mel_bins", "feature_size"):
-            _check(where, document, name, NUM_MELS)
-        _check(where, document, "padding_side", "right")
         stride, value = document.get("stride", STACK), document.get("padding_value", 0.0)
         if not isinstance(stride, int) or isinstance(stride, bool) or stride < 1:
             raise UserError(f"{where}: its feature extractor has stride={stride!r}; it must be a whole number")
@@ -77,12 +75,9 @@ class FeatureExtractor:
 
     def save(self, path: str | Path) -> None:
         """Write `preprocessor_config.json` into a folder."""
-        ours = {
-            "feature_extractor_type": KIND, "feature_size": NUM_MELS, "num_mel_bins": NUM_MELS,
-            "padding_side": "right", "padding_value": self.padding_value, "return_attention_mask": True,
-            "sampling_rate": SAMPLE_RATE, "stride": self.stride,
-        }  # fmt: skip
-        text = json.dumps({**self.document, **ours}, indent=2, sort_keys=True)
+        silent = {"feature_size": NUM_MELS, "padding_side": "right", "return_attention_mask": True}
+        ours = {**_OURS, "padding_value": self.padding_value, "stride": self.stride}
+        text = json.dumps({**silent, **self.document, **ours}, indent=2, sort_keys=True)
         (Path(path) / FILE).write_text(text + "\n", encoding="utf-8")
 
     def __call__(
@@ -97,6 +92,8 @@ class FeatureExtractor:
         dtype: DTypeLike = np.float64,
     ) -> Padded:
         """Features of several mono recordings, each normalised over itself.
+
+        Padding stands at the end whatever `padding_side` says: models here are given the lengths.
 
         Args:
             waveforms: (N,) each, samples within +-1.
@@ -134,7 +131,7 @@ class FeatureExtractor:
         return Padded(padded.reshape(len(frames), width, NUM_MELS * self.stride), lengths)
 
 
-def declared(folder: Path) -> dict[str, Any]:
+def _declared(folder: Path) -> dict[str, Any]:
     """Settings of a checkpoint's feature extractor, from older or newer releases' file; none where there is no file.
 
     Raises:

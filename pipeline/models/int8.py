@@ -65,7 +65,8 @@ def quantise(model: Model) -> Model:
 
 def _scales(rows: Tensor) -> Tensor:
     """(X, Y) -> (X, 1): what one step of a row's whole numbers is worth."""
-    return rows.abs().amax(dim=1, keepdim=True).clamp_min(torch.finfo(torch.float32).tiny) / _LARGEST
+    # No smaller than a normal number: a row of zeros must not be divided by one that a CPU may take for zero.
+    return (rows.abs().amax(dim=1, keepdim=True) / _LARGEST).clamp_min(torch.finfo(torch.float32).tiny)
 
 
 def _whole(rows: Tensor, scales: Tensor) -> Tensor:
