@@ -12,7 +12,7 @@ from typing import Any, NoReturn
 
 from rich.console import Console
 
-from pipeline import __version__, command, config
+from pipeline import __version__, command, config, options
 from pipeline.arguments import Parser
 from pipeline.errors import UserError
 from pipeline.quantities import parse_bytes, parse_seconds, parse_share
@@ -150,14 +150,17 @@ class _Paths(argparse.Action):
 
 
 def _add(group: Any, field: Any) -> None:
-    spelled, words = config.flag(field.name), field.metadata["help"].replace("%", "%%")
-    if config.field_type(field.name) is bool:
+    spelled, words = options.flag(field.name), field.metadata["help"].replace("%", "%%")
+    if options.field_type(config.RunConfig, field.name) is bool:
         group.add_argument(spelled, action="store_true", help=words)
         return
     if field.default not in (None, ""):
         words += f" (default: {_show(field)})".replace("%", "%%")
     group.add_argument(
-        spelled, help=words, metavar=field.metadata["metavar"], choices=config.choices_of(field.name) or None
+        spelled,
+        help=words,
+        metavar=field.metadata["metavar"],
+        choices=options.choices_of(config.RunConfig, field.name) or None,
     )
 
 

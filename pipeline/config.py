@@ -2,28 +2,18 @@
 
 from __future__ import annotations
 
-import dataclasses
-import difflib
-import types
-import typing
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from pathlib import Path
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any, Literal
 
-import yaml
-
+from pipeline import options as reading
 from pipeline.errors import UserError
-from pipeline.quantities import parse_bytes, parse_count, parse_seconds, parse_share, parse_whole
+from pipeline.options import flag, option
+from pipeline.quantities import parse_bytes, parse_count, parse_seconds, parse_share
 
 Device = Literal["auto", "cuda", "cpu"]
 Features = Literal["float64", "float32"]
 Dtype = Literal["auto", "float32", "bfloat16", "float16", "int8"]
-
-
-def option(group: str, help: str, *, default: Any, parse: Any = None, metavar: str | None = None) -> Any:
-    """Field of the configuration together with its place and words in `--help`."""
-    return field(default=default, metadata={"group": group, "help": help, "parse": parse, "metavar": metavar})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -156,64 +146,10 @@ def _contradictions(config: RunConfig) -> list[str]:
     if not config.name or config.name.startswith(("_", ".")) or "/" in config.name:
         found.append(f"--name must be a plain folder name that starts with neither _ nor a dot, got {config.name!r}")
     for name in ("device", "dtype", "features"):
-        choices = choices_of(name)
+        choices = reading.choices_of(RunConfig, name)
         if getattr(config, name) not in choices:
             found.append(f"{flag(name)} must be one of {', '.join(choices)}, got {getattr(config, name)!r}")
     return found
-
-
-def flag(name: str) -> str:
-    """Spelling of a field on the command line."""
-    return "--" + name.replace("_", "-")
-
-
-def field_type(name: str) -> type:
-    """Plain type of a field: `int | None` gives `int`."""
-    hint = typing.get_type_hints(RunConfig)[name]
-    if typing.get_origin(hint) is types.UnionType:
-        hint = next(part for part in typing.get_args(hint) if part is not type(None))
-    return str if typing.get_origin(hint) is Literal else hint
-
-
-def choices_of(name: str) -> tuple[str, ...]:
-    """The allowed words of a field that has a closed set, else nothing."""
-    hint = typing.get_type_hints(RunConfig)[name]
-    return typing.get_args(hint) if typing.get_origin(hint) is Literal else ()
-
-
-def convert(name: str, value: Any) -> Any:
-    """Value of a field from a string with a unit, or as it is.
-
-    Raises:
-        UserError: the field does not exist, or the value is not of its kind.
-    """
-    fields = {each.name: each for each in dataclasses.fields(RunConfig)}
-    if name not in fields:
-        near = difflib.get_close_matches(name, fields, n=1)
-        hint = f"; did you mean {near[0]}?" if near else f"; the options are {', '.join(fields)}"
-        raise UserError(f"there is no option {name!r}{hint}")
-    if value is None and fields[name].default is None:
-        return None
-    try:
-        return (fields[name].metadata["parse"] or _PARSERS[field_type(name)])(value)
-    except ValueError as error:
-        raise UserError(f"{flag(name)}: {error}") from None
-
-
-def _truth(value: Any) -> bool:
-    if not isinstance(value, bool):
-        raise ValueError(f"{value!r} is neither true nor false")
-    return value
-
-
-def _text(value: Any) -> str:
-    if value is None or isinstance(value, bool | list | dict):
-        raise ValueError(f"{value!r} is no text; put it into quotes")
-    return str(value)
-
-
-_PARSERS: Mapping[type, Callable[[Any], Any]] = {bool: _truth, int: parse_whole, str: _text}
-"""How a field is read that does not say so itself."""
 
 
 def make(options: Mapping[str, Any]) -> RunConfig:
@@ -222,35 +158,9 @@ def make(options: Mapping[str, Any]) -> RunConfig:
     Raises:
         UserError: an unknown option or a value that cannot be meant, with the nearest option's name.
     """
-    return RunConfig(**{name: convert(name, value) for name, value in options.items()})
+    return reading.make(RunConfig, options)
 
 
 def from_yaml(path: str) -> dict[str, Any]:
-    """Options in a YAML file, by field name (`unit_bytes: 256MB`), `-` and `_` alike.
-
-    Raises:
-        UserError: the file is missing, is not YAML, does not hold a mapping, or holds an option that cannot be meant.
-    """
-    where = f"--config {path}"
-    try:
-        loaded = yaml.safe_load(Path(path).expanduser().read_text(encoding="utf-8"))
-    except OSError as error:
-        raise UserError(f"{where}: {(error.strerror or str(error)).lower()}; name a YAML file of options") from None
-    except (UnicodeDecodeError, yaml.YAMLError) as error:
-        raise UserError(f"{where}: cannot be read as YAML ({_first_line(error)})") from None
-    if not isinstance(loaded, dict):
-        raise UserError(f"{where}: must hold one option a line, as `window: 14s`")
-    try:
-        return {
-            name: convert(name, value)
-            for name, value in ((str(name).replace("-", "_"), value) for name, value in loaded.items())
-        }
-    except UserError as error:
-        raise UserError(f"{where}: {error}") from None
-
-
-def _first_line(error: Exception) -> str:
-    """What is wrong and, for YAML, where."""
-    mark = getattr(error, "problem_mark", None)
-    problem = getattr(error, "problem", None) or str(error).splitlines()[0]
-    return f"line {mark.line + 1}: {problem}" if mark else problem
+    """Options of a run in a YAML file, see `options.from_yaml`."""
+    return reading.from_yaml(RunConfig, path)

@@ -4,7 +4,7 @@ import dataclasses
 
 import pytest
 
-from pipeline import config
+from pipeline import config, options
 from pipeline.errors import UserError
 
 
@@ -56,11 +56,12 @@ def test_values_that_cannot_be_meant_are_refused(options, message):
     [
         field.name
         for field in dataclasses.fields(config.RunConfig)
-        if config.field_type(field.name) is not str or config.choices_of(field.name)
+        if options.field_type(config.RunConfig, field.name) is not str
+        or options.choices_of(config.RunConfig, field.name)
     ],
 )
 def test_every_bad_value_is_named_with_its_option_and_what_is_expected(name):
-    with pytest.raises(UserError, match=f"^{config.flag(name)}.*'nonsense'") as caught:
+    with pytest.raises(UserError, match=f"^{options.flag(name)}.*'nonsense'") as caught:
         config.make({"model": "m", name: "nonsense"})
     assert any(words in str(caught.value) for words in ("write it as", "must be one of", "neither true nor false"))
 

@@ -13,6 +13,7 @@ PACKAGE = Path(__file__).resolve().parent.parent / "pipeline"
 
 TIERS = (
     {"arguments", "errors", "quantities", "versions"},
+    {"options"},
     {"corpus", "config", "stopping", "noise", "scoring"},
     {"placement"},
     {"storage"},
@@ -39,7 +40,7 @@ ONLY_IN = {
     "soundfile": {"audio", "sources", "demo"},
     "safetensors": {"models"},
     "rich": {"run", "display", "noise", "command", "cli", "demo"},
-    "torch": {"models", "text", "engine", "job", "alone", "device_features"},
+    "torch": {"models", "text", "engine", "job", "alone", "device_features", "training"},
     "pickle": set(),
 }
 

@@ -7,6 +7,8 @@ features of a frame, d channels that the head sees, V scores.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
+from typing import Protocol
 
 import torch
 from torch import Tensor, nn
@@ -17,7 +19,16 @@ from pipeline.models.packed_attention import Kernel
 from pipeline.models.padding import Unpadded
 from pipeline.models.wav2vec2_bert.config import Config
 from pipeline.models.wav2vec2_bert.encoder import Encoder
-from pipeline.models.wav2vec2_bert.top import LastLayer, top_of
+from pipeline.models.wav2vec2_bert.top import LastLayer, LayerMean, top_of
+
+
+class HasTop(Protocol):
+    """A model: what is below its head."""
+
+    @property
+    def encoder(self) -> Encoder: ...  # noqa: D102
+    @property
+    def top(self) -> LastLayer | LayerMean: ...  # noqa: D102
 
 
 class BareModel(nn.Module):
@@ -38,8 +49,12 @@ class BareModel(nn.Module):
 
     def forward_packed(self, features: Tensor, layout: Packed) -> EncoderOutput:
         """(N, C) -> hidden_state (M, d)."""
-        hidden, _ = self.top(self.encoder.states(features, layout), layout)
-        return EncoderOutput(hidden, tuple(map(self.top.length, layout.lengths)))
+        scored = self.score(*seen_by_head(self, features, layout))
+        return replace(scored, lengths=lengths_out(self, layout))
+
+    def score(self, hidden: Tensor, layout: Packed) -> EncoderOutput:
+        """(M, d) -> the same."""
+        return EncoderOutput(hidden, layout.lengths)
 
 
 class CtcModel(nn.Module):
@@ -79,8 +94,12 @@ class CtcModel(nn.Module):
         Returns:
             logits (M, V) and hidden_state (M, d); M is N unless an adapter leaves fewer frames.
         """
-        hidden, lengths = _seen(self, features, layout)
-        return FrameOutput(self.head(self.dropout(hidden)), hidden, lengths)
+        scored = self.score(*seen_by_head(self, features, layout))
+        return replace(scored, lengths=lengths_out(self, layout))
+
+    def score(self, hidden: Tensor, layout: Packed) -> FrameOutput:
+        """(M, d), what encoder and adapter gave -> logits (M, V)."""
+        return FrameOutput(self.head(self.dropout(hidden)), hidden, layout.lengths)
 
 
 class FrameModel(nn.Module):
@@ -99,8 +118,12 @@ class FrameModel(nn.Module):
 
     def forward_packed(self, features: Tensor, layout: Packed) -> FrameOutput:
         """(N, C) -> logits (N, V)."""
-        hidden, lengths = _seen(self, features, layout)
-        return FrameOutput(self.head(hidden), hidden, lengths)
+        scored = self.score(*seen_by_head(self, features, layout))
+        return replace(scored, lengths=lengths_out(self, layout))
+
+    def score(self, hidden: Tensor, layout: Packed) -> FrameOutput:
+        """(N, d), what the encoder gave -> logits (N, V)."""
+        return FrameOutput(self.head(hidden), hidden, layout.lengths)
 
 
 class ClassModel(nn.Module):
@@ -121,7 +144,10 @@ class ClassModel(nn.Module):
 
     def forward_packed(self, features: Tensor, layout: Packed) -> ClassOutput:
         """(N, C) -> logits, a row for each document."""
-        hidden, _ = self.top(self.encoder.states(features, layout), layout)
+        return self.score(*seen_by_head(self, features, layout))
+
+    def score(self, hidden: Tensor, layout: Packed) -> ClassOutput:
+        """(M, d), any stretches of what the encoder gave -> logits, a row for each stretch."""
         projected: Tensor = self.project(hidden)
         if not layout.lengths:
             return ClassOutput(self.head(projected))
@@ -136,7 +162,12 @@ def _score_padded(model: CtcModel | FrameModel, features: Tensor, lengths: Tenso
     return FrameOutput(logits, hidden, tuple(map(model.top.length, batch.lengths)))
 
 
-def _seen(model: CtcModel | FrameModel, features: Tensor, layout: Packed) -> tuple[Tensor, tuple[int, ...]]:
-    """(N, C) -> what the head sees, (M, d), and the frames of each document."""
-    hidden, _ = model.top(model.encoder.states(features, layout), layout)
-    return hidden, tuple(map(model.top.length, layout.lengths))
+def seen_by_head(model: HasTop, features: Tensor, layout: Packed) -> tuple[Tensor, Packed]:
+    """(N, C) -> what the head of a model sees, (M, d), and the layout of M."""
+    seen: tuple[Tensor, Packed] = model.top(model.encoder.states(features, layout), layout)
+    return seen
+
+
+def lengths_out(model: HasTop, layout: Packed) -> tuple[int, ...]:
+    """Frames that the head sees of each document, 0 of those that are too short for the adapter."""
+    return tuple(map(model.top.length, layout.lengths))

@@ -19,6 +19,7 @@ from pipeline.models.padding import Unpadded
 from pipeline.models.strided import Windows
 from pipeline.models.wav2vec2_bert.config import Config
 from pipeline.models.wav2vec2_bert.encoder import Encoder
+from pipeline.models.wav2vec2_bert.heads import seen_by_head
 from pipeline.models.wav2vec2_bert.top import top_of
 
 
@@ -57,10 +58,7 @@ class XVectorModel(nn.Module):
 
     def length(self, num_frames: int) -> int:
         """Frames of a document that are pooled; an embedding needs two."""
-        num_frames = self.top.length(num_frames)
-        for windows in self.windows:
-            num_frames = windows.length(num_frames)
-        return num_frames
+        return self._pooled(self.top.length(num_frames))
 
     def forward(self, features: Tensor, lengths: Tensor | Sequence[int]) -> EmbeddingOutput:
         """(B, T, C) and (B,) frames of each -> embeddings and logits (B, E); arguments as for `CtcModel`."""
@@ -70,11 +68,23 @@ class XVectorModel(nn.Module):
 
     def forward_packed(self, features: Tensor, layout: Packed) -> EmbeddingOutput:
         """(N, C) -> embeddings and logits, a row for each document."""
-        frames, shorter = self.top(self.encoder.states(features, layout), layout)
-        frames = self.project(frames)
+        hidden, shorter = seen_by_head(self, features, layout)
+        return self._embed(hidden, shorter, list(map(self.length, layout.lengths)))
+
+    def score(self, hidden: Tensor, layout: Packed) -> EmbeddingOutput:
+        """(M, d), any stretches of what the encoder gave -> embeddings and logits, a row for each stretch."""
+        return self._embed(hidden, layout, list(map(self._pooled, layout.lengths)))
+
+    def _pooled(self, num_frames: int) -> int:
+        """Frames that are pooled of a stretch of what the head sees."""
+        for windows in self.windows:
+            num_frames = windows.length(num_frames)
+        return num_frames
+
+    def _embed(self, hidden: Tensor, layout: Packed, lengths: list[int]) -> EmbeddingOutput:
+        frames, shorter = self.project(hidden), layout
         for layer in self.tdnn:
             frames, shorter = layer(frames, shorter)
-        lengths = list(map(self.length, layout.lengths))
         statistics = [_statistics(document) for document in frames.split(lengths)] if lengths else []
         pooled = torch.stack(statistics) if statistics else frames.new_empty(0, 2 * frames.shape[1])
         embeddings = self.embed(pooled)
