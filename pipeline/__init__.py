@@ -9,7 +9,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from pipeline.api import transcribe
+    from pipeline.api import classify, embed, label, label_frames, transcribe
     from pipeline.errors import UserError
     from pipeline.summary import RunSummary
     from pipeline.table import read_table
@@ -17,13 +17,27 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOMES = {
+    "classify": "pipeline.api",
+    "embed": "pipeline.api",
+    "label": "pipeline.api",
+    "label_frames": "pipeline.api",
     "transcribe": "pipeline.api",
     "read_table": "pipeline.table",
     "RunSummary": "pipeline.summary",
     "UserError": "pipeline.errors",
 }
 
-__all__ = ["RunSummary", "UserError", "__version__", "read_table", "transcribe"]
+__all__ = [
+    "RunSummary",
+    "UserError",
+    "__version__",
+    "classify",
+    "embed",
+    "label",
+    "label_frames",
+    "read_table",
+    "transcribe",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from pipeline import config
 from pipeline.config import RunConfig
@@ -13,20 +13,18 @@ from pipeline.errors import UserError
 from pipeline.noise import kept_off, removed, worth_naming
 from pipeline.summary import PARTIAL, RunSummary
 
+Source: TypeAlias = str | os.PathLike[str] | Sequence[str]
+
 
 def transcribe(
-    source: str | os.PathLike[str] | Sequence[str],
-    output: str | os.PathLike[str],
-    *,
-    model: str,
-    **options: Any,
+    source: Source, output: str | os.PathLike[str], *, model: str | os.PathLike[str], **options: Any
 ) -> RunSummary:
     """Transcribe a corpus into a table.
 
     Args:
         source: file, folder, tar shard, JSONL manifest or pattern, on any storage that fsspec knows; or several.
         output: folder of the table.
-        model: checkpoint folder or hub id.
+        model: checkpoint folder or hub id, with a CTC head.
         **options: fields of `pipeline.config.RunConfig`, the options of the command line with `_` for `-`.
 
     Returns:
@@ -35,17 +33,62 @@ def transcribe(
     Raises:
         UserError: a mistake that the caller can mend.
     """
+    return _run("transcribe", source, output, {**options, "model": os.fspath(model)})
+
+
+def classify(
+    source: Source, output: str | os.PathLike[str], *, model: str | os.PathLike[str], **options: Any
+) -> RunSummary:
+    """Give every recording of a corpus a class; arguments and errors as for `transcribe`, of a classification head."""
+    return _run("classify", source, output, {**options, "model": os.fspath(model)})
+
+
+def label_frames(
+    source: Source, output: str | os.PathLike[str], *, model: str | os.PathLike[str], **options: Any
+) -> RunSummary:
+    """Find where labels hold in a corpus; arguments and errors as for `transcribe`, of a head that scores frames."""
+    return _run("frames", source, output, {**options, "model": os.fspath(model)})
+
+
+def embed(
+    source: Source, output: str | os.PathLike[str], *, model: str | os.PathLike[str], **options: Any
+) -> RunSummary:
+    """Give every stretch of speech of a corpus a vector of its speaker; as `transcribe`, of an x-vector head."""
+    return _run("embed", source, output, {**options, "model": os.fspath(model)})
+
+
+def label(source: Source, output: str | os.PathLike[str], *, tasks: Mapping[str, str], **options: Any) -> RunSummary:
+    """Do several tasks in one pass over a corpus.
+
+    Args:
+        source: as for `transcribe`.
+        output: as for `transcribe`.
+        tasks: kind of task, or KIND:NAME -> checkpoint folder or hub id, as
+            `{"transcribe": "a", "embed": "b", "embed:other": "c"}`.
+        **options: as for `transcribe`.
+
+    Returns:
+        What the run did; `exit_code` is 0 where every recording is in the table of every task.
+
+    Raises:
+        UserError: a mistake that the caller can mend.
+    """
+    asked = tuple(f"{kind}={os.fspath(model)}" for kind, model in tasks.items())
+    return _run("label", source, output, {**options, "task": asked})
+
+
+def _run(kind: str, source: Source, output: str | os.PathLike[str], options: Mapping[str, Any]) -> RunSummary:
     sources = [os.fspath(source)] if isinstance(source, str | os.PathLike) else [os.fspath(each) for each in source]
     if not sources:
         raise UserError("source: name at least one file, folder, manifest or pattern")
-    chosen = config.make({**options, "model": os.fspath(model)})
-    check(sources, os.fspath(output), chosen)
+    chosen = config.make(options)
+    check(kind, sources, os.fspath(output), chosen)
     # Before noise is kept off: loggers that libraries make when they are imported keep the stream of that moment.
     from pipeline.run import run
 
     with kept_off(show=chosen.debug) as (console, aside):
         try:
-            summary = run(sources, os.fspath(output), chosen, console=console)
+            summary = run(sources, os.fspath(output), chosen, kind=kind, console=console)
         except UserError:
             removed(aside.log)
             raise
@@ -60,20 +103,30 @@ def transcribe(
     return summary
 
 
-def check(sources: Sequence[str], output: str, chosen: RunConfig) -> None:
+def check(kind: str, sources: Sequence[str], output: str, chosen: RunConfig) -> None:
     """Find the commonest mistakes without the libraries of a run, which take seconds to import.
 
     Raises:
         UserError: a mistake that the caller can mend.
     """
-    if not chosen.model:
-        raise UserError("--model is needed: a checkpoint folder or hub id of Wav2Vec2-BERT with a CTC head")
+    if kind != "label" and not chosen.model:
+        raise UserError(f"--model is needed: a checkpoint folder or hub id of Wav2Vec2-BERT with {_HEADS[kind]}")
+    if kind == "label" and not chosen.task:
+        raise UserError("--task is needed, once or several times: KIND=MODEL, as transcribe=path/to/checkpoint")
     _check_output(output)
     _check_sources(sources)
     if chosen.columns:
         from pipeline.table.columns import parse_columns
 
         parse_columns(chosen.columns)
+
+
+_HEADS = {
+    "transcribe": "a CTC head",
+    "classify": "a classification head",
+    "frames": "a head that scores frames",
+    "embed": "an x-vector head",
+}
 
 
 def _check_output(output: str) -> None:

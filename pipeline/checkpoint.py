@@ -1,7 +1,9 @@
-"""The checkpoint of a run: found, checked and hashed once, on the driver."""
+"""The checkpoints of a run: found, checked and hashed once, on the driver."""
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,7 +11,9 @@ from pipeline import models
 from pipeline.audio.constants import FEATURE_SIZE, STACK
 from pipeline.audio.extractor import FeatureExtractor
 from pipeline.errors import UserError
-from pipeline.models import checkpoint
+from pipeline.models import Head, checkpoint
+from pipeline.models.sharing import encoder_fingerprint
+from pipeline.models.wav2vec2_bert.xvector import XVectorModel
 from pipeline.text import Tokenizer
 
 
@@ -21,42 +25,66 @@ class Checkpoint:
     name: str
     """Folder's name or hub id."""
     hash: str
+    encoder: str
+    """Hash of its encoder: equal ones share a pass."""
     num_bytes: int
     """Size of the weights."""
+    shortest: int
+    """Frames that its head needs to say anything."""
 
 
-def choose(path_or_hub_id: str) -> Checkpoint:
-    """Find a checkpoint and check that it can run.
+HEADS: Mapping[str, tuple[Head, str]] = {
+    "transcribe": ("ctc", "transcription needs a CTC head (Wav2Vec2BertForCTC)"),
+    "classify": ("classes", "classification needs a head for it (Wav2Vec2BertForSequenceClassification)"),
+    "frames": ("frames", "frame labels need a head for them (Wav2Vec2BertForAudioFrameClassification)"),
+    "embed": ("xvector", "speaker embeddings need an x-vector head (Wav2Vec2BertForXVector)"),
+}
+"""What each kind of task needs, and how that is said."""
+
+
+def choose(path_or_hub_id: str, kind: str) -> Checkpoint:
+    """Find a checkpoint and check that it can run a kind of task.
 
     Raises:
         UserError: there is none, or it is damaged, contradictory or of a model that we do not run.
     """
-    if not path_or_hub_id:
-        raise UserError("--model is needed: a checkpoint folder or hub id of Wav2Vec2-BERT with a CTC head")
+    head, needed = HEADS[kind]
     path = checkpoint.resolve(path_or_hub_id)
     # On the meta device names and shapes are checked and nothing is read: mistakes show before any work.
-    model_config = models.load(path, device="meta").config
-    num_classes = model_config.vocab_size
-    if model_config.head != "ctc":
-        raise UserError(
-            f"{path_or_hub_id}: config.json says architectures={model_config.document.get('architectures')}; "
-            "transcription needs a CTC head (Wav2Vec2BertForCTC)"
-        )
-    if model_config.add_adapter:
-        raise UserError(f"{path_or_hub_id}: config.json says add_adapter=true; transcription takes no adapter yet")
-    _check_features(path_or_hub_id, path, model_config.feature_projection_input_dim)
-    blank = Tokenizer.load(path).blank_id
-    if blank >= num_classes:
-        raise UserError(
-            f"{path_or_hub_id}: the blank (pad token) of vocab.json is number {blank}, but the model's head has "
-            f"{num_classes} classes (vocab_size in config.json); take both files from one checkpoint"
-        )
+    model = models.load(path, device="meta")
+    config = model.config
+    if config.head != head:
+        said = config.document.get("architectures")
+        raise UserError(f"{path_or_hub_id}: config.json says architectures={said}; {needed}")
+    if config.add_adapter:
+        raise UserError(f"{path_or_hub_id}: config.json says add_adapter=true; the jobs take no adapter yet")
+    _check_features(path_or_hub_id, path, config.feature_projection_input_dim)
+    if head == "ctc":
+        _check_vocabulary(path_or_hub_id, path, config.vocab_size)
     return Checkpoint(
         path=path.resolve(),
         name=path.resolve().name if Path(path_or_hub_id).expanduser().is_dir() else path_or_hub_id,
         hash=checkpoint.fingerprint(path),
+        encoder=encoder_fingerprint(path),
         num_bytes=sum(file.stat().st_size for file in checkpoint.weight_files(path, where=path_or_hub_id)),
+        shortest=_shortest(model),
     )
+
+
+def _check_vocabulary(where: str, folder: Path, num_classes: int) -> None:
+    blank = Tokenizer.load(folder).blank_id
+    if blank >= num_classes:
+        raise UserError(
+            f"{where}: the blank (pad token) of vocab.json is number {blank}, but the model's head has "
+            f"{num_classes} classes (vocab_size in config.json); take both files from one checkpoint"
+        )
+
+
+def _shortest(model: models.Model) -> int:
+    """Fewest frames of which the head says anything: a deviation takes two frames behind the layers of an x-vector."""
+    if not isinstance(model, XVectorModel):
+        return 1
+    return next(frames for frames in itertools.count(1) if model.length(frames) >= 2)
 
 
 def _check_features(where: str, folder: Path, input_dim: int) -> None:

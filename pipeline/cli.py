@@ -8,6 +8,7 @@ import difflib
 import os
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any, NoReturn
 
 from rich.console import Console
@@ -20,20 +21,54 @@ from pipeline.summary import MEANINGS, USAGE, format_summary
 
 EXIT_CODES = "exit codes:\n" + "\n".join(f"  {code}  {meaning}" for code, meaning in sorted(MEANINGS.items()))
 
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One of the jobs, as the command line shows it."""
+
+    kind: str
+    command: str
+    """After `voxmill`."""
+    listed: str
+    does: str
+    models: str
+    """What names its checkpoints in a command."""
+    more: str = ""
+    """Options of the last example."""
+
+
+JOBS = {
+    job.kind: job
+    for job in (
+        Job("transcribe", "transcribe", "audio to a table of transcripts", "Transcribe", "--model path/to/checkpoint"),
+        Job("classify", "classify", "a class for every recording", "Classify", "--model path/to/checkpoint", "--top 3"),
+        Job(
+            "frames", "label-frames", "where labels hold, frame by frame", "Label the frames of",
+            "--model path/to/checkpoint", "--threshold 60% --min-duration 200ms",
+        ),
+        Job(
+            "embed", "embed", "a vector for every stretch of speech, and for every recording",
+            "Embed the speakers of", "--model path/to/checkpoint", "--min-segment 2s",
+        ),
+        Job(
+            "label", "label", "several of these in one pass", "Do several tasks in one pass over",
+            "--task transcribe=path/to/checkpoint --task embed=path/to/other",
+        ),
+    )
+}  # fmt: skip
+"""By the kind of task."""
+
 EXAMPLES = """examples:
-  {prog} ~/recordings out/ --model path/to/checkpoint
-  {prog} 's3://archive/2026/shard-{{000..099}}.tar' s3://labels/2026/ --model path/to/checkpoint --gpus 8
-  {prog} manifest.jsonl out/ --model path/to/checkpoint --columns speaker:string,year:int32 --dry-run
+  {prog} ~/recordings out/ {models}
+  {prog} 's3://archive/2026/shard-{{000..099}}.tar' s3://labels/2026/ {models} --gpus 8
+  {prog} manifest.jsonl out/ {models} {more}--columns speaker:string,year:int32 --dry-run
 """
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """The `voxmill` command."""
     commands: dict[str, tuple[Callable[[list[str]], int], str]] = {
-        "transcribe": (
-            lambda rest: transcribe(rest, prog="voxmill transcribe"),
-            "audio to a table of transcripts",
-        ),
+        **{job.command: (_job(job), job.listed) for job in JOBS.values()},
         "demo": (_demo, "transcribe the embedded corpus with the embedded checkpoint"),
         **{name: (_table(name), words) for name, words in _TABLE.items()},
     }
@@ -86,9 +121,13 @@ def _demo(rest: list[str]) -> int:
     return demo_main(rest)
 
 
-def transcribe(argv: Sequence[str] | None = None, *, prog: str | None = None) -> int:
-    """Parse, transcribe, print the summary, return the exit code."""
-    parser = _parser(prog or os.path.basename(sys.argv[0]))
+def _job(job: Job) -> Callable[[list[str]], int]:
+    return lambda rest: run_job(job.kind, rest, prog=f"voxmill {job.command}")
+
+
+def run_job(kind: str, argv: Sequence[str] | None = None, *, prog: str | None = None) -> int:
+    """Parse, run one of `JOBS`, print the summary, return the exit code."""
+    parser = _parser(JOBS[kind], prog or os.path.basename(sys.argv[0]))
     given = vars(parser.parse_args(argv))
     *sources, output = given.pop("paths")
     try:
@@ -97,16 +136,16 @@ def transcribe(argv: Sequence[str] | None = None, *, prog: str | None = None) ->
     except UserError as error:
         print(error, file=sys.stderr)
         return USAGE
-    return command.shown(lambda console: _transcribe(sources, output, chosen, console), debug=chosen.debug)
+    return command.shown(lambda console: _run(kind, sources, output, chosen, console), debug=chosen.debug)
 
 
-def _transcribe(sources: list[str], output: str, chosen: config.RunConfig, console: Console) -> int:
+def _run(kind: str, sources: list[str], output: str, chosen: config.RunConfig, console: Console) -> int:
     from pipeline import api, display
 
-    api.check(sources, output, chosen)
+    api.check(kind, sources, output, chosen)
     from pipeline.run import run
 
-    summary = run(sources, output, chosen, console=console)
+    summary = run(sources, output, chosen, kind=kind, console=console)
     if not chosen.dry_run:
         console.print(format_summary(summary), markup=False, soft_wrap=True)
         if not console.is_terminal:
@@ -114,14 +153,15 @@ def _transcribe(sources: list[str], output: str, chosen: config.RunConfig, conso
     return summary.exit_code
 
 
-def _parser(prog: str) -> Parser:
+def _parser(job: Job, prog: str) -> Parser:
+    more = f"{job.more} " if job.more else ""
     parser = Parser(
         prog=prog,
-        description="Transcribe audio files, tar shards or a JSONL manifest into a table of Parquet files. A second "
+        description=f"{job.does} audio files, tar shards or a JSONL manifest, into a table of Parquet files. A second "
         "run does only what is new, changed or left over.",
-        epilog=EXAMPLES.format(prog=prog) + "\n" + EXIT_CODES,
+        epilog=EXAMPLES.format(prog=prog, models=job.models, more=more) + "\n" + EXIT_CODES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
-        usage=f"{prog} SOURCE [SOURCE ...] OUTPUT --model DIR_OR_HUB_ID [options]",
+        usage=f"{prog} SOURCE [SOURCE ...] OUTPUT {_NEEDED.get(job.kind, '--model DIR_OR_HUB_ID')} [options]",
         argument_default=argparse.SUPPRESS,
         allow_abbrev=False,
     )
@@ -131,13 +171,16 @@ def _parser(prog: str) -> Parser:
         "last the folder of the table",
     )  # fmt: skip
     parser.add_argument("--config", metavar="FILE", help="YAML file with options, one a line; the command line wins")
-    fields = dataclasses.fields(config.RunConfig)
+    fields = [f for f in dataclasses.fields(config.RunConfig) if job.kind in (f.metadata["of"] or JOBS)]
     for place in dict.fromkeys(field.metadata["group"] for field in fields):
         group = parser.add_argument_group(place)
         for field in fields:
             if field.metadata["group"] == place:
                 _add(group, field)
     return parser
+
+
+_NEEDED = {"label": "--task KIND=MODEL [--task KIND=MODEL ...]"}
 
 
 class _Paths(argparse.Action):
@@ -153,6 +196,9 @@ def _add(group: Any, field: Any) -> None:
     spelled, words = options.flag(field.name), field.metadata["help"].replace("%", "%%")
     if options.field_type(config.RunConfig, field.name) is bool:
         group.add_argument(spelled, action="store_true", help=words)
+        return
+    if isinstance(field.default, tuple):
+        group.add_argument(spelled, action="append", help=words, metavar=field.metadata["metavar"])
         return
     if field.default not in (None, ""):
         words += f" (default: {_show(field)})".replace("%", "%%")

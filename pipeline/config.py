@@ -9,7 +9,7 @@ from typing import Any, Literal
 from pipeline import options as reading
 from pipeline.errors import UserError
 from pipeline.options import flag, option
-from pipeline.quantities import parse_bytes, parse_count, parse_seconds, parse_share
+from pipeline.quantities import parse_bytes, parse_count, parse_list, parse_seconds, parse_share
 
 Device = Literal["auto", "cuda", "cpu"]
 Features = Literal["float64", "float32"]
@@ -33,6 +33,7 @@ class RunConfig:
         "checkpoint: a Hugging Face folder or hub id (needed)",
         default="",
         metavar="DIR_OR_HUB_ID",
+        of=("transcribe", "classify", "frames", "embed"),
     )
     window: float = option(
         "what to run", "longest stretch of audio that the model sees at once; longer recordings are cut and stitched",
@@ -52,9 +53,57 @@ class RunConfig:
         "precision of the model; auto is bfloat16 on a GPU, float32 on a CPU; int8, for CPUs, is faster and less exact",
         default="auto",
     )
-    name: str = option(
-        "where to write", "folder below OUTPUT for this task's rows; another name puts other labels beside",
-        default="transcribe", metavar="NAME",
+    task: tuple[str, ...] = option(
+        "what to run",
+        "KIND=MODEL or KIND:NAME=MODEL, repeated: transcribe, classify, frames or embed, a checkpoint for it, and the "
+        "name of its folder below OUTPUT",
+        default=(), parse=parse_list, metavar="KIND=MODEL", of=("label",),
+    )  # fmt: skip
+    top: int = option(
+        "what to run", "classes listed in the column `scores`", default=5, metavar="N", of=("classify", "label")
+    )
+    threshold: float = option(
+        "what to run", "probability that a label reaches somewhere in each of its spans",
+        default=0.5, parse=parse_share, metavar="SHARE", of=("frames", "embed", "label"),
+    )  # fmt: skip
+    release: float = option(
+        "what to run", "probability below which a span ends",
+        default=0.35, parse=parse_share, metavar="SHARE", of=("frames", "embed", "label"),
+    )  # fmt: skip
+    min_duration: float = option(
+        "what to run", "spans that are shorter are dropped",
+        default=0.1, parse=parse_seconds, metavar="TIME", of=("frames", "embed", "label"),
+    )  # fmt: skip
+    min_gap: float = option(
+        "what to run", "shorter gaps between two spans of one label are closed",
+        default=0.1, parse=parse_seconds, metavar="TIME", of=("frames", "embed", "label"),
+    )  # fmt: skip
+    background: str | None = option(
+        "what to run", "class of which no spans are made; default: the one called silence, none or the like",
+        default=None, metavar="CLASS", of=("frames", "embed", "label"),
+    )  # fmt: skip
+    probabilities: bool = option(
+        "what to run", "keep the probabilities of every frame too, as float16, of rows up to an hour",
+        default=False, of=("frames", "label"),
+    )  # fmt: skip
+    speech: str = option(
+        "what to run",
+        "what says where speech is: a checkpoint of frame labels, all (everything is speech), or auto: the one of "
+        "--task frames, else the small one that comes along",
+        default="auto", metavar="DIR_OR_HUB_ID", of=("embed", "label"),
+    )  # fmt: skip
+    min_segment: float = option(
+        "what to run", "speech in shorter pieces gets no vector",
+        default=1.5, parse=parse_seconds, metavar="TIME", of=("embed", "label"),
+    )  # fmt: skip
+    max_segment: float = option(
+        "what to run", "longer speech is cut into equal segments",
+        default=10.0, parse=parse_seconds, metavar="TIME", of=("embed", "label"),
+    )  # fmt: skip
+    name: str | None = option(
+        "where to write", "folder below OUTPUT for this task's rows, another for other labels beside; "
+        "default: the name of the task",
+        default=None, metavar="NAME", of=("transcribe", "classify", "frames", "embed"),
     )  # fmt: skip
     dry_run: bool = option(
         "where to write", "list and plan only: say what a run would do, write nothing", default=False
@@ -128,7 +177,7 @@ class RunConfig:
 
 _POSITIVE = (
     "window", "gpus_per_actor", "model_actors", "feature_actors", "read_tasks", "unit_seconds", "unit_bytes",
-    "frame_budget", "gpus", "num_cpus", "stall_timeout", "log_every",
+    "frame_budget", "gpus", "num_cpus", "stall_timeout", "log_every", "top", "min_segment",
 )  # fmt: skip
 
 
@@ -143,13 +192,26 @@ def _contradictions(config: RunConfig) -> list[str]:
     if not 0 <= config.max_errors <= 1:
         meant = f"; did you mean {config.max_errors:g}%?" if 1 < config.max_errors <= 100 else ""
         found.append(f"--max-errors must be between 0 and 1, got {config.max_errors:g}{meant}")
-    if not config.name or config.name.startswith(("_", ".")) or "/" in config.name:
+    if config.name is not None and not plain_name(config.name):
         found.append(f"--name must be a plain folder name that starts with neither _ nor a dot, got {config.name!r}")
+    if config.release > config.threshold:
+        found.append(f"--release must be at most --threshold, got {config.release:g} and {config.threshold:g}")
+    if config.max_segment < 2 * config.min_segment:
+        # Else equal parts of a long stretch could be shorter than the shortest.
+        found.append(
+            f"--max-segment must be at least twice --min-segment, got {config.max_segment:g} s and "
+            f"{config.min_segment:g} s"
+        )
     for name in ("device", "dtype", "features"):
         choices = reading.choices_of(RunConfig, name)
         if getattr(config, name) not in choices:
             found.append(f"{flag(name)} must be one of {', '.join(choices)}, got {getattr(config, name)!r}")
     return found
+
+
+def plain_name(name: str) -> bool:
+    """Whether it can be the folder of a task."""
+    return bool(name) and not name.startswith(("_", ".")) and "/" not in name
 
 
 def make(options: Mapping[str, Any]) -> RunConfig:

@@ -5,24 +5,23 @@ No Ray: `pipeline.engine` carries these functions onto a cluster and adds nothin
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import accumulate
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pyarrow as pa
 
 from pipeline import audio, sources
 from pipeline.audio import FEATURE_SIZE, Facts
 from pipeline.corpus import FRAMES_PER_SECOND, Recording, Seconds, Unit
 from pipeline.errors import ErrorRow, RecordingError, StorageFault
 from pipeline.sources import Encoded
+from pipeline.stitching import Cuts, Kept
+from pipeline.tasks import Heard, Pieces, Rows, Task
 
 if TYPE_CHECKING:
     from pipeline.models.predict import Predictor
-    from pipeline.tasks import Heard, Task
-    from pipeline.text import Tokenizer
+    from pipeline.models.wants import Want
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,16 +67,27 @@ class UnitFeatures:
 
 @dataclass(frozen=True, slots=True)
 class UnitOutputs:
-    """What the model said about one unit, frame by frame, windows already stitched."""
+    """What the models said about one unit, windows already stitched."""
 
     recordings: tuple[Recording, ...]
     lengths: tuple[int, ...]
     facts: tuple[Facts | None, ...]
     errors: dict[int, ErrorRow]
-    frames: tuple[np.ndarray, ...]
-    """What the task keeps of a frame: arrays of sum T values."""
+    kept: dict[str, Kept]
+    """By the name of the task."""
+    faults: dict[str, str]
+    """What leaves a task of the unit pending, by its name."""
     waste: float
-    """Share of the frames fed to the model whose outputs were thrown away."""
+    """Share of the frames fed to the encoder whose outputs were thrown away."""
+
+
+@dataclass(frozen=True, slots=True)
+class Doing:
+    """A task at work on a unit."""
+
+    task: Task
+    after: str | None = None
+    """Name of the task whose frame labels this one looks at."""
 
 
 def read(unit: Unit) -> Encoded:
@@ -107,31 +117,66 @@ def featurise(encoded: Encoded, settings: Settings) -> UnitFeatures:
     )
 
 
-def infer(features: UnitFeatures, predictor: Predictor, task: Task, settings: Settings) -> UnitOutputs:
-    """Run the model over windows of every recording and stitch what the task keeps of each frame."""
-    starts = accumulate(features.lengths, initial=0)
-    cuts = [
-        (start, audio.cut(length, window=settings.window, context=settings.context))
-        for start, length in zip(starts, features.lengths, strict=False)
-    ]
-    slices = [(start + each.start, start + each.stop) for start, windows in cuts for each in windows]
-    reduced = iter(predictor.run(features.frames, slices, reduce=task.reduce))
-    stitched = [_stitch(windows, [next(reduced) for _ in windows]) for _, windows in cuts if windows]
-    fed = sum(stop - start for start, stop in slices)
+def infer(
+    features: UnitFeatures, predictors: Sequence[Predictor], doing: Mapping[str, Doing], settings: Settings
+) -> UnitOutputs:
+    """Run each encoder once over windows of every recording, and show each task's head what it wants to see of it.
+
+    Args:
+        features: of the unit.
+        predictors: that have a model for each task, by the task's name.
+        doing: the tasks. One that looks at another's labels comes behind it, and its predictor not before the other's.
+        settings: how windows are cut.
+    """
+    cuts = Cuts.of(features.lengths, features.facts, window=settings.window, context=settings.context)
+    stretches = [part.windows for part in cuts.parts]
+    found: dict[str, list[tuple[np.ndarray, ...]]] = {}
+    notes: dict[str, dict[int, Pieces]] = {name: {} for name in doing}
+    faults: dict[str, str] = {}
+    for predictor in predictors:
+        mine = {name: each for name, each in doing.items() if name in predictor.models and each.after not in faults}
+        wants = {name: _want(name, each, cuts, notes[name], found) for name, each in mine.items()}
+        try:
+            found |= predictor.run(features.frames, stretches, wants) if wants else {}
+        except StorageFault as fault:
+            faults |= dict.fromkeys(mine, str(fault))
+    behind = {name: f"{each.after}, whose labels it needs, failed" for name, each in doing.items()
+              if each.after in faults}  # fmt: skip
     return UnitOutputs(
         recordings=features.recordings,
         lengths=features.lengths,
         facts=features.facts,
         errors=features.errors,
-        frames=tuple(np.concatenate(column) for column in zip(*stitched, strict=True)),
-        waste=1 - sum(features.lengths) / fed if fed else 0.0,
+        kept={name: cuts.kept(found[name], notes[name]) for name in doing if name in found},
+        faults=behind | faults,
+        waste=cuts.waste,
     )
 
 
-def rows(outputs: UnitOutputs, task: Task, tokenizer: Tokenizer) -> tuple[dict[str, pa.Array], dict[int, ErrorRow]]:
-    """The task's columns, one row a recording, and every error of the unit."""
-    made = task.rows(list(_heard(outputs)), tokenizer)
-    return made.columns, {**outputs.errors, **made.errors}
+def _want(
+    name: str, doing: Doing, cuts: Cuts, notes: dict[int, Pieces], found: Mapping[str, Sequence[tuple[np.ndarray, ...]]]
+) -> Want:
+    """Ask a head for what its task wants to see; the pieces are noted, for its rows tell where they lie."""
+    from pipeline.models.wants import Want
+
+    task, after = doing.task, doing.after
+    if not task.pools:
+        return Want(name, task.reduce)
+
+    def pieces(number: int, known: Mapping[str, tuple[np.ndarray, ...]]) -> list[tuple[int, int]]:
+        labels = None
+        if after is not None:
+            (labels,) = found[after][number] if after in found else known[after]
+        notes[number] = task.pieces(cuts.parts[number].stretch(labels))
+        return [(each.start, each.stop) for each in notes[number].pieces]
+
+    return Want(name, task.reduce, pieces, None if after in found else after)
+
+
+def rows(outputs: UnitOutputs, name: str, task: Task) -> Rows:
+    """The columns of a task, one row a recording, and every error of the unit."""
+    made = task.rows(list(_heard(outputs, outputs.kept[name])))
+    return Rows(made.columns, {**outputs.errors, **made.errors}, made.warnings)
 
 
 def _by_file(encoded: Encoded) -> list[list[int]]:
@@ -172,26 +217,21 @@ def _packed(parts: Sequence[np.ndarray], dtype: str) -> np.ndarray:
     return np.concatenate(parts) if parts else np.empty((0, FEATURE_SIZE), dtype)
 
 
-def _stitch(windows: Sequence[audio.Window], outputs: Sequence[tuple[np.ndarray, ...]]) -> tuple[np.ndarray, ...]:
-    """Windows of one recording -> one array for each thing kept of a frame."""
-    return tuple(audio.join(windows, column) for column in zip(*outputs, strict=True))
-
-
-def _heard(outputs: UnitOutputs) -> Iterator[Heard | None]:
+def _heard(outputs: UnitOutputs, kept: Kept) -> Iterator[Heard | None]:
     """What was heard in each recording, and where that lies in it."""
-    from pipeline.tasks import Heard
-
     stop = 0
-    for recording, facts, length in zip(outputs.recordings, outputs.facts, outputs.lengths, strict=True):
-        start, stop = stop, stop + length
+    each = zip(outputs.recordings, outputs.facts, outputs.lengths, kept.counts, kept.speech, strict=True)
+    for recording, facts, length, count, speech in each:
+        start, stop = stop, stop + count
         if facts is None:
             yield None
             continue
         before, after = recording.span > 0, recording.span < recording.spans - 1
-        ids, log_probs = (column[start:stop] for column in outputs.frames) if length else _NOTHING
         yield Heard(
-            ids=ids,
-            log_probs=log_probs,
+            columns=tuple(column[start:stop] for column in kept.columns),
+            pieces=kept.pieces[start:stop],
+            speech=speech,
+            own=(facts.first_frame, facts.stop_frame),
             offset=facts.start - facts.first_frame / FRAMES_PER_SECOND,
             start=facts.quiet_start if before else facts.start,
             end=_end(facts, length, after=after),
@@ -204,6 +244,3 @@ def _end(facts: Facts, num_frames: int, *, after: bool) -> Seconds | None:
     if after:
         return facts.quiet_end
     return facts.start + facts.duration if facts.stop_frame < num_frames else None
-
-
-_NOTHING = (np.empty(0, np.int32), np.empty(0, np.float32))

@@ -1,90 +1,187 @@
-"""One task over one table, as every worker of a run knows it."""
+"""What a run does to each unit, in plain values that travel to any process."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+import traceback
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from pipeline import flow
-from pipeline.receipts import Receipt, Timings, receipt_of
+from pipeline.config import RunConfig
+from pipeline.errors import StorageFault, VoxmillError
+from pipeline.flow import Doing
+from pipeline.plan import UnitRef
+from pipeline.receipts import Receipt, Timings, counted_once, receipt_of
 from pipeline.table.assemble import assemble
 from pipeline.table.commit import commit
-from pipeline.tasks import TASKS, Task
+from pipeline.tasks import TASKS, Task, embed
+from pipeline.tasks.frames import Frames
 from pipeline.versions import versions
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from pipeline.models import Model
     from pipeline.models.predict import Predictor
-    from pipeline.text import Tokenizer
+
+Checkpoints = Mapping[str, Path]
+"""Hash of each checkpoint -> its folder on this machine."""
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """A unit, and which tasks it lacks."""
+
+    unit: UnitRef
+    tasks: tuple[str, ...]
+
+    @property
+    def name(self) -> str:
+        """Of the unit."""
+        return self.unit.name
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaskJob:
+    """One task of a run."""
+
+    kind: str
+    name: str
+    """Folder of its rows in the table."""
+    model_name: str
+    model_hash: str
+    encoder: str
+    """Hash of the encoder: tasks of equal ones share its pass."""
+    after: str | None = None
+    """Name of the task whose labels it looks at; that one stands before it."""
+    committed: bool = True
+    """Whether its rows are wanted, not only its labels."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
-    """What is done to each unit, in plain values that travel."""
+    """What is done to each unit."""
 
     run: str
     output: str
-    task: str
-    name: str
-    """Folder of the task in the table."""
-    model_name: str
-    model_hash: str
-    columns: str
-    """Typed columns taken from the metadata, as `speaker:string,year:int32`."""
+    tasks: tuple[TaskJob, ...]
     device: Literal["cuda", "cpu"]
     dtype: Literal["float32", "bfloat16", "float16", "int8"]
-    frame_budget: int | None
     settings: flow.Settings
+    config: RunConfig
 
-    def load_predictor(self, checkpoint: Path) -> Predictor:
-        """The model on this worker's device, ready to run."""
+    @property
+    def hashes(self) -> tuple[str, ...]:
+        """Of the checkpoints that it needs."""
+        return tuple(dict.fromkeys(each.model_hash for each in self.tasks))
+
+    def load_tasks(self, checkpoints: Checkpoints) -> dict[str, Task]:
+        """Every task by its name, with what its checkpoint says."""
+        made: dict[str, Task] = {}
+        for each in self.tasks:
+            folder = checkpoints[each.model_hash]
+            if each.after is None:
+                made[each.name] = TASKS[each.kind].of(folder, self.config)
+            else:
+                speech = made[each.after]
+                assert isinstance(speech, Frames)
+                made[each.name] = embed.of(folder, self.config, speech)
+        return made
+
+    def load_predictors(self, checkpoints: Checkpoints) -> list[Predictor]:
+        """The models on this worker's device, those that share an encoder together, ready to run."""
+        from pipeline.models.predict import Predictor
+
+        groups: dict[str, list[TaskJob]] = {}
+        for each in self.tasks:
+            groups.setdefault(each.encoder, []).append(each)
+        looked_at = {each.after for each in self.tasks}
+        first = sorted(groups.values(), key=lambda group: not any(each.name in looked_at for each in group))
+        return [Predictor(self._load(group, checkpoints), frame_budget=self.config.frame_budget) for group in first]
+
+    def _load(self, group: list[TaskJob], checkpoints: Checkpoints) -> dict[str, Model]:
         import torch
 
         from pipeline import models
-        from pipeline.models.predict import Predictor
 
         dtype = torch.float32 if self.dtype == "int8" else getattr(torch, self.dtype)
-        model = models.load(checkpoint, dtype=dtype, device=self.device)
-        if self.dtype == "int8":
-            model = models.quantise(model)
-        return Predictor(models.prepack(model), frame_budget=self.frame_budget)
+        loaded: dict[str, Model] = {}
+        for each in group:
+            shared = next(iter(loaded.values())).encoder if loaded else None
+            model = models.load(checkpoints[each.model_hash], dtype=dtype, device=self.device, encoder=shared)
+            if shared is None:
+                model = models.prepack(models.quantise(model) if self.dtype == "int8" else model)
+            loaded[each.name] = model
+        return loaded
 
-    def load_tokenizer(self, checkpoint: Path) -> Tokenizer:
-        """The checkpoint's vocabulary."""
-        from pipeline.text import Tokenizer
+    def infer(
+        self, features: flow.UnitFeatures, wanted: Collection[str], predictors: list[Predictor], tasks: dict[str, Task]
+    ) -> flow.UnitOutputs:
+        """Run the models over a unit for the tasks that it lacks, and those whose labels they need."""
+        needed = {each.after for each in self.tasks if each.name in wanted} | set(wanted)
+        doing = {each.name: Doing(tasks[each.name], each.after) for each in self.tasks if each.name in needed}
+        return flow.infer(features, predictors, doing, self.settings)
 
-        return Tokenizer.load(checkpoint)
+    def finish(
+        self,
+        unit: str,
+        outputs: flow.UnitOutputs,
+        wanted: Collection[str],
+        tasks: Mapping[str, Task],
+        timings: Callable[[], Timings],
+        *,
+        show: Callable[[str, pa.Table], None] = lambda name, rows: None,
+    ) -> list[Receipt]:
+        """Commit every task of a unit; one that fails holds up no other.
 
-    def infer(self, features: flow.UnitFeatures, predictor: Predictor) -> flow.UnitOutputs:
-        """Run the model over a unit."""
-        return flow.infer(features, predictor, self._task, self.settings)
+        Args:
+            unit: its name.
+            outputs: what the models said.
+            wanted: names of the tasks that the unit lacks.
+            tasks: all of them.
+            timings: what the unit has taken so far.
+            show: is given the name and the rows of each task that came so far.
+        """
+        receipts = []
+        for name in wanted:
+            try:
+                if name in outputs.faults:
+                    raise StorageFault(outputs.faults[name])
+                rows = self.rows(unit, outputs, name, tasks[name])
+                show(name, rows)
+                receipts.append(self.commit(unit, name, rows, outputs, timings))
+            except VoxmillError as error:
+                receipts.append(_fault(unit, name, str(error)))
+            except Exception as error:  # noqa: BLE001
+                receipts.append(_fault(unit, name, f"{type(error).__name__}: {error}"))
+        return counted_once(receipts)
 
-    def rows(self, unit: str, outputs: flow.UnitOutputs, tokenizer: Tokenizer) -> pa.Table:
-        """The rows of a unit, one a recording, with the schema of the task."""
-        columns, errors = flow.rows(outputs, self._task, tokenizer)
+    def rows(self, unit: str, outputs: flow.UnitOutputs, name: str, task: Task) -> pa.Table:
+        """The rows of a task of a unit, one a recording, with its schema."""
+        about = self.task(name)
+        made = flow.rows(outputs, name, task)
         return assemble(
-            unit,
-            outputs.recordings,
-            outputs.facts,
-            errors,
-            columns,
-            task_fields=self._task.COLUMNS,
-            extra=self.columns,
-            model=(self.model_name, self.model_hash),
-        )
+            unit, outputs.recordings, outputs.facts, made.errors, made.columns, warnings=made.warnings,
+            task_fields=task.columns, extra=self.config.columns, model=(about.model_name, about.model_hash),
+        )  # fmt: skip
 
-    def commit(self, unit: str, rows: pa.Table, outputs: flow.UnitOutputs, timings: Callable[[], Timings]) -> Receipt:
-        """Put the file of a unit, and tell what became of it."""
+    def commit(
+        self, unit: str, name: str, rows: pa.Table, outputs: flow.UnitOutputs, timings: Callable[[], Timings]
+    ) -> Receipt:
+        """Put the file of a task of a unit, and tell what became of it."""
         footer = {"run": self.run, "device": self.device, "dtype": self.dtype, **versions()}
         footer["timings"] = json.dumps(asdict(timings()))
         ids = [recording.id for recording in outputs.recordings]
-        outcome = commit(self.output, self.name, unit, rows, footer, ids=ids)
-        return receipt_of(unit, rows, outputs, won=outcome == "won", timings=timings())
+        outcome = commit(self.output, name, unit, rows, footer, ids=ids)
+        return receipt_of(unit, name, rows, outputs, won=outcome == "won", timings=timings())
 
-    @property
-    def _task(self) -> Task:
-        return TASKS[self.task]
+    def task(self, name: str) -> TaskJob:
+        """The task of that name."""
+        return next(each for each in self.tasks if each.name == name)
+
+
+def _fault(unit: str, task: str, message: str) -> Receipt:
+    return Receipt(unit, "fault", task=task, fault=f"{task}: {message}", fault_trace=traceback.format_exc())

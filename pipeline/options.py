@@ -22,9 +22,26 @@ from pipeline.quantities import parse_whole
 Options = TypeVar("Options")
 
 
-def option(group: str, help: str, *, default: Any, parse: Any = None, metavar: str | None = None) -> Any:
-    """Field of the configuration together with its place and words in `--help`."""
-    return field(default=default, metadata={"group": group, "help": help, "parse": parse, "metavar": metavar})
+def option(
+    group: str,
+    help: str,
+    *,
+    default: Any,
+    parse: Any = None,
+    metavar: str | None = None,
+    of: tuple[str, ...] | None = None,
+) -> Any:
+    """Field of a configuration together with its place and words in `--help`.
+
+    Args:
+        group: heading under which it stands.
+        help: what it is.
+        default: its value where none is given.
+        parse: value from a string with a unit; default: by the field's type.
+        metavar: what stands for its value.
+        of: the commands that have it, where several share the configuration; None: all of them.
+    """
+    return field(default=default, metadata={"group": group, "help": help, "parse": parse, "metavar": metavar, "of": of})
 
 
 def flag(name: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 
 _SIZES = {"": 1, "b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "kib": 2**10, "mib": 2**20, "gib": 2**30}
 _TIMES = {"": 1.0, "s": 1.0, "ms": 1e-3, "m": 60.0, "min": 60.0, "h": 3600.0}
@@ -47,6 +47,11 @@ def parse_whole(text: str | float) -> int:
     if not number.is_integer():
         raise ValueError(f"{text!r} is {wanted}")
     return int(number)
+
+
+def parse_list(given: str | Sequence[str]) -> tuple[str, ...]:
+    """Several texts, or one."""
+    return (given,) if isinstance(given, str) else tuple(map(str, given))
 
 
 def show_seconds(seconds: float) -> str:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal
 
 from pipeline.corpus import Seconds
@@ -39,8 +40,11 @@ class Receipt:
     unit: str
     outcome: Outcome
     """`taken`: somebody else had committed the unit; `fault`: it stays pending."""
+    task: str = ""
+    """Whose rows these are; '' for a fault of the whole unit."""
     rows: int = 0
     audio_seconds: Seconds = 0.0
+    """0 in all but the first receipt of a unit, also below: several tasks hear the same."""
     errors: dict[str, int] = field(default_factory=dict)
     """`stage.type` -> rows."""
     examples: dict[str, str] = field(default_factory=dict)
@@ -56,7 +60,7 @@ class Receipt:
     timings: Timings = field(default_factory=Timings)
 
 
-def receipt_of(unit: str, rows: pa.Table, outputs: UnitOutputs, *, won: bool, timings: Timings) -> Receipt:
+def receipt_of(unit: str, task: str, rows: pa.Table, outputs: UnitOutputs, *, won: bool, timings: Timings) -> Receipt:
     """Receipt of a unit whose rows are in the table, whoever put them there."""
     failed = [
         (f"{error['stage']}.{error['type']}", f"{id}: {error['message']}")
@@ -66,6 +70,7 @@ def receipt_of(unit: str, rows: pa.Table, outputs: UnitOutputs, *, won: bool, ti
     return Receipt(
         unit,
         "committed" if won else "taken",
+        task=task,
         rows=rows.num_rows,
         audio_seconds=sum(facts.duration for facts in outputs.facts if facts is not None),
         errors=dict(Counter(reason for reason, _ in failed)),
@@ -75,3 +80,16 @@ def receipt_of(unit: str, rows: pa.Table, outputs: UnitOutputs, *, won: bool, ti
         waste=outputs.waste,
         timings=timings,
     )
+
+
+def counted_once(receipts: Sequence[Receipt]) -> list[Receipt]:
+    """Receipts of the tasks of one unit: audio, frames and time are those of all together."""
+    ended = [number for number, receipt in enumerate(receipts) if receipt.outcome != "fault"]
+    return [
+        receipt
+        if receipt.outcome == "fault"
+        else replace(receipt, timings=receipts[ended[-1]].timings)
+        if number == ended[0]
+        else replace(receipt, audio_seconds=0.0, frames=0, waste=0.0, timings=Timings())
+        for number, receipt in enumerate(receipts)
+    ]

@@ -15,12 +15,12 @@ from typing import Any
 import pyarrow.compute as pc
 from rich.console import Console
 
-from pipeline import alone, checkpoint, flow, plan, table
-from pipeline.checkpoint import Checkpoint
+from pipeline import alone, choices, flow, plan, table
+from pipeline.choices import Choice
 from pipeline.config import RunConfig
 from pipeline.display import listing, showing, waiting
 from pipeline.errors import StorageFault, UserError
-from pipeline.job import Job
+from pipeline.job import Job, Work
 from pipeline.placement import choose_dtype
 from pipeline.plan import PlanReport, UnitRef
 from pipeline.receipts import Receipt
@@ -28,15 +28,10 @@ from pipeline.sources import probe
 from pipeline.stopping import Stopped, stoppable
 from pipeline.storage.paths import canonical, redact
 from pipeline.storage.put import probe_write
-from pipeline.summary import COMPLETE, ERRORS, PARTIAL, RunSummary
-from pipeline.table import TaskRecord, Totals
-from pipeline.table.columns import parse_columns
-from pipeline.table.schema import schema
+from pipeline.summary import COMPLETE, ERRORS, PARTIAL, RunSummary, TaskTotals
+from pipeline.table import Totals
 from pipeline.tally import Tally
-from pipeline.tasks import TASKS
 from pipeline.versions import versions
-
-TASK = "transcribe"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,16 +39,23 @@ class _Run:
     """One run: what was asked, and what every step of it needs to know."""
 
     name: str
+    kind: str
+    """What the job does: a kind of task, or `label`."""
     sources: Sequence[str]
     output: str
     shown: str
     """The output as the user wrote it, without secrets."""
     config: RunConfig
-    model: Checkpoint
+    choices: tuple[Choice, ...]
     console: Console
     started: datetime
     begin: float
     """Monotonic seconds."""
+
+    @property
+    def wanted(self) -> tuple[Choice, ...]:
+        """The tasks whose rows are wanted."""
+        return tuple(each for each in self.choices if each.job.committed)
 
     def say(self, text: str) -> None:
         """Print a line as it is."""
@@ -61,25 +63,34 @@ class _Run:
 
     def facts(self) -> dict[str, Any]:
         """What a manifest says of the run whatever became of it."""
+        first = self.wanted[0]
         return {
             "run": self.name,
             "output": self.shown,
-            "task": TASK,
-            "name": self.config.name,
+            "task": self.kind,
+            "name": first.name,
             "sources": tuple(map(redact, self.sources)),
-            "model": {"name": self.model.name, "hash": self.model.hash},
+            "model": {"name": first.checkpoint.name, "hash": first.checkpoint.hash},
             "config": dataclasses.asdict(self.config),
             "started": self.started.isoformat(),
         }
 
 
-def run(sources: Sequence[str], output: str, config: RunConfig, *, console: Console | None = None) -> RunSummary:
+def run(
+    sources: Sequence[str],
+    output: str,
+    config: RunConfig,
+    *,
+    kind: str = "transcribe",
+    console: Console | None = None,
+) -> RunSummary:
     """Plan what is new, do what is pending, and say what happened.
 
     Args:
         sources: files, folders, tar shards, manifests or patterns.
         output: folder of the table.
         config: the options.
+        kind: what to do: a kind of task, or `label` for all that `config.task` names.
         console: where progress is shown; default standard error.
 
     Raises:
@@ -90,11 +101,12 @@ def run(sources: Sequence[str], output: str, config: RunConfig, *, console: Cons
     _refuse_credentials([*sources, output])
     asked = _Run(
         name=f"{started:%Y%m%dT%H%M%S}.{started.microsecond // 1000:03d}-{secrets.token_hex(2)}",
+        kind=kind,
         sources=sources,
         output=canonical(output),
         shown=redact(output),
         config=config,
-        model=checkpoint.choose(config.model),
+        choices=choices.choose(kind, config),
         console=console or Console(stderr=True),
         started=started,
         begin=begin,
@@ -102,38 +114,37 @@ def run(sources: Sequence[str], output: str, config: RunConfig, *, console: Cons
     probe(sources)
     if not config.dry_run:
         _probe_output(asked)
-    record = _record(asked.config, asked.model)
-    _compare(asked, record)
+    _compare(asked)
     report, plan_seconds = _plan(asked)
     if config.dry_run:
         asked.say(plan.format_report(report))
         return RunSummary(**asked.facts(), finished=_now(), exit_code=COMPLETE, new_recordings=report.planned)
-    summary = _transcribe(asked, record, report, plan_seconds)
+    summary = _label(asked, report, plan_seconds)
     _write_down(asked, summary.to_json())
     return summary
 
 
-def _transcribe(asked: _Run, record: TaskRecord, report: PlanReport, plan_seconds: float) -> RunSummary:
-    output, name = asked.output, asked.config.name
-    units = plan.units(output)
-    pending = table.pending(output, name, units)
-    before = _before(asked, units, pending)
-    done = _work(asked, record, pending) if pending else _Done(_no_tally())
-    left, trouble = _left(asked, units, pending, before)
-    rows, errors = _totals(asked, before, done.tally)
+def _label(asked: _Run, report: PlanReport, plan_seconds: float) -> RunSummary:
+    units = plan.units(asked.output)
+    before = {each.name: _before(asked, each.name, units) for each in asked.wanted}
+    lacking = _lacking(units, before)
+    done = _work(asked, lacking) if lacking else _Done(_no_tally())
+    left, trouble = _left(asked, units, before)
+    totals = [_totals(asked, each, before[each.name], left[each.name], done.tally) for each in asked.wanted]
     return RunSummary(
         **asked.facts(),
         finished=_now(),
-        exit_code=_exit_code(report, rows, errors, left=bool(left), config=asked.config),
+        exit_code=_exit_code(report, totals, left=any(left.values()), config=asked.config),
         versions=versions(),
         pools=done.pools,
+        tasks=tuple(totals),
         planned_recordings=sum(unit.count for unit in units),
         planned_units=len(units),
         new_recordings=report.planned,
-        pending_units=len(left),
-        table_rows=rows,
-        table_errors=errors,
-        damaged=before.damaged,
+        pending_units=len({unit.name for names in left.values() for unit in names}),
+        table_rows=sum(each.rows for each in totals),
+        table_errors=sum(each.errors for each in totals),
+        damaged=tuple(file for each in before.values() for file in each.totals.damaged),
         problems=tuple(redact(f"{each.uri}: {each.message}") for each in report.problems),
         plan_seconds=plan_seconds,
         stopped=done.stopped or trouble,
@@ -183,64 +194,80 @@ def _plan(asked: _Run) -> tuple[PlanReport, float]:
     return report, time.monotonic() - begin
 
 
-def _record(config: RunConfig, model: Checkpoint) -> TaskRecord:
-    """What makes these labels what they are; sizes of units, pools and batches are not among it."""
-    return TaskRecord(
-        task=TASK,
-        output_version=TASKS[TASK].OUTPUT_VERSION,
-        model_name=model.name,
-        model_hash=model.hash,
-        parameters={
-            "window": f"{config.window:g}s",
-            "context": f"{config.context:g}s",
-            "features": config.features,
-            "dtype": config.dtype,
-        },
-        schema=schema(TASKS[TASK].COLUMNS, parse_columns(config.columns)),
+def _compare(asked: _Run) -> None:
+    """Check before any work that what is there is whole, and that the new labels may stand beside it."""
+    table.require_plan(asked.output)
+    for choice in asked.wanted:
+        record = choice.record(asked.config)
+        before = table.compare(asked.output, choice.name, record)
+        if before is None or before.schema is None or record.schema is None:
+            continue
+        new = [column for column in record.schema.names if column not in before.schema.names]
+        if new:
+            asked.say(
+                f"{', '.join(new)}: new in this table, so empty in rows that are there; --name NAME makes them anew"
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class _Before:
+    """What was in the table of one task before this run."""
+
+    pending: tuple[UnitRef, ...]
+    totals: Totals
+
+
+def _before(asked: _Run, name: str, units: Sequence[UnitRef]) -> _Before:
+    pending = table.pending(asked.output, name, units)
+    lacking = {unit.name for unit in pending}
+    return _Before(
+        tuple(pending), table.totals(asked.output, name, [unit for unit in units if unit.name not in lacking])
     )
 
 
-def _compare(asked: _Run, record: TaskRecord) -> None:
-    """Check before any work that what is there is whole, and that the new labels may stand beside it."""
-    table.require_plan(asked.output)
-    before = table.compare(asked.output, asked.config.name, record)
-    if before is None or before.schema is None or record.schema is None:
-        return
-    new = [column for column in record.schema.names if column not in before.schema.names]
-    if new:
-        asked.say(f"{', '.join(new)}: new in this table, so empty in rows that are there; --name NAME makes them anew")
+def _lacking(units: Sequence[UnitRef], before: Mapping[str, _Before]) -> list[Work]:
+    """Each unit that lacks tasks, in plan order, and which."""
+    names = {name: {unit.name for unit in each.pending} for name, each in before.items()}
+    work = [Work(unit, tuple(name for name in names if unit.name in names[name])) for unit in units]
+    return [each for each in work if each.tasks]
 
 
-def _before(asked: _Run, units: Sequence[UnitRef], pending: Sequence[UnitRef]) -> Totals:
-    """What was in the table before this run."""
-    names = {unit.name for unit in pending}
-    return table.totals(asked.output, asked.config.name, [unit for unit in units if unit.name not in names])
-
-
-def _totals(asked: _Run, before: Totals, tally: Tally) -> tuple[int, int]:
-    """Rows of the table and those with an error; of a recording that has changed, only the newest counts."""
+def _totals(asked: _Run, choice: Choice, before: _Before, left: Sequence[UnitRef], tally: Tally) -> TaskTotals:
+    """Rows of a task's table and those with an error; of a recording that has changed, only the newest counts."""
+    rows = before.totals.rows + tally.rows_of[choice.name]
+    errors = before.totals.errors + tally.errors_of[choice.name]
     with contextlib.suppress(StorageFault, UserError):
         if plan.superseded(asked.output):
-            shown = table.read_table(asked.output, task=asked.config.name)
-            return shown.count_rows(), shown.count_rows(filter=pc.field("error").is_valid())
-    return before.rows + tally.done, before.errors + sum(tally.errors.values())
+            shown = table.read_table(asked.output, task=choice.name)
+            rows, errors = shown.count_rows(), shown.count_rows(filter=pc.field("error").is_valid())
+    return TaskTotals(
+        kind=choice.job.kind,
+        name=choice.name,
+        model={"name": choice.checkpoint.name, "hash": choice.checkpoint.hash},
+        pending_units=len(left),
+        rows=rows,
+        errors=errors,
+    )
 
 
 def _left(
-    asked: _Run, units: Sequence[UnitRef], pending: Sequence[UnitRef], before: Totals
-) -> tuple[Sequence[UnitRef], str]:
-    """What is still pending, all that was where the storage does not tell; and what is wrong with it then."""
+    asked: _Run, units: Sequence[UnitRef], before: Mapping[str, _Before]
+) -> tuple[dict[str, Sequence[UnitRef]], str]:
+    """What is still pending of each task, all that was where the storage does not tell; and what is wrong with it."""
     try:
-        left = table.pending(asked.output, asked.config.name, units)
-        if before.damaged:
-            file, *more = before.damaged
-            also = f" and {len(more):,} more" if more else ""
-            return left or units[:1], f"short of its end: {file}{also} is damaged; delete it and run again"
-        if not left:
-            table.mark_success(asked.output, [asked.config.name])
+        left: dict[str, Sequence[UnitRef]] = {name: table.pending(asked.output, name, units) for name in before}
+        damaged = {name: each.totals.damaged for name, each in before.items() if each.totals.damaged}
+        complete = [name for name in left if not left[name] and name not in damaged]
+        if complete:
+            table.mark_success(asked.output, complete)
+        if not damaged:
+            return left, ""
+        file, *more = [file for files in damaged.values() for file in files]
+        also = f" and {len(more):,} more" if more else ""
+        left |= {name: left[name] or units[:1] for name in damaged}
+        return left, f"short of its end: {file}{also} is damaged; delete it and run again"
     except (StorageFault, UserError) as fault:
-        return pending or units[:1], f"by a fault: {fault}"
-    return left, ""
+        return {name: each.pending or units[:1] for name, each in before.items()}, f"by a fault: {fault}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -256,16 +283,17 @@ def _no_tally() -> Tally:
     return Tally(recordings=0, audio_seconds=0.0, workers={}, clock=lambda: 0.0)
 
 
-def _work(asked: _Run, record: TaskRecord, pending: Sequence[UnitRef]) -> _Done:
-    """Do the pending units."""
+def _work(asked: _Run, lacking: Sequence[Work]) -> _Done:
+    """Do what is lacking."""
     stopped = ""
-    with _workers(asked, pending) as (receipts, workers, pools):
+    with _workers(asked, lacking) as (receipts, workers, pools):
         # Only now is it known that there are workers to make such labels.
-        table.declare(asked.output, asked.config.name, record)
+        for choice in asked.wanted:
+            table.declare(asked.output, choice.name, choice.record(asked.config))
         _write_down(asked, {**asked.facts(), "state": "running"})
         tally = Tally(
-            recordings=sum(unit.count for unit in pending),
-            audio_seconds=sum(unit.seconds for unit in pending),
+            recordings=sum(work.unit.count * len(work.tasks) for work in lacking),
+            audio_seconds=sum(work.unit.seconds for work in lacking),
             workers=workers,
             run_began=asked.begin,
         )
@@ -289,43 +317,48 @@ def _work(asked: _Run, record: TaskRecord, pending: Sequence[UnitRef]) -> _Done:
 
 
 @contextlib.contextmanager
-def _workers(asked: _Run, pending: Sequence[UnitRef]) -> Generator[tuple[Generator[Receipt], dict[str, int], str]]:
-    """Receipts of the pending units, from this process or from a cluster, with stage -> number of workers."""
-    config, model = asked.config, asked.model
-    if alone.fits(pending, config):
+def _workers(asked: _Run, lacking: Sequence[Work]) -> Generator[tuple[Generator[Receipt], dict[str, int], str]]:
+    """Receipts of what is lacking, from this process or from a cluster, with stage -> number of workers."""
+    config = asked.config
+    checkpoints = {each.checkpoint.hash: each.checkpoint.path for each in asked.choices}
+    models = ", ".join(f"{each.checkpoint.name} {each.checkpoint.hash[:8]}" for each in asked.wanted)
+    for line in choices.shared_encoders(asked.choices):
+        asked.say(line)
+    if alone.fits(lacking, config):
         device = alone.device(config)
-        asked.say(f"one recording, so without a cluster  ·  {device}  ·  model {model.name}")
+        asked.say(f"one recording, so without a cluster  ·  {device}  ·  model {models}")
         job = _job(asked, device)
-        yield alone.receipts(job, pending, model.path, say=asked.say), alone.WORKERS, "this process"
+        yield alone.receipts(job, lacking, checkpoints, say=asked.say), alone.WORKERS, "this process"
         return
     from pipeline.engine import session
 
+    size = choices.model_bytes(asked.choices)
     with contextlib.ExitStack() as stack:
         with waiting(asked.console, "joining the cluster" if config.address else "starting Ray"):
-            opened = stack.enter_context(session.opened(config, model_bytes=model.num_bytes, say=asked.say))
-        asked.say(f"{opened.describe()}  ·  model {model.name} {model.hash[:8]}")
+            opened = stack.enter_context(session.opened(config, model_bytes=size, say=asked.say))
+        asked.say(f"{opened.describe()}  ·  model {models}")
         job = _job(asked, opened.device)
-        yield opened.receipts(job, pending, model.path), opened.workers, opened.pools.describe()
+        yield opened.receipts(job, lacking, checkpoints), opened.workers, opened.pools.describe()
 
 
 def _job(asked: _Run, device: str) -> Job:
-    config, model = asked.config, asked.model
+    config = asked.config
     dtype = choose_dtype(config, device)
     settings = flow.Settings.of(
         window=config.window, context=config.context, half=dtype in ("bfloat16", "float16"), features=config.features
     )
     return Job(
-        run=asked.name, output=asked.output, task=TASK, name=config.name, model_name=model.name, model_hash=model.hash,
-        columns=config.columns, device="cuda" if device == "cuda" else "cpu", dtype=dtype,
-        frame_budget=config.frame_budget, settings=settings,
+        run=asked.name, output=asked.output, tasks=tuple(each.job for each in asked.choices),
+        device="cuda" if device == "cuda" else "cpu", dtype=dtype, settings=settings, config=config,
     )  # fmt: skip
 
 
-def _exit_code(report: PlanReport, rows: int, errors: int, *, left: bool, config: RunConfig) -> int:
+def _exit_code(report: PlanReport, totals: Sequence[TaskTotals], *, left: bool, config: RunConfig) -> int:
     if left:
         return PARTIAL
     # What a listing could not plan is held against all that it listed: it is reported again every night.
     unplanned = report.num_problems / max(1, report.recordings + report.num_problems)
-    if max(errors / max(1, rows), unplanned) > config.max_errors and not config.exit_zero_on_errors:
+    failed = max(each.errors / max(1, each.rows) for each in totals)
+    if max(failed, unplanned) > config.max_errors and not config.exit_zero_on_errors:
         return ERRORS
     return COMPLETE

@@ -20,8 +20,32 @@ MEANINGS = {
     PARTIAL: "partial: the same command goes on where this run ended",
 }
 
+DONE = {
+    "transcribe": "transcribed",
+    "classify": "classified",
+    "frames": "labelled",
+    "embed": "embedded",
+    "label": "rows labelled",
+}
+"""What became of the rows, by what was done."""
+
 READ_BY_DEFAULT = "transcribe"
 """Labels that `read_table` opens where no task is named."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaskTotals:
+    """One task's part of the table after a run."""
+
+    kind: str
+    name: str
+    """Folder of its rows."""
+    model: dict[str, str]
+    """`name` and `hash` of the checkpoint."""
+    pending_units: int
+    rows: int
+    errors: int
+    """Rows with an error; `--max-errors` is held against these."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,11 +57,11 @@ class RunSummary:
     exit_code: int
     output: str
     task: str
-    """What was done: `transcribe`."""
+    """What was done: `transcribe`, or `label` for several tasks."""
     name: str
-    """Folder of its labels below the output."""
+    """Folder of its labels below the output; of several tasks, the first's."""
     model: dict[str, str]
-    """`name` and `hash` of the checkpoint."""
+    """`name` and `hash` of the checkpoint; of several tasks, the first's."""
     started: str
     """UTC, ISO 8601."""
     finished: str
@@ -45,6 +69,7 @@ class RunSummary:
     sources: tuple[str, ...]
     versions: dict[str, str] = field(default_factory=dict)
     pools: str = ""
+    tasks: tuple[TaskTotals, ...] = ()
     planned_recordings: int = 0
     """In the whole table, after this run's planning."""
     planned_units: int = 0
@@ -116,7 +141,7 @@ def _outcome(summary: RunSummary) -> list[str]:
     errors = sum(summary.errors.values())
     start = "" if summary.startup_seconds is None else f" (start-up {summary.startup_seconds:.1f} s)"
     done = (
-        f"{summary.rows - errors:,} transcribed, {counted(errors, 'error')}  ·  "
+        f"{summary.rows - errors:,} {DONE[summary.task]}, {counted(errors, 'error')}  ·  "
         f"{show_seconds(summary.audio_seconds)} audio  ·  {summary.work_seconds:.1f} s{start}  ·  "
         f"{summary.speed:,.0f}x real time"
     )

@@ -46,11 +46,13 @@ class Tally:
         self.first_audio: Seconds = 0.0
         self.done = 0
         self.done_seconds: Seconds = 0.0
-        self.units = 0
+        self._units: set[str] = set()
         self.taken = 0
         self.frames = 0
         self.wasted = 0.0
         self.warnings = 0
+        self.rows_of: Counter[str] = Counter()
+        self.errors_of: Counter[str] = Counter()
         self.errors: Counter[str] = Counter()
         self.examples: dict[str, str] = {}
         self.faults: dict[str, str] = {}
@@ -69,9 +71,11 @@ class Tally:
         if self.first_commit is None:
             self.first_commit = now - self._run_began
             self.first_audio = receipt.audio_seconds
-        self.units += 1
+        self._units.add(receipt.unit)
         self.taken += receipt.outcome == "taken"
         self.done += receipt.rows
+        self.rows_of[receipt.task] += receipt.rows
+        self.errors_of[receipt.task] += sum(receipt.errors.values())
         self.done_seconds += receipt.audio_seconds
         self.frames += receipt.frames
         self.wasted += receipt.waste * receipt.frames
@@ -90,6 +94,11 @@ class Tally:
         """The work is over: time stands still from here on."""
         now = self._clock()
         self._clock = lambda: now
+
+    @property
+    def units(self) -> int:
+        """Units of which a task came to an end."""
+        return len(self._units)
 
     @property
     def elapsed(self) -> Seconds:

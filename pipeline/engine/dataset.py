@@ -19,8 +19,7 @@ from pipeline.engine.datasource import UnitSource
 from pipeline.engine.resources import Pools
 from pipeline.engine.shipping import Shipped
 from pipeline.engine.stages import Commit, Features, Inference, Read
-from pipeline.job import Job
-from pipeline.plan import UnitRef
+from pipeline.job import Job, Work
 from pipeline.receipts import Receipt
 
 TRIES_AFTER_A_CRASH = 3
@@ -45,14 +44,14 @@ ACTOR_RESTARTS = 1000
 
 
 def receipts(
-    job: Job, units: Sequence[UnitRef], shipped: Shipped, pools: Pools, *, stall: Seconds
+    job: Job, units: Sequence[Work], shipped: Sequence[Shipped], pools: Pools, *, stall: Seconds
 ) -> Generator[Receipt]:
-    """One receipt for each unit, as soon as it came to an end; at last a fault for each whose worker kept dying.
+    """A receipt for each task of each unit, as soon as that ended; at last a fault for each whose worker kept dying.
 
     Args:
         job: what is done to each unit.
         units: the pending ones.
-        shipped: the checkpoint, for workers.
+        shipped: the checkpoints, for workers.
         pools: how many workers of which size.
         stall: seconds without progress in any stage after which Ray ends the run.
     """
@@ -76,10 +75,10 @@ def _run(dataset: Dataset) -> Generator[Receipt]:
     batches: Iterable[pa.Table] = dataset.iter_batches(batch_size=None, batch_format="pyarrow", prefetch_batches=0)
     for batch in batches:
         for index in range(batch.num_rows):
-            yield rows.to_receipt(batch.slice(index, 1))
+            yield from rows.to_receipts(batch.slice(index, 1))
 
 
-def _chain(job: Job, units: Sequence[UnitRef], shipped: Shipped, pools: Pools, *, in_flight: int) -> Dataset:
+def _chain(job: Job, units: Sequence[Work], shipped: Sequence[Shipped], pools: Pools, *, in_flight: int) -> Dataset:
     source = UnitSource(units, Read(job), tasks=max(LEAST_READ_TASKS, READ_TASKS_A_SLOT * pools.read_tasks))
     with _unnamed_parameters():
         dataset: Dataset = ray.data.read_datasource(

@@ -14,8 +14,10 @@ from pipeline.audio import Facts
 from pipeline.corpus import Recording
 from pipeline.errors import ErrorRow
 from pipeline.flow import UnitFeatures, UnitOutputs
+from pipeline.job import Work
 from pipeline.receipts import Receipt, Timings
 from pipeline.sources import Encoded
+from pipeline.stitching import Kept
 
 Row: TypeAlias = pa.Table
 """Exactly one row: `unit` string, `meta` large_string (JSON), `payload` large_binary."""
@@ -53,10 +55,11 @@ def fault_of(unit: str, meta: dict[str, Any]) -> Receipt | None:
     return Receipt(unit, "fault", fault=meta[_FAULT], fault_trace=meta["trace"]) if _FAULT in meta else None
 
 
-def from_encoded(unit: str, encoded: Encoded, timings: Timings) -> Row:
-    """Row of a unit that has been read."""
+def from_encoded(work: Work, encoded: Encoded, timings: Timings) -> Row:
+    """Row of a unit that has been read, and of the tasks that it lacks."""
     meta = _common(encoded.recordings, encoded.errors, timings) | {"slices": encoded.slices}
-    return make(unit, meta, encoded.payload)
+    meta["tasks"] = work.tasks
+    return make(work.name, meta, encoded.payload)
 
 
 def to_encoded(meta: dict[str, Any], payload: memoryview) -> Encoded:
@@ -65,11 +68,11 @@ def to_encoded(meta: dict[str, Any], payload: memoryview) -> Encoded:
     return Encoded(_recordings(meta), payload, slices, _errors(meta))
 
 
-def from_features(unit: str, features: UnitFeatures, timings: Timings) -> Row:
+def from_features(unit: str, features: UnitFeatures, tasks: Sequence[str], timings: Timings) -> Row:
     """Row of a unit's packed frames."""
     meta = _common(features.recordings, features.errors, timings) | _layout(features.lengths, features.facts)
     frames = np.ascontiguousarray(features.frames)
-    meta |= {"dtype": str(frames.dtype), "width": frames.shape[1]}
+    meta |= {"dtype": str(frames.dtype), "width": frames.shape[1], "tasks": tasks}
     return make(unit, meta, frames.reshape(-1).view(np.uint8))
 
 
@@ -79,34 +82,43 @@ def to_features(meta: dict[str, Any], payload: memoryview) -> UnitFeatures:
     return UnitFeatures(_recordings(meta), frames, tuple(meta["lengths"]), _facts(meta), _errors(meta))
 
 
-def from_outputs(unit: str, outputs: UnitOutputs, timings: Timings) -> Row:
-    """Row of a unit's model outputs, as one Arrow IPC stream."""
+def from_outputs(unit: str, outputs: UnitOutputs, tasks: Sequence[str], timings: Timings) -> Row:
+    """Row of a unit's model outputs: the arrays of each task as one Arrow tensor after the other."""
     meta = _common(outputs.recordings, outputs.errors, timings) | _layout(outputs.lengths, outputs.facts)
-    batch = pa.RecordBatch.from_arrays(
-        [pa.array(column) for column in outputs.frames], names=[str(n) for n in range(len(outputs.frames))]
-    )
     sink = pa.BufferOutputStream()
-    with pa.ipc.new_stream(sink, batch.schema) as writer:
-        writer.write_batch(batch)
-    return make(unit, meta | {"waste": outputs.waste}, sink.getvalue())
+    for each in outputs.kept.values():
+        for array in (each.pieces, *each.columns):
+            pa.ipc.write_tensor(pa.Tensor.from_numpy(np.ascontiguousarray(array)), sink)
+    meta["kept"] = [(name, each.counts, each.speech, len(each.columns)) for name, each in outputs.kept.items()]
+    return make(unit, meta | {"tasks": tasks, "faults": outputs.faults, "waste": outputs.waste}, sink.getvalue())
 
 
 def to_outputs(meta: dict[str, Any], payload: memoryview) -> UnitOutputs:
     """Inverse of `from_outputs`."""
-    batch = pa.ipc.open_stream(pa.py_buffer(payload)).read_next_batch()
-    frames = tuple(column.to_numpy() for column in batch.columns)
-    return UnitOutputs(_recordings(meta), tuple(meta["lengths"]), _facts(meta), _errors(meta), frames, meta["waste"])
+    source = pa.BufferReader(pa.py_buffer(payload))
+    kept = {}
+    for name, counts, speech, num_columns in meta["kept"]:
+        pieces, *columns = (pa.ipc.read_tensor(source).to_numpy() for _ in range(1 + num_columns))
+        kept[name] = Kept(tuple(counts), tuple(columns), pieces, tuple(speech))
+    return UnitOutputs(
+        _recordings(meta), tuple(meta["lengths"]), _facts(meta), _errors(meta), kept, meta["faults"], meta["waste"]
+    )
 
 
-def from_receipt(receipt: Receipt) -> Row:
+def tasks_of(meta: dict[str, Any]) -> tuple[str, ...]:
+    """Names of the tasks that the unit lacks."""
+    return tuple(meta["tasks"])
+
+
+def from_receipts(unit: str, receipts: Sequence[Receipt]) -> Row:
     """Row that goes back to the driver."""
-    return make(receipt.unit, dataclasses.asdict(receipt))
+    return make(unit, {"receipts": [dataclasses.asdict(receipt) for receipt in receipts]})
 
 
-def to_receipt(row: Row) -> Receipt:
-    """Inverse of `from_receipt`."""
+def to_receipts(row: Row) -> list[Receipt]:
+    """Inverse of `from_receipts`."""
     _, meta, _ = open_row(row)
-    return Receipt(**meta | {"timings": Timings(**meta["timings"])})
+    return [Receipt(**each | {"timings": Timings(**each["timings"])}) for each in meta["receipts"]]
 
 
 def timings_of(meta: dict[str, Any]) -> Timings:

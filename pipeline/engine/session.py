@@ -6,7 +6,6 @@ import re
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Literal
 
 from pipeline.config import RunConfig
@@ -14,9 +13,8 @@ from pipeline.corpus import Seconds
 from pipeline.engine import cluster, dataset, resources, shipping
 from pipeline.engine.resources import Cluster, Pools
 from pipeline.errors import StorageFault
-from pipeline.job import Job
+from pipeline.job import Checkpoints, Job, Work
 from pipeline.placement import LOCAL, choose_device, ray_address
-from pipeline.plan import UnitRef
 from pipeline.receipts import Receipt
 
 
@@ -48,7 +46,7 @@ class Session:
         gpus = f"{self.cluster.gpus:g} GPUs" if self.cluster.gpus else "no GPU"
         return f"{where}, {self.cluster.cpus:g} CPUs, {gpus}"
 
-    def receipts(self, job: Job, units: Sequence[UnitRef], checkpoint: Path) -> Generator[Receipt]:
+    def receipts(self, job: Job, units: Sequence[Work], checkpoints: Checkpoints) -> Generator[Receipt]:
         """Receipts of the units, as they end.
 
         Raises:
@@ -57,7 +55,7 @@ class Session:
         from ray.data.exceptions import ExecutionTimeoutError
         from ray.exceptions import RayError
 
-        shipped = shipping.ship(checkpoint, job.model_hash, nodes=self.nodes)
+        shipped = [shipping.ship(folder, hash, nodes=self.nodes) for hash, folder in checkpoints.items()]
         try:
             yield from dataset.receipts(job, units, shipped, self.pools, stall=self.stall)
         except ExecutionTimeoutError as error:

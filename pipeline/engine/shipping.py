@@ -1,8 +1,9 @@
-"""The checkpoint on every worker: resolved and hashed once on the driver, checked by its hash where it is used."""
+"""Checkpoints on every worker: resolved and hashed once on the driver, checked by its hash where it is used."""
 
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -42,6 +43,11 @@ def ship(path: Path, fingerprint: str, *, nodes: int) -> Shipped:
         return Shipped(str(path), fingerprint, None)
     names = [file for file in sorted(path.iterdir()) if file.is_file() and file.suffix in checkpoint.SUFFIXES]
     return Shipped(str(path), fingerprint, ray.put({file.name: file.read_bytes() for file in names}))
+
+
+def local_folders(shipped: Sequence[Shipped]) -> dict[str, Path]:
+    """Hash of each checkpoint -> its folder on this node; see `Shipped.local`."""
+    return {each.fingerprint: each.local() for each in shipped}
 
 
 def _unpack(fingerprint: str, files: Any) -> Path:

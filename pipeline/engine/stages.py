@@ -6,7 +6,7 @@ import functools
 import os
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,10 +16,10 @@ import threadpoolctl
 from pipeline import flow
 from pipeline.engine import rows
 from pipeline.engine.rows import Row
-from pipeline.engine.shipping import Shipped
+from pipeline.engine.shipping import Shipped, local_folders
 from pipeline.errors import VoxmillError
-from pipeline.job import Job
-from pipeline.plan import UnitRef, load_unit
+from pipeline.job import Job, Work
+from pipeline.plan import load_unit
 from pipeline.receipts import Timings
 from pipeline.timing import StageClock
 
@@ -30,14 +30,14 @@ class Read:
 
     job: Job
 
-    def __call__(self, ref: UnitRef) -> Row:
+    def __call__(self, work: Work) -> Row:
         """Read one unit."""
-        return _carry("read", ref.name, lambda clock: self._read(ref, clock))
+        return _carry("read", work.name, lambda clock: self._read(work, clock))
 
-    def _read(self, ref: UnitRef, clock: StageClock) -> Row:
+    def _read(self, work: Work, clock: StageClock) -> Row:
         limit_threads(1)
-        unit = load_unit(self.job.output, ref)
-        return rows.from_encoded(ref.name, flow.read(unit), clock.timings())
+        unit = load_unit(self.job.output, work.unit)
+        return rows.from_encoded(work, flow.read(unit), clock.timings())
 
 
 class Features:
@@ -53,16 +53,18 @@ class Features:
 
     def _featurise(self, unit: str, meta: dict[str, Any], payload: memoryview, clock: StageClock) -> Row:
         features = flow.featurise(rows.to_encoded(meta, payload), self._job.settings)
-        return rows.from_features(unit, features, rows.timings_of(meta).joined(clock.timings()))
+        return rows.from_features(unit, features, rows.tasks_of(meta), rows.timings_of(meta).joined(clock.timings()))
 
 
 class Inference:
-    """Third stage: frames become what the task keeps of the logits. Holds the model."""
+    """Third stage: frames become what the tasks keep of what heads say. Holds the models."""
 
-    def __init__(self, job: Job, shipped: Shipped, cpus: float) -> None:
+    def __init__(self, job: Job, shipped: Sequence[Shipped], cpus: float) -> None:
         limit_threads(cpus)
         self._job = job
-        self._predictor = job.load_predictor(shipped.local())
+        checkpoints = local_folders(shipped)
+        self._tasks = job.load_tasks(checkpoints)
+        self._predictors = job.load_predictors(checkpoints)
         self._idle_since = time.monotonic()
 
     def __call__(self, row: Row) -> Row:
@@ -74,18 +76,19 @@ class Inference:
             self._idle_since = time.monotonic()
 
     def _infer(self, waited: float, unit: str, meta: dict[str, Any], payload: memoryview, clock: StageClock) -> Row:
-        outputs = self._job.infer(rows.to_features(meta, payload), self._predictor)
+        wanted = rows.tasks_of(meta)
+        outputs = self._job.infer(rows.to_features(meta, payload), wanted, self._predictors, self._tasks)
         before = rows.timings_of(meta).joined(Timings(seconds={"wait": waited}))
-        return rows.from_outputs(unit, outputs, before.joined(clock.timings()))
+        return rows.from_outputs(unit, outputs, wanted, before.joined(clock.timings()))
 
 
 class Commit:
-    """Last stage: outputs become rows, rows become the unit's file, and the driver gets a receipt."""
+    """Last stage: outputs become rows, rows become the unit's file of each task, and the driver gets receipts."""
 
-    def __init__(self, job: Job, shipped: Shipped) -> None:
+    def __init__(self, job: Job, shipped: Sequence[Shipped]) -> None:
         limit_threads(1)
         self._job = job
-        self._tokenizer = job.load_tokenizer(shipped.local())
+        self._tasks = job.load_tasks(local_folders(shipped))
 
     def __call__(self, row: Row) -> Row:
         """Commit one unit."""
@@ -94,14 +97,15 @@ class Commit:
         if fault is None:
             done = _carry("commit", unit, lambda clock: self._commit(unit, meta, payload, clock))
             fault = rows.fault_of(unit, rows.open_row(done)[1])
-        return done if fault is None else rows.from_receipt(fault)
+        return done if fault is None else rows.from_receipts(unit, [fault])
 
     def _commit(self, unit: str, meta: dict[str, Any], payload: memoryview, clock: StageClock) -> Row:
         outputs = rows.to_outputs(meta, payload)
         before = rows.timings_of(meta)
-        made = self._job.rows(unit, outputs, self._tokenizer)
-        receipt = self._job.commit(unit, made, outputs, lambda: before.joined(clock.timings()))
-        return rows.from_receipt(receipt)
+        receipts = self._job.finish(
+            unit, outputs, rows.tasks_of(meta), self._tasks, lambda: before.joined(clock.timings())
+        )
+        return rows.from_receipts(unit, receipts)
 
 
 @functools.cache

@@ -15,6 +15,7 @@ from pipeline.models.packed_attention import Kernel
 from pipeline.models.prepacked import PrepackedLinear
 from pipeline.models.wav2vec2_bert import names
 from pipeline.models.wav2vec2_bert.config import Config
+from pipeline.models.wav2vec2_bert.encoder import Encoder
 from pipeline.models.wav2vec2_bert.kinds import HEADS, Head, head_of
 from pipeline.models.wav2vec2_bert.model import Model, make
 
@@ -26,6 +27,7 @@ def load(
     dtype: torch.dtype = torch.float32,
     device: str | torch.device = "cpu",
     kernel: Kernel | Literal["auto"] = "auto",
+    encoder: Encoder | None = None,
 ) -> Model:
     """Load a checkpoint.
 
@@ -37,6 +39,8 @@ def load(
         device: where the model runs.
         kernel: form of the attention. `plain` runs everywhere; `fused` compiles FlexAttention once a process,
             on a CPU in half a minute and with a C++ compiler; `auto` is `fused` on CUDA and else `plain`.
+        encoder: one that is loaded already and equal to the checkpoint's (`sharing.encoder_fingerprint`): then only
+            the head is read, and both models share it.
 
     Returns:
         The model in eval mode, its parameters without gradients (to train it: `model.train().requires_grad_()`, and
@@ -55,11 +59,23 @@ def load(
     config = Config.read(document, where=where, head=head)
     with torch.device("meta"):
         model = make(config, kernel=kernel)
-    _fill(model, folder, where=where, new_head=config.head != head_of(document), dtype=dtype, device=device)
+    new_head = config.head != head_of(document)
+    _fill(model, folder, where=where, new_head=new_head, dtype=dtype, device=device, shared=encoder is not None)
+    if encoder is not None:
+        model.encoder = encoder
     return model.eval().requires_grad_(False)
 
 
-def _fill(model: Model, folder: Path, *, where: str, new_head: bool, dtype: torch.dtype, device: torch.device) -> None:
+def _fill(
+    model: Model,
+    folder: Path,
+    *,
+    where: str,
+    new_head: bool,
+    dtype: torch.dtype,
+    device: torch.device,
+    shared: bool,
+) -> None:
     found = weights.names(folder, where=where)
     # A checkpoint without a head may leave the prefix out, and then holds nothing but the encoder.
     prefixed = model.config.head != "none" and not new_head or any(map(names.of_encoder, found))
@@ -71,6 +87,7 @@ def _fill(model: Model, folder: Path, *, where: str, new_head: bool, dtype: torc
         stored=names.stored(model, model.config.head, prefixed=prefixed),
         optional=lambda name: names.is_mask(name) or (left_out and not names.of_encoder(name)),
         fresh=_new_head(model) if new_head else {},
+        shared="encoder." if shared else None,
         dtype=dtype,
         device=device,
     )

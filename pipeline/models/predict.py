@@ -1,12 +1,14 @@
-"""Run a model over slices of one array of features, in packed batches.
+"""Run an encoder over windows of one array of features, in packed batches, and heads over what it gives.
 
-Letters: N frames of the array, C features of a frame, V tokens.
+Letters: N frames of the array, C features of a frame, d channels that a head sees.
 """
 
 from __future__ import annotations
 
+import itertools
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -15,20 +17,14 @@ from torch import Tensor
 from pipeline.errors import StorageFault, UserError
 from pipeline.models.batching import Batch, batches
 from pipeline.models.layout import Packed
-from pipeline.models.outputs import ClassOutput, EmbeddingOutput, EncoderOutput
-from pipeline.models.transfer import transfer_to
+from pipeline.models.outputs import EncoderOutput, FrameOutput
+from pipeline.models.transfer import Sending, transfer_to
+from pipeline.models.wants import Reduced, Slice, Stretch, Want, Window
 from pipeline.models.wav2vec2_bert.config import Config
 from pipeline.models.wav2vec2_bert.model import Model
+from pipeline.models.wav2vec2_bert.top import LayerMean
 
 log = logging.getLogger(__name__)
-
-Slice = tuple[int, int]
-"""First frame and the frame after the last; slices may overlap and may be empty."""
-Reduce = Callable[[Tensor], tuple[Tensor, ...]]
-"""Logits (frames, V) on the model's device -> tensors of `frames` rows: what is worth sending to the host."""
-Reduced = tuple[np.ndarray, ...]
-NotByFrame = EncoderOutput | ClassOutput | EmbeddingOutput
-"""What models give that score no frames."""
 
 FEWEST_FRAMES = 1024
 """Of a full batch; on a CPU at full width 256 to 4096 differ by a few percent."""
@@ -76,99 +72,152 @@ def frames_that_fit(config: Config, *, free_bytes: int, value_bytes: int) -> int
 
 
 class Predictor:
-    """A model with the frame budget that its device has room for.
+    """Models that share an encoder, with the frame budget that their device has room for.
 
     Args:
-        model: on the device where it shall run.
-        frame_budget: most frames of one batch, or None for `default_frame_budget`; a longer slice is a
+        models: by name, on the device where they shall run; their encoders must be equal, and that of the first
+            takes the place of the others', whose memory is given back.
+        frame_budget: most frames of one batch, or None for `default_frame_budget`; a longer window is a
             batch of its own.
+
+    Raises:
+        UserError: for a model whose adapter leaves fewer frames than windows can be joined by.
     """
 
-    def __init__(self, model: Model, *, frame_budget: int | None = None) -> None:
-        self._model = model
-        self._device = next(model.parameters()).device
+    def __init__(self, models: Mapping[str, Model], *, frame_budget: int | None = None) -> None:
+        adapted = [name for name, model in models.items() if model.config.add_adapter]
+        if adapted:
+            raise UserError(
+                f"{adapted[0]}: the checkpoint does not score each frame, by which windows are joined; take one "
+                "without an adapter (add_adapter in config.json)"
+            )
+        self.models = dict(models)
+        first = next(iter(models.values()))
+        self._encoder = first.encoder
+        for model in models.values():
+            model.encoder = first.encoder
+        self._device = next(first.parameters()).device
         self._transfer = transfer_to(self._device)
-        self.frame_budget = frame_budget if frame_budget is not None else default_frame_budget(model)
+        self.frame_budget = frame_budget or min(map(default_frame_budget, models.values()))
 
     @torch.inference_mode()
-    def run(self, features: np.ndarray, slices: Sequence[Slice], *, reduce: Reduce) -> list[Reduced]:
-        """Reduce the model's logits over every slice.
+    def run(
+        self, features: np.ndarray, stretches: Sequence[Stretch], wants: Mapping[str, Want]
+    ) -> dict[str, list[Reduced]]:
+        """Run the encoder once over every window, and every head over what it wants to see of each stretch.
 
         While a GPU computes one batch, the next is gathered and copied. When it runs out of memory, the
         budget is halved, for later calls too.
 
         Args:
             features: (N, C) float32 or float16; may be read-only.
-            slices: of its frames; each is seen by the model without its neighbours.
-            reduce: run on the model's device.
+            stretches: windows of its frames; each window is seen by the encoder without its neighbours.
+            wants: by name, in an order in which each comes after the one that it looks at.
 
         Returns:
-            For each slice, in the order given, what `reduce` gave for its frames; bfloat16 becomes float32.
+            For each want what its `reduce` gave for each stretch, in the order given; bfloat16 becomes float32.
 
         Raises:
-            ValueError: for a slice that does not lie in the array.
-            UserError: for a model that gives no scores for each frame.
-            StorageFault: when the device has no memory for one slice alone.
+            ValueError: for a window that does not lie in the array.
+            StorageFault: when the device has no memory for one window alone.
         """
-        wrong = [(start, stop) for start, stop in slices if not 0 <= start <= stop <= len(features)]
-        if wrong:
-            raise ValueError(f"slices must lie in the {len(features)} frames given, got {wrong[0]}")
-        done = self._of_empty_slices(slices, reduce)
-        while waiting := [index for index in range(len(slices)) if index not in done]:
-            if not self._run_batches(features, slices, waiting, reduce, done):
-                self._halve_budget(max(stop - start for i, (start, stop) in enumerate(slices) if i not in done))
-        return [done[index] for index in range(len(slices))]
+        for window in itertools.chain.from_iterable(stretches):
+            if not 0 <= window.start <= window.keep_start < window.keep_stop <= window.stop <= len(features):
+                raise ValueError(f"windows must lie in the {len(features)} frames given, got {window}")
+        nothing = {name: self._nothing(want) for name, want in wants.items()}
+        done = {number: dict(nothing) for number, stretch in enumerate(stretches) if not stretch}
+        while waiting := [number for number in range(len(stretches)) if number not in done]:
+            work = _Work.planned(features, stretches, waiting, frame_budget=self.frame_budget)
+            if not self._run_batches(work, wants, nothing, done):
+                self._halve_budget(max(map(work.longest, (number for number in waiting if number not in done))))
+        return {name: [done[number][name] for number in range(len(stretches))] for name in wants}
 
     def _run_batches(
-        self,
-        features: np.ndarray,
-        slices: Sequence[Slice],
-        waiting: Sequence[int],
-        reduce: Reduce,
-        done: dict[int, Reduced],
+        self, work: _Work, wants: Mapping[str, Want], nothing: dict[str, Reduced], done: dict[int, dict[str, Reduced]]
     ) -> bool:
         """Fill `done`; False when the device ran out of memory on the way."""
-        planned = batches([slices[i][1] - slices[i][0] for i in waiting], frame_budget=self.frame_budget)
-        parts = [[features[slice(*slices[waiting[i]])] for i in batch.indices] for batch in planned]
+        parts: dict[int, list[dict[str, Tensor]]] = {}
+        found: dict[int, dict[str, Reduced]] = {}
+        sent: list[_Answer] = []
         try:
-            for batch, outputs in zip(planned, self._stream(planned, parts, reduce), strict=True):
-                for index, reduced in zip(batch.indices, _split(outputs, batch.lengths), strict=True):
-                    done[waiting[index]] = reduced
+            staged = self._transfer.stage(work.frames(0))
+            for number, batch in enumerate(work.batches):
+                layout = Packed(batch.lengths, self._device)
+                seen = self._encode(self._transfer.receive(staged), layout, wants)
+                if number + 1 < len(work.batches):
+                    staged = self._transfer.stage(work.frames(number + 1))
+                finished = work.sort_out(batch, seen, parts)
+                del seen
+                answers: list[_Answer] = []
+                for name, want in wants.items():
+                    if want.after is not None:
+                        _receive(sent + answers, found)
+                        sent, answers = [], []
+                    asked = {stretch: parts[stretch] for stretch in finished}
+                    answers.append(self._ask(name, want, asked, nothing[name], found))
+                for stretch in finished:
+                    del parts[stretch]
+                # What was asked of the batch before has arrived meanwhile.
+                _receive(sent, found)
+                sent = answers
+            _receive(sent, found)
         except torch.OutOfMemoryError:
             return False
+        finally:
+            done.update({number: each for number, each in found.items() if len(each) == len(wants)})
         return True
 
-    def _stream(
-        self, planned: Sequence[Batch], parts: Sequence[Sequence[np.ndarray]], reduce: Reduce
-    ) -> Iterator[Reduced]:
-        """Compute one batch, stage the next, and only then wait for the one before."""
-        transfer = self._transfer
-        staged = transfer.stage(parts[0])
-        before = None
-        for number, batch in enumerate(planned):
-            output = self._model.forward_packed(transfer.receive(staged), Packed(batch.lengths, self._device))
-            if isinstance(output, NotByFrame) or len(output.logits) != batch.num_frames:
-                raise UserError(
-                    "the checkpoint does not score each frame, by which windows are joined; take one with a CTC head "
-                    "and without an adapter (architectures and add_adapter in config.json)."
-                )
-            sending = transfer.send(reduce(output.logits))
-            del output
-            if number + 1 < len(planned):
-                staged = transfer.stage(parts[number + 1])
-            if before is not None:
-                yield before.wait()
-            before = sending
-        if before is not None:
-            yield before.wait()
+    def _encode(self, features: Tensor, layout: Packed, wants: Mapping[str, Want]) -> dict[str, Tensor]:
+        """(N, C) -> for each top the (N, d) that its heads see."""
+        tops = {self._top(want.head): self.models[want.head].top for want in wants.values()}
+        seen: dict[str, Tensor] = {}
+        for number, frames in enumerate(self._encoder.states(features, layout)):
+            for name, top in tops.items():
+                seen[name] = top.fold(seen.get(name), number, frames)
+        return seen
 
-    def _of_empty_slices(self, slices: Sequence[Slice], reduce: Reduce) -> dict[int, Reduced]:
-        empty = [index for index, (start, stop) in enumerate(slices) if start == stop]
-        if not empty:
-            return {}
-        logits = torch.empty(0, self._model.config.vocab_size, device=self._device)
-        reduced = self._transfer.send(reduce(logits)).wait()
-        return dict.fromkeys(empty, reduced)
+    def _top(self, head: str) -> str:
+        """Heads that see the last layer see the same."""
+        return head if isinstance(self.models[head].top, LayerMean) else "last layer"
+
+    def _ask(
+        self,
+        name: str,
+        want: Want,
+        parts: Mapping[int, Sequence[Mapping[str, Tensor]]],
+        nothing: Reduced,
+        found: dict[int, dict[str, Reduced]],
+    ) -> _Answer:
+        """Show a head its pieces of some stretches, all at once."""
+        top = self._top(want.head)
+        pieces, lengths, starts = [], [], [0]
+        shown: list[Tensor] = []
+        for number, windows in parts.items():
+            frames = [window[top] for window in windows]
+            kept = sum(map(len, frames))
+            wanted = [(0, kept)] if want.pieces is None else want.pieces(number, found.get(number, {}))
+            shown += frames if list(wanted) == [(0, kept)] else _slices(torch.cat(frames), wanted)
+            pieces.append(len(wanted))
+            lengths += [stop - start for start, stop in wanted]
+            starts.append(len(lengths))
+        if not lengths:
+            return _Answer(name, tuple(parts), (0,) * len(parts), None, nothing)
+        output = self.models[want.head].score(torch.cat(shown), Packed(tuple(lengths), self._device))
+        assert not isinstance(output, EncoderOutput), "a model without a head says nothing"
+        if isinstance(output, FrameOutput):
+            rows = tuple(sum(lengths[start:stop]) for start, stop in itertools.pairwise(starts))
+        else:
+            rows = tuple(pieces)
+        return _Answer(name, tuple(parts), rows, self._transfer.send(want.reduce(output)), nothing)
+
+    def _nothing(self, want: Want) -> Reduced:
+        """What `reduce` gives of no frames."""
+        model = self.models[want.head]
+        weight = next(model.parameters())
+        hidden = torch.empty(0, model.config.hidden_size, device=self._device, dtype=weight.dtype)
+        output = model.score(hidden, Packed((), self._device))
+        assert not isinstance(output, EncoderOutput), "a model without a head says nothing"
+        return self._transfer.send(want.reduce(output)).wait()
 
     def _halve_budget(self, longest: int) -> None:
         if self._device.type == "cuda":
@@ -182,9 +231,72 @@ class Predictor:
         log.warning("%s: out of memory; going on with batches of %d frames", self._device, self.frame_budget)
 
 
-def _split(outputs: Reduced, lengths: Sequence[int]) -> Iterator[Reduced]:
-    start = 0
-    for length in lengths:
-        # Copies: a view would keep the whole batch alive.
-        yield tuple(output[start : start + length].copy() for output in outputs)
-        start += length
+@dataclass(frozen=True)
+class _Work:
+    """Windows of some stretches, in batches."""
+
+    features: np.ndarray
+    stretches: Sequence[Stretch]
+    windows: Sequence[tuple[int, Window]]
+    """Number of its stretch, and each window."""
+    batches: Sequence[Batch]
+
+    @classmethod
+    def planned(
+        cls, features: np.ndarray, stretches: Sequence[Stretch], waiting: Sequence[int], *, frame_budget: int
+    ) -> _Work:
+        windows = [(number, window) for number in waiting for window in stretches[number]]
+        lengths = [window.stop - window.start for _, window in windows]
+        # Windows of one stretch follow each other, so that few stretches are waited for at a time.
+        longest = {number: max(window.stop - window.start for window in stretches[number]) for number in waiting}
+        planned = batches(lengths, frame_budget=frame_budget, sort_by=[longest[number] for number, _ in windows])
+        return cls(features, stretches, windows, planned)
+
+    def longest(self, stretch: int) -> int:
+        """Frames of its longest window."""
+        return max(window.stop - window.start for window in self.stretches[stretch])
+
+    def frames(self, batch: int) -> list[np.ndarray]:
+        """Features of each window of a batch."""
+        chosen = (self.windows[index][1] for index in self.batches[batch].indices)
+        return [self.features[window.start : window.stop] for window in chosen]
+
+    def sort_out(
+        self, batch: Batch, seen: Mapping[str, Tensor], parts: dict[int, list[dict[str, Tensor]]]
+    ) -> list[int]:
+        """Put what is kept of each window to its stretch; give the stretches that are complete now."""
+        finished = []
+        starts = itertools.accumulate(batch.lengths, initial=0)
+        for index, start in zip(batch.indices, starts, strict=False):
+            number, window = self.windows[index]
+            first, stop = start + window.keep_start - window.start, start + window.keep_stop - window.start
+            kept = {top: frames[first:stop] for top, frames in seen.items()}
+            parts.setdefault(number, []).append(kept)
+            if len(parts[number]) == len(self.stretches[number]):
+                finished.append(number)
+        return finished
+
+
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    """What a head said of some stretches, on its way to the host."""
+
+    want: str
+    stretches: tuple[int, ...]
+    rows: tuple[int, ...]
+    """Of each stretch."""
+    sending: Sending | None
+    nothing: Reduced
+
+
+def _receive(answers: Sequence[_Answer], found: dict[int, dict[str, Reduced]]) -> None:
+    for answer in answers:
+        columns = answer.nothing if answer.sending is None else answer.sending.wait()
+        ends = itertools.accumulate(answer.rows)
+        for number, rows, end in zip(answer.stretches, answer.rows, ends, strict=True):
+            # Copies: a view would keep the whole batch alive.
+            found.setdefault(number, {})[answer.want] = tuple(column[end - rows : end].copy() for column in columns)
+
+
+def _slices(frames: Tensor, wanted: Sequence[Slice]) -> list[Tensor]:
+    return [frames[start:stop] for start, stop in wanted]

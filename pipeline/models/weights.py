@@ -38,6 +38,7 @@ def fill(
     fresh: Mapping[str, Tensor],
     dtype: torch.dtype,
     device: torch.device,
+    shared: str | None = None,
 ) -> None:
     """Give a model made on the meta device its parameters, one after the other: memory holds them once.
 
@@ -50,6 +51,8 @@ def fill(
         fresh: parameters, by their names in the model, that are not looked for in the files.
         dtype: of the parameters; the files may hold another floating type.
         device: of the parameters.
+        shared: beginning of the names in the model of parameters that stay on the meta device: another's will
+            take their place.
 
     Raises:
         UserError: for missing, surplus, misshapen or quantised tensors and damaged, missing or pickled files.
@@ -59,6 +62,8 @@ def fill(
     _check_names({entry.name for entry in wanted.values()}, places, optional=optional, where=where)
     state = {parameter: tensor.to(device, dtype) for parameter, tensor in fresh.items()}
     for parameter, entry in wanted.items():
+        if shared and parameter.startswith(shared):
+            continue
         target = model.get_parameter(parameter).shape
         if entry.name not in places:
             # As transformers does with the one that may be: what stands for masked frames in training.
@@ -68,7 +73,7 @@ def fill(
         _check_tensor(entry, tensor, where=where)
         # A copy, not a view of the mapped file: rewriting the file must not change a running model.
         state[parameter] = tensor.to(device, dtype, copy=True).reshape(target)
-    model.load_state_dict(state, assign=True)
+    model.load_state_dict(state, assign=True, strict=shared is None)
 
 
 def names(folder: Path, *, where: str) -> frozenset[str]:

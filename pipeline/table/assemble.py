@@ -39,6 +39,7 @@ def assemble(
     task_fields: Sequence[pa.Field],
     extra: str,
     model: tuple[str, str],
+    warnings: Mapping[int, tuple[str, ...]] | None = None,
 ) -> pa.Table:
     """One row a recording, in the plan's order, with the schema of the task.
 
@@ -50,8 +51,10 @@ def assemble(
         task_columns: arrays of the task's columns, null where there is an error.
         task_fields: their fields.
         extra: typed columns taken from the metadata, as `speaker:string,year:int32`.
-        model: name and hash of the checkpoint.
+        model: name and hash of the checkpoint; the schema's metadata has them too.
+        warnings: of the task, by number of a recording.
     """
+    told = warnings or {}
     asked = parse_columns(extra)
     typed, complaints = extra_columns(asked, [each.metadata for each in recordings])
     columns = {
@@ -62,11 +65,11 @@ def assemble(
     }
     columns["model"] = pa.array([{"name": model[0], "hash": model[1]}] * len(recordings), schema.MODEL)
     heard = [each.warnings if each is not None else () for each in measured]
-    warnings = [[*own, *more] for own, more in zip(heard, complaints, strict=True)]
-    columns["warnings"] = pa.array(warnings, pa.list_(pa.string()))
+    odd = [[*own, *told.get(i, ()), *more] for i, (own, more) in enumerate(zip(heard, complaints, strict=True))]
+    columns["warnings"] = pa.array(odd, pa.list_(pa.string()))
     failed = [asdict(errors[index]) if index in errors else None for index in range(len(recordings))]
     columns["error"] = pa.array(failed, schema.ERROR)
-    form = schema.schema(task_fields, asked)
+    form = schema.schema(task_fields, asked, model_hash=model[1])
     return pa.table({field.name: columns[field.name] for field in form}, schema=form)
 
 

@@ -12,6 +12,8 @@ from pipeline.errors import UserError
 SCHEMA_VERSION = "1"
 """Raised when a column changes its meaning or its type; columns that are only added leave it."""
 VERSION_KEY = b"voxmill.schema"
+MODEL_KEY = b"voxmill.model_hash"
+DIMENSION_KEY = b"voxmill.embedding_dimension"
 
 MODEL = pa.struct([pa.field("name", pa.string()), pa.field("hash", pa.string())])
 ERROR = pa.struct([pa.field("stage", pa.string()), pa.field("type", pa.string()), pa.field("message", pa.string())])
@@ -45,12 +47,15 @@ COMMON = (*PLANNED, *MEASURED, *CARRIED, *LAST)
 """All columns that do not depend on the task."""
 
 
-def schema(task_columns: Sequence[pa.Field], extra_columns: Sequence[pa.Field] = ()) -> pa.Schema:
+def schema(
+    task_columns: Sequence[pa.Field], extra_columns: Sequence[pa.Field] = (), *, model_hash: str | None = None
+) -> pa.Schema:
     """Schema of every file of a task, with its version in the metadata.
 
     Args:
         task_columns: what only this task has, such as `text`.
         extra_columns: what was asked for of the metadata, see `columns.parse_columns`.
+        model_hash: of the checkpoint, for the metadata: it and the dimension of vectors say which can be compared.
 
     Raises:
         UserError: an extra column has the name of another one.
@@ -63,7 +68,13 @@ def schema(task_columns: Sequence[pa.Field], extra_columns: Sequence[pa.Field] =
             f"--columns: the name {double[0]!r} is taken; the columns of this task are "
             f"{', '.join(each.name for each in (*COMMON, *task_columns))}. Rename the field in the metadata."
         )
-    return pa.schema(fields, metadata={VERSION_KEY: SCHEMA_VERSION.encode()})
+    vectors = [field.type.list_size for field in task_columns if pa.types.is_fixed_size_list(field.type)]
+    metadata = {
+        VERSION_KEY: SCHEMA_VERSION,
+        **({MODEL_KEY: model_hash} if model_hash else {}),
+        **({DIMENSION_KEY: str(vectors[0])} if vectors else {}),
+    }
+    return pa.schema(fields, metadata=metadata)
 
 
 def planned_columns(unit: str, recordings: Sequence[Recording]) -> dict[str, pa.Array]:

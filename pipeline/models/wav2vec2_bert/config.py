@@ -7,7 +7,7 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from pipeline.models.wav2vec2_bert.checks import check_fields, check_kind
-from pipeline.models.wav2vec2_bert.kinds import ARCHITECTURES, Head, head_of
+from pipeline.models.wav2vec2_bert.kinds import ARCHITECTURES, Head, head_of, labels_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -146,10 +146,7 @@ class Config:
     @property
     def labels(self) -> tuple[str, ...]:
         """Names of the classes, in the order of a classifier's scores; two where config.json names none."""
-        named = self.document.get("id2label")
-        if named is None:
-            return tuple(f"LABEL_{number}" for number in range(self.document.get("num_labels") or 2))
-        return tuple(named[number] for number in sorted(named, key=int))
+        return labels_of(self.document)
 
     @classmethod
     def read(cls, document: Mapping[str, Any], *, where: str, head: Head | None = None) -> Config:

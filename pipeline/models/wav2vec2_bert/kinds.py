@@ -23,3 +23,11 @@ def head_of(document: Mapping[str, Any]) -> Head | None:
     """Find the head that a config.json names: CTC where it names none, None where we run no such head."""
     named = document.get("architectures") or [ARCHITECTURES["ctc"]]
     return next((head for head, architecture in ARCHITECTURES.items() if named == [architecture]), None)
+
+
+def labels_of(document: Mapping[str, Any]) -> tuple[str, ...]:
+    """Names of the classes in a config.json, in the order of a classifier's scores; two where it names none."""
+    named = document.get("id2label")
+    if named is None:
+        return tuple(f"LABEL_{number}" for number in range(document.get("num_labels") or 2))
+    return tuple(named[number] for number in sorted(named, key=int))

@@ -29,10 +29,12 @@ class LastLayer(nn.Module):
 
     def forward(self, states: Iterable[Tensor], layout: Packed) -> tuple[Tensor, Packed]:
         """S of (N, d) -> (M, a), and the layout of M."""
-        for frames in states:
-            last = frames
-        seen: tuple[Tensor, Packed] = self.adapter(last, layout)
+        seen: tuple[Tensor, Packed] = self.adapter(folded(self, states), layout)
         return seen
+
+    def fold(self, before: Tensor | None, number: int, frames: Tensor) -> Tensor:
+        """Take in the next state, (N, d), of which only the last counts."""
+        return frames
 
 
 class LayerMean(nn.Module):
@@ -51,10 +53,21 @@ class LayerMean(nn.Module):
 
     def forward(self, states: Iterable[Tensor], layout: Packed) -> tuple[Tensor, Packed]:
         """S of (N, d) -> (N, d), one state after the other, and the layout."""
-        weights = self.weights.softmax(-1)
-        mean = sum(frames * weight for frames, weight in zip(states, weights, strict=True))
-        assert isinstance(mean, Tensor)
-        return mean, layout
+        return folded(self, states), layout
+
+    def fold(self, before: Tensor | None, number: int, frames: Tensor) -> Tensor:
+        """Take in state `number`, (N, d), with its weight."""
+        part = frames * self.weights.softmax(-1)[number]
+        return part if before is None else before + part
+
+
+def folded(top: LastLayer | LayerMean, states: Iterable[Tensor]) -> Tensor:
+    """S of (N, d) -> (N, d), one state after the other."""
+    frames: Tensor | None = None
+    for number, state in enumerate(states):
+        frames = top.fold(frames, number, state)
+    assert frames is not None
+    return frames
 
 
 def top_of(config: Config, *, kernel: Kernel) -> LastLayer | LayerMean:

@@ -1,0 +1,170 @@
+"""Which tasks a run does, each with its checkpoint: what the options say, checked before any work."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Final
+
+from pipeline import checkpoint
+from pipeline.checkpoint import Checkpoint
+from pipeline.config import RunConfig, plain_name
+from pipeline.corpus import FRAMES_PER_SECOND
+from pipeline.errors import UserError
+from pipeline.job import TaskJob
+from pipeline.table import TaskRecord
+from pipeline.table.columns import parse_columns
+from pipeline.table.schema import schema
+from pipeline.tasks import TASKS, Task, embed
+from pipeline.tasks.frames import Frames
+
+EVERYTHING: Final = "all"
+"""`--speech` where all audio is taken for speech."""
+SPEECH: Final = "speech"
+"""Name, which no folder has, of the task that only finds speech."""
+BUILT_IN: Final = Path(__file__).parent / "demo" / "speech-frames"
+"""The small checkpoint that finds speech where no other is named."""
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """One task of a run."""
+
+    job: TaskJob
+    checkpoint: Checkpoint
+    task: Task
+    parameters: dict[str, str]
+    """What beside the checkpoint makes its rows what they are."""
+
+    @property
+    def name(self) -> str:
+        """Folder of its rows in the table."""
+        return self.job.name
+
+    def record(self, config: RunConfig) -> TaskRecord:
+        """What makes these labels what they are; sizes of units, pools and batches are not among it."""
+        return TaskRecord(
+            task=self.job.kind,
+            output_version=TASKS[self.job.kind].output_version,
+            model_name=self.checkpoint.name,
+            model_hash=self.checkpoint.hash,
+            parameters=self.parameters,
+            schema=schema(self.task.columns, parse_columns(config.columns)),
+        )
+
+
+def choose(kind: str, config: RunConfig) -> tuple[Choice, ...]:
+    """Find the tasks of a run, each behind the one whose labels it looks at.
+
+    Args:
+        kind: what the job does: a kind of task, or `label` for all that `--task` names.
+        config: the options.
+
+    Raises:
+        UserError: a checkpoint is missing or cannot serve its task, or names are taken twice.
+    """
+    asked = _parse(config.task) if kind == "label" else [(kind, config.name or kind, config.model)]
+    names = [name for _, name, _ in asked]
+    double = sorted({name for name in names if names.count(name) > 1})
+    if double:
+        raise UserError(f"--task: two tasks would write to {double[0]}; name one of them, as --task KIND:NAME=MODEL")
+    order = sorted(asked, key=lambda each: each[0] == "embed")
+    chosen: list[Choice] = []
+    for task, name, model in order:
+        if task == "embed":
+            chosen += _embed(name, model, config, chosen)
+        else:
+            chosen.append(_choice(task, name, checkpoint.choose(model, task), config))
+    return tuple(chosen)
+
+
+def _parse(given: Sequence[str]) -> list[tuple[str, str, str]]:
+    """Kind, name and model of each `KIND[:NAME]=MODEL`."""
+    if not given:
+        raise UserError(
+            "--task is needed: KIND=MODEL, such as --task transcribe=path/to/checkpoint, and may be repeated"
+        )
+    found = []
+    for text in given:
+        left, equals, model = text.partition("=")
+        kind, colon, name = left.partition(":")
+        if not equals or not model or kind not in TASKS or (colon and not plain_name(name)):
+            raise UserError(
+                f"--task {text}: write it as KIND=MODEL or KIND:NAME=MODEL; the kinds are {', '.join(TASKS)}"
+            )
+        found.append((kind, name or kind, model))
+    return found
+
+
+def _choice(kind: str, name: str, found: Checkpoint, config: RunConfig) -> Choice:
+    job = TaskJob(kind=kind, name=name, model_name=found.name, model_hash=found.hash, encoder=found.encoder)
+    return Choice(job, found, TASKS[kind].of(found.path, config), _parameters(kind, config))
+
+
+def _embed(name: str, model: str, config: RunConfig, others: Sequence[Choice]) -> list[Choice]:
+    """The task of embeddings, and before it the one that finds speech where no other does."""
+    found = checkpoint.choose(model, "embed")
+    _check_segments(found, config)
+    chosen = _choice("embed", name, found, config)
+    if config.speech == EVERYTHING:
+        return [replace(chosen, parameters=chosen.parameters | {"speech": EVERYTHING})]
+    finder = _speech(config, others)
+    speech = finder.task
+    assert isinstance(speech, Frames)
+    with_speech = replace(
+        chosen,
+        job=replace(chosen.job, after=finder.name),
+        task=embed.of(found.path, config, speech),
+        parameters=chosen.parameters | {"speech": finder.checkpoint.hash},
+    )
+    return [with_speech] if finder in others else [finder, with_speech]
+
+
+def _speech(config: RunConfig, others: Sequence[Choice]) -> Choice:
+    """The task that finds speech: one of the run, or a new one whose rows nobody asked for."""
+    there = [each for each in others if each.job.kind == "frames"]
+    if config.speech == "auto" and there:
+        return there[0]
+    if config.speech == "auto" and not BUILT_IN.is_dir():
+        raise UserError("--speech is needed: a checkpoint of frame labels that finds speech, or all")
+    found = checkpoint.choose(str(BUILT_IN) if config.speech == "auto" else config.speech, "frames")
+    new = _choice("frames", SPEECH, found, config)
+    new = replace(new, job=replace(new.job, committed=False))
+    return next((each for each in there if each.checkpoint.hash == found.hash), new)
+
+
+def _check_segments(found: Checkpoint, config: RunConfig) -> None:
+    if round(config.min_segment * FRAMES_PER_SECOND) < found.shortest:
+        raise UserError(
+            f"--min-segment {config.min_segment:g}s: {found.name} needs {found.shortest / FRAMES_PER_SECOND:g} s "
+            "for an embedding"
+        )
+
+
+def _parameters(kind: str, config: RunConfig) -> dict[str, str]:
+    shared = {
+        "window": f"{config.window:g}s",
+        "context": f"{config.context:g}s",
+        "features": config.features,
+        "dtype": config.dtype,
+    }
+    return shared | {name: str(getattr(config, name)) for name in TASKS[kind].options}
+
+
+def shared_encoders(choices: Sequence[Choice]) -> list[str]:
+    """Say for each encoder that serves several tasks which ones."""
+    groups: dict[str, list[Choice]] = {}
+    for each in choices:
+        groups.setdefault(each.job.encoder, []).append(each)
+    return [
+        f"one encoder pass for {', '.join(each.name for each in group)} "
+        f"(encoder {encoder[:8]}, {group[0].checkpoint.num_bytes / 1e6:,.0f} MB)"
+        for encoder, group in groups.items()
+        if len(group) > 1
+    ]
+
+
+def model_bytes(choices: Sequence[Choice]) -> int:
+    """Weights of all models that are loaded, an encoder that several share counted once."""
+    return sum({each.job.encoder: each.checkpoint.num_bytes for each in choices}.values())

@@ -1,0 +1,65 @@
+"""What a model said of one row's audio, and where that lies in its recording."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from pipeline.corpus import FRAMES_PER_SECOND, Seconds
+from pipeline.errors import ErrorRow
+
+NO_PIECES = np.empty((0, 3), np.int32)
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """What the task kept of one row's audio."""
+
+    columns: tuple[NDArray[np.generic], ...]
+    """What `reduce` gave: a row for each frame, context included, or for each piece."""
+    pieces: NDArray[np.int32] = field(default_factory=lambda: NO_PIECES)
+    """(P, 3): first frame of each piece, the frame after its last, and how many of its frames are speech."""
+    speech: int = 0
+    """Frames of speech found, in pieces or not."""
+    own: tuple[int, int] | None = None
+    """Frames [first, stop) that are this row's; None is all of them, and the others are context."""
+    offset: Seconds = 0.0
+    """Time of the start of the first frame, counted from the start of the recording."""
+    start: Seconds = 0.0
+    """First moment that is this row's: no word time is earlier; words whose middle is belong to the span before."""
+    audio_end: Seconds | None = None
+    """Where the audio ends, counted from the start of the recording: no time is later; None: unknown."""
+    end: Seconds | None = None
+    """First moment that is the next span's; None for the last span and for a whole recording."""
+
+    @property
+    def finite(self) -> bool:
+        """Whether the model gave numbers everywhere."""
+        return all(bool(np.isfinite(column).all()) for column in self.columns if column.dtype.kind == "f")
+
+    def times(self, first: int, stop: int) -> tuple[Seconds, Seconds]:
+        """Start and end of frames [first, stop), counted from the start of the recording, within the audio."""
+        latest = float("inf") if self.audio_end is None else self.audio_end
+        start = max(self.start, self.offset + first / FRAMES_PER_SECOND)
+        return min(start, latest), min(self.offset + stop / FRAMES_PER_SECOND, latest)
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """The task's columns for some recordings, in their order."""
+
+    columns: dict[str, pa.Array]
+    """One array for each of the task's columns."""
+    errors: dict[int, ErrorRow] = field(default_factory=dict)
+    """Faults found here, by position; all columns are null there."""
+    warnings: Mapping[int, tuple[str, ...]] = field(default_factory=dict)
+    """What was odd but is no fault, by position."""
+
+
+def not_finite() -> ErrorRow:
+    """The error of a recording for which the model gave no numbers."""
+    return ErrorRow("model", "not_finite", "the model's output is not a number in some frames; try --dtype float32")
