@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
-from pipeline import checkpoint
+from pipeline import checkpoint, options
 from pipeline.checkpoint import Checkpoint
 from pipeline.config import RunConfig, plain_name
 from pipeline.corpus import FRAMES_PER_SECOND
@@ -143,13 +143,12 @@ def _check_segments(found: Checkpoint, config: RunConfig) -> None:
 
 
 def _parameters(kind: str, config: RunConfig) -> dict[str, str]:
-    shared = {
-        "window": f"{config.window:g}s",
-        "context": f"{config.context:g}s",
-        "features": config.features,
-        "dtype": config.dtype,
-    }
-    return shared | {name: str(getattr(config, name)) for name in TASKS[kind].options}
+    names = (*_SHARED, *TASKS[kind].options)
+    return {name: options.shown(RunConfig, name, getattr(config, name)) for name in names}
+
+
+_SHARED: Final = ("window", "context", "features", "dtype")
+"""Options that change the rows of every task."""
 
 
 def shared_encoders(choices: Sequence[Choice]) -> list[str]:

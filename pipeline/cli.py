@@ -16,7 +16,6 @@ from rich.console import Console
 from pipeline import __version__, command, config, options
 from pipeline.arguments import Parser
 from pipeline.errors import UserError
-from pipeline.quantities import parse_bytes, parse_seconds, parse_share
 from pipeline.summary import MEANINGS, USAGE, format_summary
 
 EXIT_CODES = "exit codes:\n" + "\n".join(f"  {code}  {meaning}" for code, meaning in sorted(MEANINGS.items()))
@@ -201,22 +200,13 @@ def _add(group: Any, field: Any) -> None:
         group.add_argument(spelled, action="append", help=words, metavar=field.metadata["metavar"])
         return
     if field.default not in (None, ""):
-        words += f" (default: {_show(field)})".replace("%", "%%")
+        words += f" (default: {options.shown(config.RunConfig, field.name, field.default)})".replace("%", "%%")
     group.add_argument(
         spelled,
         help=words,
         metavar=field.metadata["metavar"],
         choices=options.choices_of(config.RunConfig, field.name) or None,
     )
-
-
-def _show(field: Any) -> str:
-    parse, value = field.metadata["parse"], field.default
-    if parse is parse_seconds:
-        return f"{value:g}s"
-    if parse is parse_bytes:
-        return f"{value / 1e6:g}MB"
-    return f"{value:.0%}" if parse is parse_share else str(value)
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ from typing import Any, Literal, TypeVar
 import yaml
 
 from pipeline.errors import UserError
-from pipeline.quantities import parse_whole
+from pipeline.quantities import parse_bytes, parse_seconds, parse_share, parse_whole
 
 Options = TypeVar("Options")
 
@@ -47,6 +47,18 @@ def option(
 def flag(name: str) -> str:
     """Spelling of a field on the command line."""
     return "--" + name.replace("_", "-")
+
+
+def shown(form: type, name: str, value: Any) -> str:
+    """Value of a field as a user would write it."""
+    parse = {each.name: each.metadata["parse"] for each in dataclasses.fields(form)}[name]
+    if value is None:
+        return "none"
+    if parse is parse_seconds:
+        return f"{value:g}s"
+    if parse is parse_bytes:
+        return f"{value / 1e6:g}MB"
+    return f"{value:.0%}" if parse is parse_share and round(100 * value, 9) % 1 == 0 else str(value)
 
 
 def field_type(form: type, name: str) -> type:

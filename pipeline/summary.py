@@ -29,10 +29,6 @@ DONE = {
 }
 """What became of the rows, by what was done."""
 
-READ_BY_DEFAULT = "transcribe"
-"""Labels that `read_table` opens where no task is named."""
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TaskTotals:
     """One task's part of the table after a run."""
@@ -196,7 +192,7 @@ def _where_time_went(summary: RunSummary) -> list[str]:
 
 def _next(summary: RunSummary) -> list[str]:
     output = shlex.quote(summary.output)
-    task = "" if summary.name == READ_BY_DEFAULT else f", task={summary.name!r}"
+    task = "" if summary.name == "transcribe" else f", task={summary.name!r}"
     read = f"import pipeline; print(pipeline.read_table({summary.output!r}{task}).to_pandas())"
     lines = [f"table   {summary.output}    python -c {_double_quoted(read)}"]
     if summary.exit_code == PARTIAL:

@@ -11,21 +11,24 @@ import pyarrow.compute as pc
 import pyarrow.dataset as ds
 import pyarrow.fs as pafs
 
+from pipeline.errors import UserError
 from pipeline.plan.columns import OldRow
 from pipeline.plan.store import units
 from pipeline.plan.superseded import hidden, superseded
-from pipeline.storage.paths import filesystem, is_local
+from pipeline.storage.paths import filesystem, is_local, redact
 from pipeline.storage.retry import translated
 from pipeline.table import layout
 from pipeline.table.done import committed
 from pipeline.table.presence import require_plan, require_table
 from pipeline.table.schema import schema
-from pipeline.table.task import read_record
+from pipeline.table.task import read_record, tasks
 from pipeline.table.unit_file import is_of_a_file, read_unit
 
 if TYPE_CHECKING:
     import pandas as pd
 
+READ_BY_DEFAULT = "transcribe"
+"""What is read where no task is named and there are several."""
 _SEPARATOR = " "
 """Between unit and id in the key that hides a row; a unit's name has no space."""
 
@@ -88,7 +91,7 @@ class Table:
                 raise
 
 
-def read_table(output: str, *, task: str = "transcribe") -> Table:
+def read_table(output: str, *, task: str | None = None) -> Table:
     """Open the committed rows of a task: one for each recording, of its newest version that is committed.
 
     A file that the plan does not know is left out, and so is a row of content that has changed since, as soon
@@ -96,7 +99,7 @@ def read_table(output: str, *, task: str = "transcribe") -> Table:
 
     Args:
         output: folder of a table, on any storage.
-        task: name of the task's folder below it.
+        task: name of the task's folder below it; None is `transcribe`, or the only one that there is.
 
     Raises:
         UserError: there is no table, or no such task in it; its plan or its record is gone; a file is too small to
@@ -106,10 +109,18 @@ def read_table(output: str, *, task: str = "transcribe") -> Table:
     output = str(output)
     require_table(output)
     require_plan(output)
+    task = task or _default(output)
     record = read_record(output, task)
     done = committed(output, task)
     files = [layout.unit_file(output, task, each.name) for each in units(output) if each.name in done]
     return Table(_dataset(output, files, record.schema, hidden(superseded(output), done)), files)
+
+
+def _default(output: str) -> str:
+    found = tasks(output)
+    if len(found) == 1 or not found or READ_BY_DEFAULT in found:
+        return found[0] if len(found) == 1 else READ_BY_DEFAULT
+    raise UserError(f"{redact(output)}: has the tasks {', '.join(found)}; name one, as task={found[0]!r}")
 
 
 def _dataset(output: str, files: Sequence[str], declared: pa.Schema | None, without: set[OldRow]) -> ds.Dataset:

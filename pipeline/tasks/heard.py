@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Final
 
 import numpy as np
 import pyarrow as pa
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 from pipeline.corpus import FRAMES_PER_SECOND, Seconds
 from pipeline.errors import ErrorRow
 
+DECIMALS: Final = 6
 NO_PIECES = np.empty((0, 3), np.int32)
 
 
@@ -44,8 +46,9 @@ class Heard:
     def times(self, first: int, stop: int) -> tuple[Seconds, Seconds]:
         """Start and end of frames [first, stop), counted from the start of the recording, within the audio."""
         latest = float("inf") if self.audio_end is None else self.audio_end
-        start = max(self.start, self.offset + first / FRAMES_PER_SECOND)
-        return min(start, latest), min(self.offset + stop / FRAMES_PER_SECOND, latest)
+        # To the microsecond: frame 7 is 0.14, wherever its span begins.
+        start, end = (round(self.offset + frame / FRAMES_PER_SECOND, DECIMALS) for frame in (first, stop))
+        return min(max(self.start, start), latest), min(end, latest)
 
 
 @dataclass(frozen=True, slots=True)
