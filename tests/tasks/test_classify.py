@@ -21,7 +21,9 @@ TASK = Classify(LABELS, top=2)
 
 def heard(scores: list[list[float]], pieces: list[tuple[int, int]], **facts: Any) -> Heard:
     places = np.array([(a, b, 0) for a, b in pieces], np.int32).reshape(-1, 3)
-    return Heard((np.array(scores, np.float32).reshape(len(pieces), len(scores[0]) if scores else 3),), pieces=places, **facts)
+    return Heard(
+        (np.array(scores, np.float32).reshape(len(pieces), len(scores[0]) if scores else 3),), pieces=places, **facts
+    )
 
 
 def row(task: Classify, one: Heard | None) -> dict[str, Any]:

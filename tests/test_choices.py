@@ -1,0 +1,136 @@
+"""Which tasks a run does: what the options say, and what is refused before any work."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pipeline import choices, config
+from pipeline.choices import Choice, choose, model_bytes, shared_encoders
+from pipeline.errors import UserError
+from pipeline.tasks.frames import Frames
+from tests.heads import checkpoints
+
+
+@pytest.fixture(scope="module")
+def folders(checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    return checkpoints(checkpoint, tmp_path_factory.mktemp("heads"))
+
+
+def chosen(kind: str, **options: Any) -> tuple[Choice, ...]:
+    return choose(kind, config.make(options))
+
+
+def several(folders: dict[str, Path], *names: str, **options: Any) -> tuple[Choice, ...]:
+    tasks = [f"{name}={folders[name.partition(':')[0]]}" for name in names]
+    return chosen("label", task=tasks, **options)
+
+
+def test_a_job_of_one_task_writes_to_a_folder_of_its_name(folders):
+    (one,) = chosen("classify", model=str(folders["classify"]), top=2)
+    assert (one.name, one.job.kind, one.job.committed) == ("classify", "classify", True)
+    (other,) = chosen("classify", model=str(folders["classify"]), name="emotion")
+    assert other.name == "emotion"
+
+
+def test_only_what_changes_rows_is_recorded(folders):
+    options = {"top": 2, "threshold": "70%", "min_segment": "2s", "model_actors": 3, "unit_seconds": 60}
+    kinds = {kind: chosen(kind, model=str(folders[kind]), speech="all", **options)[0] for kind in folders}
+    shared = {"window": "10s", "context": "1s", "features": "float64", "dtype": "auto"}
+    assert kinds["transcribe"].parameters == shared
+    assert kinds["classify"].parameters == shared | {"top": "2"}
+    assert kinds["frames"].parameters["threshold"] == "70%"
+    assert kinds["embed"].parameters["min_segment"] == "2s"
+    assert kinds["embed"].parameters["speech"] == "all"
+    record = kinds["embed"].record(config.make(options))
+    assert (record.task, record.model_hash) == ("embed", kinds["embed"].checkpoint.hash)
+    assert "embedding" in record.schema.names
+
+
+def test_several_tasks_may_share_a_kind_under_names_of_their_own(folders):
+    names = [each.name for each in several(folders, "classify", "classify:other", "transcribe")]
+    assert names == ["classify", "classify:other".partition(":")[2], "transcribe"]
+
+
+def test_speech_is_found_by_the_frame_labels_of_the_run(folders):
+    order = several(folders, "embed", "frames", "transcribe")
+    assert [each.name for each in order] == ["frames", "transcribe", "embed"]
+    embed = order[-1]
+    assert (embed.job.after, embed.parameters["speech"]) == ("frames", order[0].checkpoint.hash)
+    assert isinstance(embed.task.speech, Frames)
+
+
+def test_a_finder_that_nobody_asked_for_runs_before_and_writes_nothing(folders):
+    finder, embed = chosen("embed", model=str(folders["embed"]), speech=str(folders["frames"]))
+    assert (finder.name, finder.job.committed, embed.job.after) == (choices.SPEECH, False, choices.SPEECH)
+    twice = several(folders, "embed", "embed:other", speech=str(folders["frames"]))
+    assert [each.name for each in twice] == [choices.SPEECH, "embed", "other"]
+    same = several(folders, "frames", "embed", speech=str(folders["frames"]))
+    assert [each.name for each in same] == ["frames", "embed"]
+
+
+def test_all_audio_may_be_taken_for_speech(folders):
+    (embed,) = chosen("embed", model=str(folders["embed"]), speech="all")
+    assert (embed.job.after, embed.task.speech) == (None, None)
+
+
+def test_equal_encoders_are_told_and_counted_once(folders):
+    order = several(folders, "transcribe", "frames")
+    (line,) = shared_encoders(order)
+    assert line.startswith("one encoder pass for transcribe, frames (encoder ")
+    assert model_bytes(order) < sum(each.checkpoint.num_bytes for each in order)
+    assert shared_encoders(order[:1]) == []
+
+
+@pytest.mark.parametrize(
+    ("task", "message"),
+    [
+        ("transcribe", "--task transcribe: write it as KIND=MODEL or KIND:NAME=MODEL; the kinds are transcribe, "),
+        ("sing=x", "--task sing=x: write it as"),
+        ("transcribe:=x", "--task transcribe:=x: write it as"),
+        ("transcribe:_x=y", "write it as"),
+        ("transcribe=", "write it as"),
+    ],
+)
+def test_a_task_that_cannot_be_meant_is_refused(task, message):
+    with pytest.raises(UserError, match=message):
+        chosen("label", task=[task])
+
+
+def test_two_tasks_of_one_name_are_refused(folders):
+    with pytest.raises(UserError, match="two tasks would write to frames; name one of them, as --task KIND:NAME=MODEL"):
+        several(folders, "frames", "frames")
+
+
+def test_no_task_is_refused():
+    with pytest.raises(UserError, match="--task is needed: KIND=MODEL"):
+        chosen("label")
+
+
+@pytest.mark.parametrize(
+    ("kind", "needed"),
+    [
+        ("transcribe", "transcription needs a CTC head"),
+        ("classify", "classification needs a head for it"),
+        ("frames", "frame labels need a head for them"),
+        ("embed", "speaker embeddings need an x-vector head"),
+    ],
+)
+def test_a_checkpoint_of_another_head_is_refused_by_name(folders, kind, needed):
+    other = folders["frames" if kind == "transcribe" else "transcribe"]
+    with pytest.raises(UserError, match=rf"{other}: config.json says architectures=\['.*'\]; {needed}"):
+        chosen(kind, model=str(other))
+
+
+def test_segments_too_short_for_the_checkpoint_are_refused(folders):
+    # 5 + (3 - 1) * 2 frames for one, one more for a deviation.
+    with pytest.raises(UserError, match=r"--min-segment 0.1s: embed needs 0.2 s for an embedding"):
+        chosen("embed", model=str(folders["embed"]), speech="all", min_segment="100ms")
+
+
+def test_a_run_without_a_finder_asks_for_one(folders, monkeypatch, tmp_path):
+    monkeypatch.setattr(choices, "BUILT_IN", tmp_path / "none")
+    with pytest.raises(UserError, match="--speech is needed: a checkpoint of frame labels that finds speech, or all"):
+        chosen("embed", model=str(folders["embed"]))
