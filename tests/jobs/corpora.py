@@ -117,10 +117,16 @@ JOB = (str(ROOT / "jobs/transcribe_corpus.py"),)
 
 
 def driver(
-    arguments: Sequence[str], *, home: Path, program: Sequence[str] = JOB, stdout: Any = subprocess.PIPE
+    arguments: Sequence[str],
+    *,
+    home: Path,
+    program: Sequence[str] = JOB,
+    stdout: Any = subprocess.PIPE,
+    model: str | None = MODEL,
 ) -> subprocess.Popen[str]:
-    """A transcription on a local Ray of its own, leading a session of its own."""
-    command = [sys.executable, *program, *arguments, "--model", MODEL, "--log-every", "1s"]
+    """A job on a local Ray of its own, leading a session of its own; by default a transcription."""
+    named = ["--model", model] if model else []
+    command = [sys.executable, *program, *arguments, *named, "--log-every", "1s"]
     return subprocess.Popen(
         command, env=environment(home, PYTHONPATH=str(ROOT)), stdout=stdout, stderr=subprocess.STDOUT, text=True,
         start_new_session=True, cwd=home,

@@ -1,0 +1,125 @@
+"""Several tasks over one corpus, on Ray: one read, one folder a task, and only what is lacking."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import signal
+import subprocess
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from rich.console import Console
+
+from pipeline import config
+from pipeline.run import run
+from pipeline.summary import RunSummary
+from pipeline.table import read_table
+from pipeline.table.verify import verify
+from tests.heads import checkpoints
+from tests.jobs.corpora import ROOT, clips, driver, encoded, end_group, many_units, newest_run
+
+# Ray copies its own settings and warns about some of them.
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:ray.data.context")
+
+
+@pytest.fixture(scope="module")
+def folders(checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    return checkpoints(checkpoint, tmp_path_factory.mktemp("heads"))
+
+
+@pytest.fixture
+def audio(tmp_path: Path) -> Path:
+    """Three recordings, and a file that is none."""
+    folder = tmp_path / "audio"
+    folder.mkdir()
+    for clip in clips()[:3]:
+        (folder / f"{clip.key}.flac").write_bytes(encoded(clip.samples, rate=clip.rate))
+    (folder / "zzz.wav").write_text("this is no audio")
+    return folder
+
+
+def labelled(source: Path, output: Path, folders: dict[str, Path], *kinds: str, **options: Any) -> RunSummary:
+    tasks = [f"{kind}={folders[kind]}" for kind in kinds]
+    chosen = config.make({"task": tasks, "device": "cpu", "corpus": "c", "max_errors": 1, "model_actors": 1, **options})
+    return run([str(source)], str(output), chosen, kind="label", console=Console(file=io.StringIO(), width=200))
+
+
+def rows(output: Path, task: str) -> list[dict[str, Any]]:
+    return read_table(str(output), task=task).to_table().to_pylist()
+
+
+def test_each_task_has_its_rows_and_a_task_that_is_added_is_done_alone(audio, tmp_path, folders, ray_cluster):
+    output = tmp_path / "out"
+    first = labelled(audio, output, folders, "transcribe", "frames")
+    assert (first.exit_code, first.rows, sum(first.errors.values()), first.task) == (0, 8, 2, "label")
+    assert [(each.name, each.rows, each.errors) for each in first.tasks] == [("transcribe", 4, 1), ("frames", 4, 1)]
+    files = {file: file.stat().st_mtime_ns for file in output.glob("*/*.parquet")}
+    second = labelled(audio, output, folders, "transcribe", "frames", "classify", "embed")
+    assert (second.exit_code, second.rows) == (0, 8)
+    assert {file: file.stat().st_mtime_ns for file in files} == files
+    assert {each.name: each.pending_units for each in second.tasks} == dict.fromkeys(folders, 0)
+    done = verify(str(output))
+    assert done.complete
+    assert [row["text"] for row in rows(output, "transcribe")][:3] == [clip.text for clip in clips()[:3]]
+    for kind in folders:
+        assert [row["error"] and row["error"]["stage"] for row in rows(output, kind)] == [None, None, None, "decode"]
+    third = labelled(audio, output, folders, *folders)
+    assert (third.exit_code, third.units) == (0, 0)
+
+
+def test_rows_are_those_of_the_tasks_own_jobs(audio, tmp_path, folders, ray_cluster):
+    labelled(audio, tmp_path / "all", folders, *folders)
+    for kind in ("classify", "embed"):
+        speech = {"speech": str(folders["frames"])} if kind == "embed" else {}
+        options = config.make({"model": str(folders[kind]), "device": "cpu", "corpus": "c", "max_errors": 1, **speech})
+        run([str(audio)], str(tmp_path / kind), options, kind=kind, console=Console(file=io.StringIO()))
+        ours, theirs = rows(tmp_path / "all", kind), rows(tmp_path / kind, kind)
+        for one, other in zip(ours, theirs, strict=True):
+            if kind == "classify":
+                assert one["label"] == other["label"]
+                assert one["score"] == pytest.approx(other["score"], abs=1e-4)
+            elif one["error"] is None:
+                np.testing.assert_allclose(one["embedding"], other["embedding"], atol=1e-4)
+                assert [s["start"] for s in one["segments"]] == [s["start"] for s in other["segments"]]
+        # What finds speech for one task alone writes nothing.
+        assert sorted(p.name for p in (tmp_path / kind).iterdir() if p.is_dir() and p.name[0] != "_") == [kind]
+
+
+def test_the_manifest_tells_every_task(audio, tmp_path, folders, ray_cluster):
+    labelled(audio, tmp_path / "out", folders, "transcribe", "classify")
+    told = newest_run(tmp_path / "out")
+    assert told["task"] == "label"
+    assert [(each["kind"], each["name"], each["rows"]) for each in told["tasks"]] == [
+        ("transcribe", "transcribe", 4), ("classify", "classify", 4),
+    ]  # fmt: skip
+    assert json.loads((tmp_path / "out/_SUCCESS").read_text())["tasks"] == ["classify", "transcribe"]
+    assert told["audio_seconds"] == pytest.approx(sum(len(clip.samples) / clip.rate for clip in clips()[:3]), abs=0.01)
+
+
+def test_a_killed_job_goes_on_where_it_was(tmp_path, folders):
+    source, output = many_units(tmp_path / "in", count=40), tmp_path / "out"
+    arguments = [str(source), str(output), "--unit-seconds", "5", "--device", "cpu", "--num-cpus", "2", "--corpus", "c"]
+    arguments += [word for kind in ("frames", "embed") for word in ("--task", f"{kind}={folders[kind]}")]
+    program = (str(ROOT / "jobs/label_corpus.py"),)
+    job = driver(arguments, home=tmp_path, program=program, model=None, stdout=subprocess.DEVNULL)
+    try:
+        deadline = time.monotonic() + 120
+        while len(list(output.glob("*/*.parquet"))) < 8:
+            assert time.monotonic() < deadline
+            assert job.poll() is None
+            time.sleep(0.05)
+        os.killpg(job.pid, signal.SIGKILL)
+    finally:
+        end_group(job)
+    committed = len(list(output.glob("*/*.parquet")))
+    again = driver(arguments, home=tmp_path, program=program, model=None)
+    said = again.communicate(timeout=240)[0]
+    assert again.returncode == 0, said
+    assert committed < 2 * len({file.name for file in output.glob("*/*.parquet")})
+    assert verify(str(output)).complete
+    assert {len(rows(output, kind)) for kind in ("frames", "embed")} == {40}
