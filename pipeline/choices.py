@@ -12,7 +12,7 @@ from pipeline.checkpoint import Checkpoint
 from pipeline.config import RunConfig, plain_name
 from pipeline.corpus import FRAMES_PER_SECOND
 from pipeline.errors import UserError
-from pipeline.job import TaskJob
+from pipeline.job import TaskJob, groups_of
 from pipeline.table import TaskRecord
 from pipeline.table.columns import parse_columns
 from pipeline.table.schema import schema
@@ -164,6 +164,7 @@ def shared_encoders(choices: Sequence[Choice]) -> list[str]:
     ]
 
 
-def model_bytes(choices: Sequence[Choice]) -> int:
-    """Weights of all models that are loaded, an encoder that several share counted once."""
-    return sum({each.job.encoder: each.checkpoint.num_bytes for each in choices}.values())
+def model_sizes(choices: Sequence[Choice]) -> dict[str, int]:
+    """Hash of each encoder -> bytes of the models on it, in the order in which they run."""
+    sizes = {each.job.encoder: each.checkpoint.num_bytes for each in choices}
+    return {encoder: sizes[encoder] for encoder in groups_of([each.job for each in choices])}

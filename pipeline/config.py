@@ -13,6 +13,7 @@ from pipeline.quantities import parse_bytes, parse_count, parse_list, parse_seco
 
 Device = Literal["auto", "cuda", "cpu"]
 Features = Literal["float64", "float32"]
+ShareActor = Literal["auto", "always", "never"]
 Dtype = Literal["auto", "float32", "bfloat16", "float16", "int8"]
 
 
@@ -119,6 +120,10 @@ class RunConfig:
     gpus_per_actor: float = option(
         "resources", "share of a GPU that each model actor gets", default=1.0, parse=parse_count, metavar="N"
     )
+    share_actor: ShareActor = option(
+        "resources", "whether models of different encoders run in one actor; auto: where their weights fit its GPU",
+        default="auto", of=("embed", "label"),
+    )  # fmt: skip
     model_actors: int | None = option(
         "resources", "model actors; default: from the cluster's size", default=None, metavar="N"
     )
@@ -202,7 +207,7 @@ def _contradictions(config: RunConfig) -> list[str]:
             f"--max-segment must be at least twice --min-segment, got {config.max_segment:g} s and "
             f"{config.min_segment:g} s"
         )
-    for name in ("device", "dtype", "features"):
+    for name in ("device", "dtype", "features", "share_actor"):
         choices = reading.choices_of(RunConfig, name)
         if getattr(config, name) not in choices:
             found.append(f"{flag(name)} must be one of {', '.join(choices)}, got {getattr(config, name)!r}")

@@ -118,21 +118,27 @@ def featurise(encoded: Encoded, settings: Settings) -> UnitFeatures:
 
 
 def infer(
-    features: UnitFeatures, predictors: Sequence[Predictor], doing: Mapping[str, Doing], settings: Settings
+    features: UnitFeatures,
+    predictors: Sequence[Predictor],
+    doing: Mapping[str, Doing],
+    settings: Settings,
+    known: UnitOutputs | None = None,
 ) -> UnitOutputs:
     """Run each encoder once over windows of every recording, and show each task's head what it wants to see of it.
 
     Args:
         features: of the unit.
-        predictors: that have a model for each task, by the task's name.
+        predictors: that have a model for each task, by the task's name, or for some of them.
         doing: the tasks. One that looks at another's labels comes behind it, and its predictor not before the other's.
         settings: how windows are cut.
+        known: what other predictors found before.
     """
     cuts = Cuts.of(features.lengths, features.facts, window=settings.window, context=settings.context)
     stretches = [part.windows for part in cuts.parts]
-    found: dict[str, list[tuple[np.ndarray, ...]]] = {}
+    before = known.kept if known else {}
+    found = {name: cuts.split(kept) for name, kept in before.items() if name in doing and not doing[name].task.pools}
     notes: dict[str, dict[int, Pieces]] = {name: {} for name in doing}
-    faults: dict[str, str] = {}
+    faults = dict(known.faults) if known else {}
     for predictor in predictors:
         mine = {name: each for name, each in doing.items() if name in predictor.models and each.after not in faults}
         wants = {name: _want(name, each, cuts, notes[name], found) for name, each in mine.items()}
@@ -147,7 +153,7 @@ def infer(
         lengths=features.lengths,
         facts=features.facts,
         errors=features.errors,
-        kept={name: cuts.kept(found[name], notes[name]) for name in doing if name in found},
+        kept=before | {name: cuts.kept(found[name], notes[name]) for name in found if name not in before},
         faults=behind | faults,
         waste=cuts.waste,
     )

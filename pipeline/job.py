@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import traceback
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -91,15 +91,17 @@ class Job:
                 made[each.name] = embed.of(folder, self.config, speech)
         return made
 
-    def load_predictors(self, checkpoints: Checkpoints) -> list[Predictor]:
-        """The models on this worker's device, those that share an encoder together, ready to run."""
+    def load_predictors(self, checkpoints: Checkpoints, encoders: Sequence[str] = ()) -> list[Predictor]:
+        """The models on this worker's device, those that share an encoder together, ready to run.
+
+        Args:
+            checkpoints: of all tasks.
+            encoders: hashes of the encoders that are wanted here; none means all.
+        """
         from pipeline.models.predict import Predictor
 
-        groups: dict[str, list[TaskJob]] = {}
-        for each in self.tasks:
-            groups.setdefault(each.encoder, []).append(each)
-        looked_at = {each.after for each in self.tasks}
-        first = sorted(groups.values(), key=lambda group: not any(each.name in looked_at for each in group))
+        groups = groups_of(self.tasks)
+        first = [groups[encoder] for encoder in encoders or groups]
         return [Predictor(self._load(group, checkpoints), frame_budget=self.config.frame_budget) for group in first]
 
     def _load(self, group: list[TaskJob], checkpoints: Checkpoints) -> dict[str, Model]:
@@ -118,12 +120,25 @@ class Job:
         return loaded
 
     def infer(
-        self, features: flow.UnitFeatures, wanted: Collection[str], predictors: list[Predictor], tasks: dict[str, Task]
+        self,
+        features: flow.UnitFeatures,
+        wanted: Collection[str],
+        predictors: list[Predictor],
+        tasks: dict[str, Task],
+        known: flow.UnitOutputs | None = None,
     ) -> flow.UnitOutputs:
-        """Run the models over a unit for the tasks that it lacks, and those whose labels they need."""
+        """Run models over a unit for the tasks that it lacks, and those whose labels they need.
+
+        Args:
+            features: of the unit.
+            wanted: names of the tasks.
+            predictors: of all models, or of those that run here.
+            tasks: by name.
+            known: what other models said before.
+        """
         needed = {each.after for each in self.tasks if each.name in wanted} | set(wanted)
         doing = {each.name: Doing(tasks[each.name], each.after) for each in self.tasks if each.name in needed}
-        return flow.infer(features, predictors, doing, self.settings)
+        return flow.infer(features, predictors, doing, self.settings, known)
 
     def finish(
         self,
@@ -181,6 +196,16 @@ class Job:
     def task(self, name: str) -> TaskJob:
         """The task of that name."""
         return next(each for each in self.tasks if each.name == name)
+
+
+def groups_of(tasks: Sequence[TaskJob]) -> dict[str, list[TaskJob]]:
+    """Hash of each encoder -> the tasks that share its pass; an encoder whose labels others look at comes first."""
+    groups: dict[str, list[TaskJob]] = {}
+    for each in tasks:
+        groups.setdefault(each.encoder, []).append(each)
+    looked_at = {each.after for each in tasks}
+    first = sorted(groups, key=lambda encoder: not any(each.name in looked_at for each in groups[encoder]))
+    return {encoder: groups[encoder] for encoder in first}
 
 
 def _fault(unit: str, task: str, message: str) -> Receipt:

@@ -32,6 +32,12 @@ class Timings:
         """Both records in one."""
         return Timings(self.seconds | other.seconds, self.peak_bytes | other.peak_bytes, self.workers | other.workers)
 
+    def added(self, other: Timings) -> Timings:
+        """Both records in one, seconds of the same stage added up: it may have several workers in a row."""
+        seconds = Counter(self.seconds) + Counter(other.seconds) if self.seconds.keys() & other.seconds.keys() else None
+        joined = self.joined(other)
+        return joined if seconds is None else replace(joined, seconds={**joined.seconds, **seconds})
+
 
 @dataclass(frozen=True, slots=True)
 class Receipt:

@@ -332,10 +332,10 @@ def _workers(asked: _Run, lacking: Sequence[Work]) -> Generator[tuple[Generator[
         return
     from pipeline.engine import session
 
-    size = choices.model_bytes(asked.choices)
+    sizes = choices.model_sizes(asked.choices)
     with contextlib.ExitStack() as stack:
         with waiting(asked.console, "joining the cluster" if config.address else "starting Ray"):
-            opened = stack.enter_context(session.opened(config, model_bytes=size, say=asked.say))
+            opened = stack.enter_context(session.opened(config, sizes=sizes, say=asked.say))
         asked.say(f"{opened.describe()}  ·  model {models}")
         job = _job(asked, opened.device)
         yield opened.receipts(job, lacking, checkpoints), opened.workers, opened.pools.describe()

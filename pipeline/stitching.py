@@ -77,6 +77,14 @@ class Cuts:
         fed = sum(window.stop - window.start for part in parts for window in part.windows)
         return cls(len(lengths), tuple(parts), 1 - sum(lengths) / fed if fed else 0.0)
 
+    def split(self, kept: Kept) -> list[tuple[NDArray[np.generic], ...]]:
+        """What a head said of the frames of each part: the inverse of `kept` where frames count."""
+        lengths = [sum(window.keep_stop - window.keep_start for window in part.windows) for part in self.parts]
+        edges = [0, *accumulate(lengths)]
+        return [
+            tuple(column[start:stop] for column in kept.columns) for start, stop in zip(edges, edges[1:], strict=False)
+        ]
+
     def kept(self, found: Sequence[tuple[NDArray[np.generic], ...]], pieces: Mapping[int, Pieces]) -> Kept:
         """Put together what a head said.
 

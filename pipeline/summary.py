@@ -29,6 +29,7 @@ DONE = {
 }
 """What became of the rows, by what was done."""
 
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TaskTotals:
     """One task's part of the table after a run."""

@@ -171,6 +171,23 @@ def wait_for_gpus(
         have = ray.cluster_resources().get("GPU", 0.0)
 
 
+def gpu_memory() -> int | None:
+    """Bytes of a GPU of the cluster; None where no worker tells."""
+    import ray
+
+    try:
+        asked = ray.remote(num_gpus=0.01, num_cpus=0)(_gpu_memory_here).remote()
+        return int(ray.get(asked, timeout=120))
+    except (ray.exceptions.RayError, TimeoutError, RuntimeError):
+        return None
+
+
+def _gpu_memory_here() -> int:
+    import torch
+
+    return int(torch.cuda.get_device_properties(0).total_memory)
+
+
 def check_versions() -> None:
     """Compare Python, Ray and torch of every node with the driver's.
 

@@ -90,9 +90,20 @@ def _chain(job: Job, units: Sequence[Work], shipped: Sequence[Shipped], pools: P
         )
     # An actor that will see no unit would only delay the others' start.
     most = len(units)
+    last = pools.teams[-1]
+    models = [
+        (
+            Inference,
+            (job, shipped, pools.model_cpus, team.encoders, team is last),
+            pools.model_actors,
+            pools.model_cpus,
+            pools.model_gpus if len(pools.teams) == 1 else team.gpus,
+        )
+        for team in pools.teams
+    ]
     stages = (
         (Features, (job, pools.feature_cpus), pools.feature_actors, pools.feature_cpus, 0.0),
-        (Inference, (job, shipped, pools.model_cpus), pools.model_actors, pools.model_cpus, pools.model_gpus),
+        *models,
         (Commit, (job, shipped), pools.commit_tasks, pools.commit_cpus, 0.0),
     )
     for stage, arguments, size, cpus, gpus in stages:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
+from pipeline.engine.teams import Team
 from pipeline.errors import UserError
 
 READ_CPUS = 0.25
@@ -77,8 +79,11 @@ class Pools:
     model_actors: int
     model_cpus: float
     model_gpus: float
+    """Of one actor of each team."""
     commit_tasks: int
     commit_cpus: float
+    teams: tuple[Team, ...] = (Team(),)
+    """Models that share actors; each team has `model_actors` of them."""
 
     @property
     def cpus(self) -> float:
@@ -86,18 +91,24 @@ class Pools:
         return (
             self.read_tasks * self.read_cpus
             + self.feature_actors * self.feature_cpus
-            + self.model_actors * self.model_cpus
+            + self.model_actors * len(self.teams) * self.model_cpus
             + self.commit_tasks * self.commit_cpus
         )
 
     def describe(self) -> str:
         """One line for the start of a run."""
-        device = f"{self.model_gpus:g} GPU + {self.model_cpus:g} CPU" if self.model_gpus else f"{self.model_cpus:g} CPU"
+        models = ", ".join(f"{self.model_actors} model x {self._actor(team)}" for team in self.teams)
         return (
             f"{self.read_tasks} read x {self.read_cpus:g} CPU, "
             f"{self.feature_actors} features x {self.feature_cpus:g} CPU, "
-            f"{self.model_actors} model x {device}, {self.commit_tasks} commit x {self.commit_cpus:g} CPU"
+            f"{models}, {self.commit_tasks} commit x {self.commit_cpus:g} CPU"
         )
+
+    def _actor(self, team: Team) -> str:
+        """What one actor of a team gets."""
+        gpus = self.model_gpus if len(self.teams) == 1 else team.gpus
+        holds = f" ({team.num_bytes / 1e6:,.0f} MB)" if len(self.teams) > 1 else ""
+        return (f"{gpus:g} GPU + {self.model_cpus:g} CPU" if gpus else f"{self.model_cpus:g} CPU") + holds
 
 
 def choose(
@@ -108,24 +119,27 @@ def choose(
     model_actors: int | None = None,
     feature_actors: int | None = None,
     read_tasks: int | None = None,
+    teams: Sequence[Team] = (Team(),),
 ) -> Pools:
     """Pool sizes for a cluster; the overrides stand as they are given.
 
     Args:
         cluster: what there is.
-        gpus_per_actor: share of a GPU for each model actor, or None to run the model on CPUs.
-        model_bytes: size of the checkpoint's weights.
+        gpus_per_actor: GPUs for one actor of each team, or None to run models on CPUs.
+        model_bytes: size of the weights of all teams.
         model_actors: override.
         feature_actors: override.
         read_tasks: override.
+        teams: models that share actors.
 
     Raises:
         UserError: a stage would have no place; a pipeline that lacks one CPU for one stage would wait for ever.
     """
     if gpus_per_actor is None:
-        pools = _on_cpus(cluster, model_bytes, model_actors, feature_actors, read_tasks)
+        pools = _on_cpus(cluster, model_bytes, len(teams), model_actors, feature_actors, read_tasks)
     else:
-        pools = _on_gpus(cluster, gpus_per_actor, model_actors, feature_actors, read_tasks)
+        pools = _on_gpus(cluster, gpus_per_actor, len(teams), model_actors, feature_actors, read_tasks)
+    pools = replace(pools, teams=tuple(teams))
     _check(pools, cluster)
     return pools
 
@@ -133,6 +147,7 @@ def choose(
 def _on_cpus(
     cluster: Cluster,
     model_bytes: int,
+    num_teams: int,
     model_actors: int | None,
     feature_actors: int | None,
     read_tasks: int | None,
@@ -145,13 +160,13 @@ def _on_cpus(
     # As many as keep up with what the other cores take.
     features = feature_actors or max(1, round(rest * model_speed / (FEATURES_SPEED + model_speed)))
     rest -= features * shares.features
-    per_actor = MODEL_MEMORY_FLOOR + MODEL_MEMORY_FACTOR * model_bytes
+    per_actor = num_teams * MODEL_MEMORY_FLOOR + MODEL_MEMORY_FACTOR * model_bytes
     # One of one thread for each core: a few large products on many threads wait for each other.
-    models = model_actors or max(1, min(math.ceil(rest), int(cluster.memory / per_actor)))
+    models = model_actors or max(1, min(math.ceil(rest / num_teams), int(cluster.memory / per_actor)))
     # Each node may have less left than a worker needs: with one such share less on all but one of them, no stage finds
     # every node full, in whatever order workers start or come back.
     rest -= (cluster.nodes - 1) * max(shares)
-    share = max(LEAST_OF_A_CORE, rest / models)
+    share = max(LEAST_OF_A_CORE, rest / (models * num_teams))
     return Pools(
         read_tasks=reads, read_cpus=shares.read, feature_actors=features, feature_cpus=shares.features,
         model_actors=models, model_cpus=float(int(share)) if share >= 1 else math.floor(100 * share) / 100,
@@ -162,15 +177,16 @@ def _on_cpus(
 def _on_gpus(
     cluster: Cluster,
     gpus_per_actor: float,
+    num_teams: int,
     model_actors: int | None,
     feature_actors: int | None,
     read_tasks: int | None,
 ) -> Pools:
     models = model_actors or int(cluster.gpus / gpus_per_actor + ROUNDING)
-    model_cpus = 0.5 if cluster.cpus < CPUS_A_GPU_ACTOR * models else 1.0
+    model_cpus = 0.5 if cluster.cpus < CPUS_A_GPU_ACTOR * models * num_teams else 1.0
     reads = read_tasks or max(1, min(READS_A_GPU_ACTOR * models, int(cluster.cpus / CPUS_A_READ)))
     commits = max(1, min(models, int(cluster.cpus / CPUS_A_COMMIT)))
-    rest = cluster.cpus - models * model_cpus - reads * READ_CPUS - commits * COMMIT_CPUS
+    rest = cluster.cpus - models * num_teams * model_cpus - reads * READ_CPUS - commits * COMMIT_CPUS
     feature_cpus = 1.0 if rest >= 1 else 0.5
     features = feature_actors or max(1, int(rest / feature_cpus))
     return Pools(
@@ -183,8 +199,10 @@ def _on_gpus(
 def _check(pools: Pools, cluster: Cluster) -> None:
     gpus = pools.model_actors * pools.model_gpus
     if pools.model_actors < 1 or gpus > cluster.gpus + ROUNDING:
+        told = " + ".join(f"{team.num_bytes / 1e9:.1f} GB" for team in pools.teams)
+        apart = f" (models of {told} in actors of their own)" if len(pools.teams) > 1 else ""
         raise UserError(
-            f"{pools.model_actors} model actors with {pools.model_gpus:g} GPU each need "
+            f"{pools.model_actors} model actors with {pools.model_gpus:g} GPU each{apart} need "
             f"{max(gpus, pools.model_gpus):g} GPUs, the cluster has {cluster.gpus:g}; "
             "use fewer --model-actors or a smaller --gpus-per-actor"
         )

@@ -72,30 +72,37 @@ def from_features(unit: str, features: UnitFeatures, tasks: Sequence[str], timin
     """Row of a unit's packed frames."""
     meta = _common(features.recordings, features.errors, timings) | _layout(features.lengths, features.facts)
     frames = np.ascontiguousarray(features.frames)
-    meta |= {"dtype": str(frames.dtype), "width": frames.shape[1], "tasks": tasks}
+    meta |= {"dtype": str(frames.dtype), "width": frames.shape[1], "frames": len(frames), "tasks": tasks}
     return make(unit, meta, frames.reshape(-1).view(np.uint8))
 
 
 def to_features(meta: dict[str, Any], payload: memoryview) -> UnitFeatures:
-    """Inverse of `from_features`."""
-    frames = np.frombuffer(payload, dtype=meta["dtype"]).reshape(-1, meta["width"])
+    """Inverse of `from_features`, and of the first half of `from_both`."""
+    values = meta["frames"] * meta["width"]
+    frames = np.frombuffer(payload, dtype=meta["dtype"], count=values).reshape(-1, meta["width"])
     return UnitFeatures(_recordings(meta), frames, tuple(meta["lengths"]), _facts(meta), _errors(meta))
 
 
 def from_outputs(unit: str, outputs: UnitOutputs, tasks: Sequence[str], timings: Timings) -> Row:
     """Row of a unit's model outputs: the arrays of each task as one Arrow tensor after the other."""
-    meta = _common(outputs.recordings, outputs.errors, timings) | _layout(outputs.lengths, outputs.facts)
     sink = pa.BufferOutputStream()
-    for each in outputs.kept.values():
-        for array in (each.pieces, *each.columns):
-            pa.ipc.write_tensor(pa.Tensor.from_numpy(np.ascontiguousarray(array)), sink)
-    meta["kept"] = [(name, each.counts, each.speech, len(each.columns)) for name, each in outputs.kept.items()]
-    return make(unit, meta | {"tasks": tasks, "faults": outputs.faults, "waste": outputs.waste}, sink.getvalue())
+    return make(unit, _outputs_meta(outputs, tasks, timings) | {"outputs_at": 0}, _written(outputs, sink))
+
+
+def from_both(unit: str, features: UnitFeatures, outputs: UnitOutputs, tasks: Sequence[str], timings: Timings) -> Row:
+    """Row of a unit's packed frames and, behind them, of what the models so far made of them."""
+    frames = np.ascontiguousarray(features.frames)
+    sink = pa.BufferOutputStream()
+    sink.write(frames.reshape(-1).view(np.uint8))
+    sink.write(bytes(-frames.nbytes % _ALIGNED))
+    meta = _outputs_meta(outputs, tasks, timings) | {"dtype": str(frames.dtype), "width": frames.shape[1]}
+    return make(unit, meta | {"frames": len(frames), "outputs_at": sink.tell()}, _written(outputs, sink))
 
 
 def to_outputs(meta: dict[str, Any], payload: memoryview) -> UnitOutputs:
-    """Inverse of `from_outputs`."""
+    """Inverse of `from_outputs`, and of the second half of `from_both`."""
     source = pa.BufferReader(pa.py_buffer(payload))
+    source.seek(meta["outputs_at"])
     kept = {}
     for name, counts, speech, num_columns in meta["kept"]:
         pieces, *columns = (pa.ipc.read_tensor(source).to_numpy() for _ in range(1 + num_columns))
@@ -103,6 +110,23 @@ def to_outputs(meta: dict[str, Any], payload: memoryview) -> UnitOutputs:
     return UnitOutputs(
         _recordings(meta), tuple(meta["lengths"]), _facts(meta), _errors(meta), kept, meta["faults"], meta["waste"]
     )
+
+
+_ALIGNED = 64
+"""Bytes: Arrow's tensors begin at a multiple of this."""
+
+
+def _outputs_meta(outputs: UnitOutputs, tasks: Sequence[str], timings: Timings) -> dict[str, Any]:
+    meta = _common(outputs.recordings, outputs.errors, timings) | _layout(outputs.lengths, outputs.facts)
+    meta["kept"] = [(name, each.counts, each.speech, len(each.columns)) for name, each in outputs.kept.items()]
+    return meta | {"tasks": tasks, "faults": outputs.faults, "waste": outputs.waste}
+
+
+def _written(outputs: UnitOutputs, sink: pa.BufferOutputStream) -> pa.Buffer:
+    for each in outputs.kept.values():
+        for array in (each.pieces, *each.columns):
+            pa.ipc.write_tensor(pa.Tensor.from_numpy(np.ascontiguousarray(array)), sink)
+    return sink.getvalue()
 
 
 def tasks_of(meta: dict[str, Any]) -> tuple[str, ...]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Literal
@@ -12,10 +12,14 @@ from pipeline.config import RunConfig
 from pipeline.corpus import Seconds
 from pipeline.engine import cluster, dataset, resources, shipping
 from pipeline.engine.resources import Cluster, Pools
+from pipeline.engine.teams import team_up
 from pipeline.errors import StorageFault
 from pipeline.job import Checkpoints, Job, Work
 from pipeline.placement import LOCAL, choose_device, ray_address
 from pipeline.receipts import Receipt
+
+SMALL = 6 * 10**9
+"""Bytes of weights that fit every GPU that anybody would use; asking a worker for its memory takes seconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +40,7 @@ class Session:
         return {
             "read": pools.read_tasks,
             "features": pools.feature_actors,
-            "model": pools.model_actors,
+            "model": pools.model_actors * len(pools.teams),
             "commit": pools.commit_tasks,
         }
 
@@ -67,8 +71,13 @@ class Session:
 
 
 @contextmanager
-def opened(config: RunConfig, *, model_bytes: int, say: Callable[[str], None]) -> Generator[Session]:
+def opened(config: RunConfig, *, sizes: Mapping[str, int], say: Callable[[str], None]) -> Generator[Session]:
     """Join or start the cluster, wait for its GPUs, check its versions and share it out.
+
+    Args:
+        config: the options.
+        sizes: hash of each encoder -> bytes of the models on it, in the order in which they run.
+        say: shows a line.
 
     Raises:
         UserError: no cluster, no GPU where one is meant, different versions, or too small for the stages.
@@ -84,11 +93,20 @@ def opened(config: RunConfig, *, model_bytes: int, say: Callable[[str], None]) -
             cluster.check_versions()
         share = config.gpus_per_actor if device == "cuda" else None
         usable = replace(found, gpus=min(found.gpus, config.gpus or found.gpus), nodes=nodes)
+        teams = team_up(sizes, asked=config.share_actor, gpus_per_actor=share, room=_room(device, sizes))
+        if len(teams) > 1:
+            say("models in actors of their own: " + ", ".join(f"{team.num_bytes / 1e6:,.0f} MB" for team in teams))
         pools = resources.choose(
-            usable, gpus_per_actor=share, model_bytes=model_bytes, model_actors=config.model_actors,
-            feature_actors=config.feature_actors, read_tasks=config.read_tasks,
+            usable, gpus_per_actor=share and sum(team.gpus for team in teams), model_bytes=sum(sizes.values()),
+            model_actors=config.model_actors, feature_actors=config.feature_actors, read_tasks=config.read_tasks,
+            teams=teams,
         )  # fmt: skip
         yield Session(found, pools, device, local, nodes, config.stall_timeout)
+
+
+def _room(device: str, sizes: Mapping[str, int]) -> int | None:
+    """Memory of a GPU, where it matters."""
+    return cluster.gpu_memory() if device == "cuda" and sum(sizes.values()) > SMALL else None
 
 
 def _reason(error: BaseException) -> str:

@@ -57,14 +57,17 @@ class Features:
 
 
 class Inference:
-    """Third stage: frames become what the tasks keep of what heads say. Holds the models."""
+    """Third stage: frames become what the tasks keep of what heads say. Holds the models, or some of them."""
 
-    def __init__(self, job: Job, shipped: Sequence[Shipped], cpus: float) -> None:
+    def __init__(
+        self, job: Job, shipped: Sequence[Shipped], cpus: float, encoders: Sequence[str] = (), last: bool = True
+    ) -> None:
         limit_threads(cpus)
         self._job = job
+        self._last = last
         checkpoints = local_folders(shipped)
         self._tasks = job.load_tasks(checkpoints)
-        self._predictors = job.load_predictors(checkpoints)
+        self._predictors = job.load_predictors(checkpoints, encoders)
         self._idle_since = time.monotonic()
 
     def __call__(self, row: Row) -> Row:
@@ -76,10 +79,13 @@ class Inference:
             self._idle_since = time.monotonic()
 
     def _infer(self, waited: float, unit: str, meta: dict[str, Any], payload: memoryview, clock: StageClock) -> Row:
-        wanted = rows.tasks_of(meta)
-        outputs = self._job.infer(rows.to_features(meta, payload), wanted, self._predictors, self._tasks)
-        before = rows.timings_of(meta).joined(Timings(seconds={"wait": waited}))
-        return rows.from_outputs(unit, outputs, wanted, before.joined(clock.timings()))
+        wanted, features = rows.tasks_of(meta), rows.to_features(meta, payload)
+        known = rows.to_outputs(meta, payload) if "kept" in meta else None
+        outputs = self._job.infer(features, wanted, self._predictors, self._tasks, known)
+        spent = rows.timings_of(meta).added(Timings(seconds={"wait": waited})).added(clock.timings())
+        if self._last:
+            return rows.from_outputs(unit, outputs, wanted, spent)
+        return rows.from_both(unit, features, outputs, wanted, spent)
 
 
 class Commit:
