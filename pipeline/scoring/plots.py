@@ -26,6 +26,8 @@ MOST_LABELS = 40
 _NUMBERED = 20
 """Up to so many labels the counts are written into the cells."""
 _LONGEST_NAME = 18
+_MOST_POINTS = 20_000
+"""Points of a curve that are drawn; there may be millions."""
 _RATES = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8)
 """Where the axes of a DET curve have their ticks."""
 
@@ -46,8 +48,10 @@ def confusion_png(confusion: Confusion) -> bytes:
     axes.set_yticks(range(len(names)), names)
     axes.set_xlabel("given")
     axes.set_ylabel("reference")
-    left_out = len(confusion.labels) - len(labels)
-    axes.set_title(f"the {len(labels)} labels confused most, of {len(confusion.labels)}" if left_out else "recordings")
+    all_labels = len(labels) == len(confusion.labels)
+    axes.set_title(
+        "recordings" if all_labels else f"the {len(labels)} labels confused most of {len(confusion.labels):,}"
+    )
     if len(labels) <= _NUMBERED:
         _write_counts(axes, counts, shares)
     bar = figure.colorbar(image, ax=axes, fraction=0.046, pad=0.03)
@@ -68,8 +72,11 @@ def det_png(curve: Curve) -> bytes:
     """
     figure, axes = _canvas(5.4, 5.2)
     rate = curve.equal_error_rate
-    low = _lowest(curve)
-    axes.plot(_probit(curve.false_alarms, low), _probit(curve.misses, low), color=_BLUE, linewidth=1.8)
+    top = max(0.45, min(1.3 * rate, 0.9))
+    low = _lowest(curve, top)
+    drawn = np.unique(np.linspace(0, len(curve.misses) - 1, _MOST_POINTS).astype(int))
+    alarms, misses = curve.false_alarms[drawn], curve.misses[drawn]
+    axes.plot(_probit(alarms, low), _probit(misses, low), color=_BLUE, linewidth=1.8)
     ends = _probit(np.array([low, 1 - low]), low)
     axes.plot(ends, ends, color=_PALE, linewidth=0.8, linestyle=":")
     (place,) = _probit(np.array([rate]), low)
@@ -78,14 +85,14 @@ def det_png(curve: Curve) -> bytes:
     names = [f"{100 * each:g}" for each in ticks]
     axes.set_xticks(_probit(ticks, low), names)
     axes.set_yticks(_probit(ticks, low), names)
-    limits = float(ends[0]), float(_probit(np.array([max(0.45, min(1.3 * rate, 0.9))]), low)[0])
+    limits = float(ends[0]), float(_probit(np.array([top]), low)[0])
     axes.set_xlim(*limits)
     axes.set_ylim(*limits)
     axes.set_aspect("equal")
     axes.grid(color="#e4e4e4", linewidth=0.6)
     axes.set_xlabel("false alarms, % of the trials with two speakers")
     axes.set_ylabel("misses, % of the trials with one speaker")
-    axes.set_title(f"equal error rate {100 * rate:.1f} %")
+    axes.set_title(f"detection error trade-off, equal error rate {100 * rate:.1f} %")
     return _png(figure)
 
 
@@ -143,11 +150,12 @@ def _short(label: str) -> str:
     return label if len(label) <= _LONGEST_NAME else f"{label[: half - 1]}…{label[-half:]}"
 
 
-def _lowest(curve: Curve) -> float:
-    """A rate below which the curve is one trial or none: where the axes start."""
-    shares = np.concatenate([curve.misses, curve.false_alarms])
-    least = float(shares[shares > 0].min())
-    return min(max(least, 0.0005), 0.02)
+def _lowest(curve: Curve, top: float) -> float:
+    """Where the axes start: a little below the part of the curve where both rates are at most `top`."""
+    inside = (curve.misses <= top) & (curve.false_alarms <= top)
+    shares = np.concatenate([curve.misses[inside], curve.false_alarms[inside]])
+    least = 0.7 * shares[shares > 0].min(initial=1.0)
+    return float(min(max(least, 0.0005), 0.02))
 
 
 def _probit(shares: NDArray[np.float64], low: float) -> NDArray[np.float64]:
