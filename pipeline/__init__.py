@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from pipeline.api import transcribe
     from pipeline.errors import UserError
+    from pipeline.evaluation.report import Evaluation
+    from pipeline.evaluation.run import evaluate
     from pipeline.summary import RunSummary
     from pipeline.table import read_table
 
@@ -19,11 +21,13 @@ __version__ = "0.1.0"
 _HOMES = {
     "transcribe": "pipeline.api",
     "read_table": "pipeline.table",
+    "evaluate": "pipeline.evaluation.run",
+    "Evaluation": "pipeline.evaluation.report",
     "RunSummary": "pipeline.summary",
     "UserError": "pipeline.errors",
 }
 
-__all__ = ["RunSummary", "UserError", "__version__", "read_table", "transcribe"]
+__all__ = ["Evaluation", "RunSummary", "UserError", "__version__", "evaluate", "read_table", "transcribe"]
 
 
 def __getattr__(name: str) -> Any:

@@ -15,6 +15,7 @@ from rich.console import Console
 from pipeline import __version__, command, config
 from pipeline.arguments import Parser
 from pipeline.errors import UserError
+from pipeline.evaluation.__main__ import main as evaluate
 from pipeline.quantities import parse_bytes, parse_seconds, parse_share
 from pipeline.summary import MEANINGS, USAGE, format_summary
 
@@ -35,6 +36,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             "audio to a table of transcripts",
         ),
         "demo": (_demo, "transcribe the embedded corpus with the embedded checkpoint"),
+        "evaluate": (evaluate, "compare a table with references: error rates, F1, calibration, equal error rate"),
         **{name: (_table(name), words) for name, words in _TABLE.items()},
     }
     arguments = list(sys.argv[1:] if argv is None else argv)
