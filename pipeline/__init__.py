@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from pipeline.api import classify, embed, label, label_frames, transcribe
     from pipeline.errors import UserError
+    from pipeline.evaluation.report import Evaluation
+    from pipeline.evaluation.run import evaluate
     from pipeline.summary import RunSummary
     from pipeline.table import read_table
 
@@ -23,16 +25,20 @@ _HOMES = {
     "label_frames": "pipeline.api",
     "transcribe": "pipeline.api",
     "read_table": "pipeline.table",
+    "evaluate": "pipeline.evaluation.run",
+    "Evaluation": "pipeline.evaluation.report",
     "RunSummary": "pipeline.summary",
     "UserError": "pipeline.errors",
 }
 
 __all__ = [
+    "Evaluation",
     "RunSummary",
     "UserError",
     "__version__",
     "classify",
     "embed",
+    "evaluate",
     "label",
     "label_frames",
     "read_table",

@@ -16,6 +16,7 @@ from rich.console import Console
 from pipeline import __version__, command, config, options
 from pipeline.arguments import Parser
 from pipeline.errors import UserError
+from pipeline.evaluation.__main__ import main as evaluate
 from pipeline.summary import MEANINGS, USAGE, format_summary
 
 EXIT_CODES = "exit codes:\n" + "\n".join(f"  {code}  {meaning}" for code, meaning in sorted(MEANINGS.items()))
@@ -69,6 +70,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     commands: dict[str, tuple[Callable[[list[str]], int], str]] = {
         **{job.command: (_job(job), job.listed) for job in JOBS.values()},
         "demo": (_demo, "transcribe the embedded corpus with the embedded checkpoint"),
+        "evaluate": (evaluate, "compare a table with references: error rates, F1, calibration, equal error rate"),
         **{name: (_table(name), words) for name, words in _TABLE.items()},
     }
     arguments = list(sys.argv[1:] if argv is None else argv)

@@ -66,7 +66,7 @@ def test_help_has_every_option_with_its_default_and_the_exit_codes(capfd):
         assert option.metadata["help"].split()[0] in text
 
 
-@pytest.mark.parametrize("command", ["transcribe", "status", "verify", "errors", "vacuum", "demo"])
+@pytest.mark.parametrize("command", ["transcribe", "evaluate", "status", "verify", "errors", "vacuum", "demo"])
 def test_every_command_of_voxmill_has_help(command, capfd):
     with pytest.raises(SystemExit) as left:
         cli.main([command, "--help"])
@@ -87,7 +87,7 @@ def test_voxmill_alone_lists_its_commands(capfd):
     [
         (["transcribee", "a", "b"], "there is no command 'transcribee' (did you mean transcribe?)"),
         (["Verify"], "there is no command 'Verify' (did you mean verify?)"),
-        (["xyz"], "there is no command 'xyz' (the commands are transcribe, demo, status, verify, errors, vacuum)"),
+        (["xyz"], "there is no command 'xyz' (the commands are transcribe, demo, evaluate, status, verify,"),
         (["--versio"], "unrecognized arguments: --versio (did you mean --version?)"),
         (["--"], "there is no command '--'"),
     ],

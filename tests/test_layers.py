@@ -14,8 +14,8 @@ PACKAGE = Path(__file__).resolve().parent.parent / "pipeline"
 TIERS = (
     {"arguments", "errors", "quantities", "versions"},
     {"options"},
-    {"corpus", "config", "stopping", "noise", "scoring"},
-    {"placement"},
+    {"corpus", "config", "stopping", "noise"},
+    {"placement", "scoring"},
     {"storage"},
     {"sources", "audio", "models", "text"},
     {"plan", "tasks"},
@@ -26,7 +26,7 @@ TIERS = (
     {"job", "tally", "summary"},
     {"display", "command"},
     {"alone", "engine"},
-    {"run"},
+    {"run", "evaluation"},
     {"api", "demo"},
     {"cli"},
 )
@@ -39,7 +39,9 @@ ONLY_IN = {
     "botocore": {"storage"},
     "soundfile": {"audio", "sources", "demo"},
     "safetensors": {"models"},
-    "rich": {"run", "display", "noise", "command", "cli", "demo"},
+    "rich": {"run", "display", "noise", "command", "cli", "demo", "evaluation"},
+    "jiwer": {"scoring"},
+    "matplotlib": {"scoring"},
     "torch": {"models", "text", "engine", "job", "alone", "device_features", "training"},
     "pickle": set(),
 }
@@ -105,6 +107,8 @@ def test_every_room_has_its_place():
         ("pipeline.job", {"ray", "torch", "transformers"}),
         ("pipeline.engine.stages", {"torch", "transformers"}),
         ("pipeline.table", {"ray", "torch", "transformers"}),
+        ("pipeline.scoring", {"ray", "torch", "fsspec", "pyarrow", "matplotlib"}),
+        ("pipeline.evaluation.run", {"ray", "torch", "transformers", "matplotlib"}),
         ("pipeline.cli", {"ray", "torch", "pyarrow"}),
     ],
 )

@@ -15,7 +15,7 @@ def test_every_public_name_loads():
 @pytest.mark.parametrize(
     ("module", "names"),
     [
-        ("pipeline", {"transcribe", "read_table"}),
+        ("pipeline", {"transcribe", "read_table", "evaluate"}),
         ("pipeline.audio", {"load", "fbank"}),
         ("pipeline.models", {"load", "save"}),
         ("pipeline.text", {"Tokenizer", "ctc_decode"}),

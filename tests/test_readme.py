@@ -10,6 +10,7 @@ import pytest
 
 import pipeline
 from pipeline import cli
+from pipeline.evaluation.__main__ import main as evaluate_main
 from pipeline.table.__main__ import main as table_main
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -53,6 +54,16 @@ def test_the_table_commands_run(command, place, monkeypatch, capsys):
     words = shlex.split(command, comments=True)
     assert table_main(words[words.index("pipeline.table") + 1 :]) == 0
     assert capsys.readouterr().out
+
+
+@pytest.mark.parametrize("command", [each for each in COMMANDS if "evaluate" in each])
+def test_the_scoring_commands_run(command, place, monkeypatch, capsys):
+    monkeypatch.chdir(place)
+    (place / "checked.jsonl").write_text('{"id": "ann-000", "text": "two four one"}\n')
+    words = shlex.split(command, comments=True)
+    start = next(i for i, word in enumerate(words) if word in ("jobs/evaluate.py", "evaluate"))
+    assert evaluate_main(words[start + 1 :]) == 0
+    assert "| word error rate" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("command", [each for each in COMMANDS if each.startswith("make")])

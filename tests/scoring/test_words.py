@@ -1,16 +1,19 @@
-"""Word error counts, compared with an edit distance of our own."""
+"""Word and character error counts, compared with an edit distance of our own."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.errors import UserError
-from pipeline.scoring import WordErrors, normalise, word_errors
+from pipeline.scoring import CharacterErrors, WordErrors, character_errors, normalise, word_errors
+from pipeline.scoring.words import word_errors_each, word_total
 
 
-def distance(reference: list[str], transcript: list[str]) -> int:
+def distance(reference: Sequence[str], transcript: Sequence[str]) -> int:
     """Levenshtein's recurrence, row by row."""
     row = list(range(len(transcript) + 1))
     for i, word in enumerate(reference, 1):
@@ -31,9 +34,35 @@ def test_counts_are_the_edit_distance(pairs: list[tuple[list[str], list[str]]]) 
     assert found.insertions - found.deletions == sum(len(t) - len(r) for r, t in pairs)
 
 
+@given(st.lists(st.tuples(TEXTS, TEXTS), max_size=5))
+def test_characters_are_counted_with_the_spaces_between_words(pairs: list[tuple[list[str], list[str]]]) -> None:
+    references, transcripts = [" ".join(r) for r, _ in pairs], [" ".join(t) for _, t in pairs]
+    found = character_errors(references, transcripts)
+    assert found.length == sum(map(len, references))
+    assert found.errors == sum(map(distance, references, transcripts))
+
+
+def test_a_joined_word_is_one_character_and_two_words() -> None:
+    assert character_errors(["one two"], ["onetwo"]) == CharacterErrors(7, 0, 0, 1)
+    assert word_errors(["one two"], ["onetwo"]).errors == 2
+
+
+@given(st.lists(st.tuples(TEXTS, TEXTS), max_size=5))
+def test_each_recording_adds_up_to_the_whole(pairs: list[tuple[list[str], list[str]]]) -> None:
+    references, transcripts = [" ".join(r) for r, _ in pairs], [" ".join(t) for _, t in pairs]
+    each = word_errors_each(references, transcripts)
+    assert [one.errors for one in each] == [distance(r, t) for r, t in pairs]
+    assert word_total(each) == word_errors(references, transcripts)
+
+
+def test_words_and_characters_are_not_equal_counts() -> None:
+    assert WordErrors(1, 0, 0, 0) != CharacterErrors(1, 0, 0, 0)
+    assert WordErrors(3, 1, 1, 0).rate == pytest.approx(2 / 3)
+
+
 def test_each_kind_is_counted() -> None:
     found = word_errors(["one two three", "four"], ["one too three four", ""])
-    assert found == WordErrors(words=4, substitutions=1, insertions=1, deletions=1)
+    assert found == WordErrors(4, substitutions=1, insertions=1, deletions=1)
     assert found.rate == 0.75
 
 

@@ -1,0 +1,226 @@
+"""Scores of classification: one label a recording, several labels, or a number."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import asdict, dataclass
+from typing import Any, Final
+
+from pipeline.errors import UserError
+from pipeline.evaluation.labels import calibration_cells, calibration_json, hits_json, labels_sheet
+from pipeline.evaluation.markdown import Sheet, part, percent
+from pipeline.evaluation.options import Options
+from pipeline.evaluation.report import Scores
+from pipeline.evaluation.rows import Compared
+from pipeline.scoring.calibration import Calibration, calibration
+from pipeline.scoring.classes import Confusion, LabelSets, NumberErrors, confusion, label_sets, number_errors
+from pipeline.scoring.durations import DurationGroup, by_duration
+from pipeline.scoring.hits import macro_f1, micro_f1
+
+RESULT: Final = "score"
+LACKING: Final = "without a label"
+COLUMNS: Final[tuple[str, ...]] = ("label", "score", "scores")
+
+
+@dataclass(frozen=True, slots=True)
+class ClassScores:
+    """One label a recording."""
+
+    confusion: Confusion
+    calibration: Calibration
+    """Of the scores of the labels that were given."""
+    durations: tuple[DurationGroup, ...]
+    left_out: dict[str, int]
+
+    @property
+    def macro_f1(self) -> float:
+        """Mean F1 of the labels that are a reference or were given."""
+        return macro_f1(self.confusion.per_label)
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values."""
+        return {
+            "kind": "one label",
+            "accuracy": self.confusion.accuracy,
+            "macro_f1": self.macro_f1,
+            "calibration": calibration_json(self.calibration),
+            "labels": [hits_json(each) for each in self.confusion.per_label],
+            "confusion": {"labels": list(self.confusion.labels), "counts": self.confusion.counts.tolist()},
+            "by_duration": [{**asdict(each), "rate": each.rate} for each in self.durations],
+        }
+
+    def sheets(self) -> list[Sheet]:
+        """The figures, then each label's."""
+        counts = self.confusion.counts
+        figures = Sheet(
+            "",
+            ("score", "value"),
+            (
+                ("accuracy", part(int(counts.trace()), int(counts.sum()))),
+                (f"macro F1 of {len(self.confusion.labels):,} labels", percent(self.macro_f1)),
+                calibration_cells(self.calibration),
+            ),
+        )
+        return [figures, labels_sheet(self.confusion.per_label, "recordings")]
+
+    def plots(self) -> dict[str, bytes]:
+        """Confusion matrix, and wrong labels by duration."""
+        from pipeline.scoring.plots import confusion_png, durations_png
+
+        return {
+            "confusion.png": confusion_png(self.confusion),
+            "error_by_duration.png": durations_png(self.durations, what="wrong labels"),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class LabelSetScores:
+    """Several labels a recording."""
+
+    found: LabelSets
+    threshold: float
+    """Labels with at least this score count as given."""
+    calibration: Calibration
+    """Of all scores in the table."""
+    left_out: dict[str, int]
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values."""
+        return {
+            "kind": "several labels",
+            "threshold": self.threshold,
+            "exact": self.found.exact_share,
+            "micro_f1": micro_f1(self.found.per_label),
+            "macro_f1": macro_f1(self.found.per_label),
+            "calibration": calibration_json(self.calibration),
+            "labels": [hits_json(each) for each in self.found.per_label],
+        }
+
+    def sheets(self) -> list[Sheet]:
+        """The figures, then each label's."""
+        labels = self.found.per_label
+        figures = Sheet(
+            "",
+            ("score", "value"),
+            (
+                (f"exactly the right labels, at {self.threshold:g}", part(self.found.exact, self.found.recordings)),
+                ("micro F1", percent(micro_f1(labels))),
+                (f"macro F1 of {len(labels):,} labels", percent(macro_f1(labels))),
+                calibration_cells(self.calibration),
+            ),
+        )
+        return [figures, labels_sheet(labels, "recordings")]
+
+    def plots(self) -> dict[str, bytes]:
+        """None: a confusion matrix needs one label a recording."""
+        return {}
+
+
+@dataclass(frozen=True, slots=True)
+class NumberScores:
+    """A number a recording."""
+
+    errors: NumberErrors
+    left_out: dict[str, int]
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values."""
+        return {"kind": "number", **asdict(self.errors)}
+
+    def sheets(self) -> list[Sheet]:
+        """The figures."""
+        correlation = self.errors.correlation
+        rows = (
+            ("mean absolute error", f"{self.errors.mean_absolute:.4g}"),
+            ("root mean square error", f"{self.errors.root_mean_square:.4g}"),
+            ("correlation", "not defined" if correlation is None else f"{correlation:.3f}"),
+        )
+        return [Sheet("", ("score", "value"), rows)]
+
+    def plots(self) -> dict[str, bytes]:
+        """None."""
+        return {}
+
+
+def compare(found: Compared, chosen: Options) -> Scores:
+    """Compare labels, sets of labels or numbers, whichever the rows and references are.
+
+    Raises:
+        UserError: a reference is neither, or no reference is a label that the model knows.
+    """
+    if not any(each is not None for each in found.column("label")):
+        return _numbers(found)
+    if any(isinstance(each, list) for each in found.references):
+        return _sets(found, chosen.threshold)
+    return _labels(found)
+
+
+def _numbers(found: Compared) -> NumberScores:
+    wanted = [_number(each, id) for each, id in zip(found.references, found.column("id"), strict=True)]
+    return NumberScores(number_errors(wanted, found.column("score")), {})
+
+
+def _labels(found: Compared) -> ClassScores:
+    wanted = [_label(each, id) for each, id in zip(found.references, found.column("id"), strict=True)]
+    given = found.column("label")
+    _check_names(set(wanted), found)
+    right = [a == b for a, b in zip(wanted, given, strict=True)]
+    return ClassScores(
+        confusion(wanted, given),
+        calibration(found.column("score"), right),
+        by_duration(found.column("duration"), [not each for each in right], [1] * len(right)),
+        {},
+    )
+
+
+def _sets(found: Compared, threshold: float) -> LabelSetScores:
+    wanted = [
+        {_label(one, id) for one in (each if isinstance(each, list) else [each])}
+        for each, id in zip(found.references, found.column("id"), strict=True)
+    ]
+    _check_names(set().union(*wanted), found)
+    scores = [{one["label"]: one["score"] for one in each or ()} for each in found.column("scores")]
+    given = [{label for label, score in each.items() if score >= threshold} for each in scores]
+    pairs = [
+        (score, label in labels) for each, labels in zip(scores, wanted, strict=True) for label, score in each.items()
+    ]
+    return LabelSetScores(
+        label_sets(wanted, given),
+        threshold,
+        calibration([score for score, _ in pairs], [right for _, right in pairs]),
+        {},
+    )
+
+
+def _check_names(wanted: set[str], found: Compared) -> None:
+    """References in other words than the model's would all count as wrong."""
+    known = {one["label"] for each in found.column("scores") for one in each or ()} | set(found.column("label"))
+    if wanted and not wanted & known:
+        raise UserError(
+            f"no reference is a label of the model: the references are such as {min(wanted)!r}, the labels such as "
+            f"{min(label for label in known if label is not None)!r}. Name another field with --label-field, or a "
+            "JSONL manifest with --reference"
+        )
+
+
+def _label(reference: Any, id: str) -> str:
+    """A label as the model's configuration writes it; a number or a truth value is a name too."""
+    if isinstance(reference, str):
+        return reference.strip()
+    if isinstance(reference, bool | int | float):
+        return json.dumps(reference)
+    raise UserError(f"{id}: the reference of a label must be text, a list of texts or a number, was {reference!r}")
+
+
+def _number(reference: Any, id: str) -> float:
+    try:
+        number = float(reference)
+    except (TypeError, ValueError):
+        number = math.nan
+    if not math.isfinite(number):
+        raise UserError(
+            f"{id}: the model gives numbers, and the reference {reference!r} is none. "
+            "Name the field that has them with --label-field"
+        )
+    return number

@@ -1,0 +1,106 @@
+"""Where the references of a table's rows are: a column, a field of the metadata, or a manifest."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pyarrow as pa
+
+from pipeline.errors import UserError
+from pipeline.evaluation.files import RowNames
+from pipeline.evaluation.manifest import match
+from pipeline.evaluation.options import Options
+from pipeline.storage.paths import redact
+
+COLUMN = "reference"
+METADATA = "metadata"
+FIELDS: Mapping[str, str] = {"transcribe": "text", "classify": "label", "frames": "frames", "embed": "speaker"}
+"""Task -> the field of the metadata, or of a manifest's lines, that holds the reference unless another is named."""
+
+
+@dataclass(frozen=True, slots=True)
+class References:
+    """What each row should have been given."""
+
+    values: Sequence[Any]
+    """One a row, in order; None where there is none."""
+    described: str
+    """Where they are from: "column reference"."""
+    unmatched: int = 0
+    """Lines of a manifest that are no row's."""
+
+
+def columns_for(chosen: Options, names: Sequence[str]) -> list[str]:
+    """Columns of the table that may hold the references."""
+    wanted = (COLUMN, METADATA, *([chosen.reference] if chosen.reference else []))
+    return [each for each in dict.fromkeys(wanted) if each in names]
+
+
+def references(rows: pa.Table, task: str, chosen: Options) -> References:
+    """Find the references of all rows.
+
+    Args:
+        rows: every row of the table, with the columns of `columns_for`, `id` and `key`.
+        task: what the rows are: `transcribe`, `classify`, `frames` or `embed`.
+        chosen: where to look; without a wish the column `reference` for transcripts, the metadata for the others,
+            and for labels the column `reference` where no metadata has one.
+
+    Raises:
+        UserError: what was chosen is not there.
+    """
+    field = chosen.label_field or FIELDS[task]
+    if chosen.reference is None:
+        return _along(rows, task, field, named=chosen.label_field is not None)
+    if chosen.reference not in rows.column_names:
+        return _of_manifest(rows, chosen.reference, field)
+    if chosen.label_field:
+        raise UserError(
+            f"--label-field {field} is a field of the metadata or of a manifest, and --reference {chosen.reference} "
+            "a column of the table; leave one out"
+        )
+    return _of_column(rows, chosen.reference)
+
+
+def _along(rows: pa.Table, task: str, field: str, *, named: bool) -> References:
+    if task == "transcribe" and not named:
+        return _of_column(rows, COLUMN)
+    found = [_fields(each).get(field) for each in rows.column(METADATA).to_pylist()]
+    if task == "classify" and not named and all(each is None for each in found):
+        return _of_column(rows, COLUMN)
+    return References(found, f"metadata field {field}")
+
+
+def _of_column(rows: pa.Table, name: str) -> References:
+    return References(rows.column(name).to_pylist(), f"column {name}")
+
+
+def _of_manifest(rows: pa.Table, uri: str, field: str) -> References:
+    names = RowNames(rows.column("id").to_pylist(), rows.column("key").to_pylist())
+    try:
+        matched = match(uri, names)
+    except UserError as error:
+        if str(error).endswith("no such file"):
+            raise UserError(
+                f"--reference: {redact(uri)!r} is neither a column of the table nor a file. Name a column that "
+                "--columns made, or a JSONL manifest with `id` and the reference"
+            ) from error
+        raise
+    values = [matched.fields.get(row, {}).get(field) for row in range(rows.num_rows)]
+    return References(values, f"{redact(uri)}, field {field}", matched.unmatched)
+
+
+def known_fields(rows: pa.Table) -> list[str]:
+    """Names of all fields in the metadata, sorted."""
+    return sorted(set().union(*(_fields(each) for each in rows.column(METADATA).unique().to_pylist())))
+
+
+def _fields(metadata: str | None) -> dict[str, Any]:
+    """The object in one row's metadata; nothing where it holds none."""
+    try:
+        parsed = json.loads(metadata) if metadata else {}
+    except ValueError:
+        return {}
+    return parsed if isinstance(parsed, dict) else {}

@@ -1,0 +1,104 @@
+"""Labels, sets of labels and numbers from table to scores."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+import pipeline
+from pipeline.errors import UserError
+
+
+def given(**scores: float) -> dict[str, Any]:
+    """Columns of a row whose labels have these scores."""
+    ordered = sorted(scores.items(), key=lambda item: -item[1])
+    return {"label": ordered[0][0], "score": ordered[0][1],
+            "scores": [{"label": label, "score": score} for label, score in ordered]}  # fmt: skip
+
+
+def test_one_label(table: Any, row: Any) -> None:
+    rows = [
+        row("a.wav", given(yes=0.75, no=0.25), metadata={"label": "yes"}, seconds=0.5),
+        row("b.wav", given(yes=0.75, no=0.25), metadata={"label": "no"}, seconds=1.5),
+        row("c.wav", given(no=0.75, yes=0.25), metadata={"label": " no"}, seconds=1.5),
+        row("d.wav", {}, metadata={"label": "no"}, error=True),
+        row("e.wav", given(no=0.75, yes=0.25), metadata={"speaker": "x"}),
+    ]
+    found = pipeline.evaluate(table("classify", rows))
+    assert (found.compared, found.left_out["with an error"], found.left_out["without a reference"]) == (3, 1, 1)
+    assert found.reference == "metadata field label"
+    figures = json.loads(json.dumps(found.to_json()))["scores"]
+    assert figures["accuracy"] == pytest.approx(2 / 3)
+    assert figures["macro_f1"] == pytest.approx(2 / 3)
+    assert figures["confusion"] == {"labels": ["no", "yes"], "counts": [[1, 1], [0, 1]]}
+    # Two of three are right at 0.75.
+    assert figures["calibration"]["expected_error"] == pytest.approx(0.75 - 2 / 3)
+    assert [(each["low"], each["errors"], each["total"]) for each in figures["by_duration"]] == [(0, 0, 1), (1, 1, 2)]
+    assert set(found.scores.plots()) == {"confusion.png", "error_by_duration.png"}
+    page = found.markdown()
+    assert "| accuracy" in page
+    assert "expected calibration error, 15 bins of equal width | 8.3 %" in page
+
+
+def test_references_in_the_text_column_where_no_metadata_has_a_label(table: Any, row: Any) -> None:
+    rows = [row("a.wav", given(yes=0.9, no=0.1), "yes", {"speaker": "x"})]
+    found = pipeline.evaluate(table("classify", rows))
+    assert (found.reference, found.scores.confusion.accuracy) == ("column reference", 1.0)
+
+
+def test_numbers_may_be_names_of_labels(table: Any, row: Any) -> None:
+    rows = [row("a.wav", {"label": "7", "score": 0.9, "scores": [{"label": "7", "score": 0.9}]}, metadata={"digit": 7})]
+    assert pipeline.evaluate(table("classify", rows), label_field="digit").scores.confusion.accuracy == 1.0
+
+
+def test_several_labels(table: Any, row: Any) -> None:
+    rows = [
+        row("a.wav", given(speech=0.9, music=0.6, noise=0.1), metadata={"label": ["speech", "music"]}),
+        row("b.wav", given(speech=0.9, music=0.6, noise=0.1), metadata={"label": ["speech"]}),
+        row("c.wav", given(noise=0.4, speech=0.3, music=0.1), metadata={"label": []}),
+    ]
+    output = table("classify", rows)
+    found = pipeline.evaluate(output).scores
+    assert (found.found.exact, found.found.recordings) == (2, 3)
+    figures = found.to_json()
+    assert figures["micro_f1"] == pytest.approx(2 * 3 / (2 * 3 + 1))
+    assert figures["kind"] == "several labels"
+    assert found.plots() == {}
+    assert pipeline.evaluate(output, threshold=0.7).scores.found.exact == 2
+    assert pipeline.evaluate(output, threshold=0.05).scores.found.exact == 0
+
+
+def test_numbers(table: Any, row: Any) -> None:
+    rows = [
+        row("a.wav", {"score": 3.5}, metadata={"label": 3}),
+        row("b.wav", {"score": 4.0}, metadata={"label": "4.5"}),
+        row("c.wav", {}, metadata={"label": 1}),
+    ]
+    found = pipeline.evaluate(table("classify", rows))
+    assert found.scores.errors.mean_absolute == pytest.approx(0.5)
+    assert found.left_out["without a label"] == 1
+    assert "mean absolute error" in found.markdown()
+
+
+@pytest.mark.parametrize(
+    ("values", "reference", "message"),
+    [
+        ({"score": 1.0}, "loud", "the model gives numbers, and the reference 'loud' is none"),
+        ({"score": 1.0}, "nan", "the model gives numbers"),
+        (given(LABEL_0=1.0), "yes", "no reference is a label of the model: the references are such as 'yes', the lab"),
+        (given(yes=1.0), {"name": "yes"}, "c/a.wav: the reference of a label must be text, a list of texts or a numbe"),
+    ],
+)
+def test_references_that_do_not_fit(table: Any, row: Any, values: Any, reference: Any, message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        pipeline.evaluate(table("classify", [row("a.wav", values, metadata={"label": reference})]))
+
+
+def test_of_many_labels_the_page_shows_the_worst(table: Any, row: Any) -> None:
+    rows = [row(f"{n:02}.wav", given(**{f"l{n:02}": 1.0}), metadata={"label": f"l{max(n, 1):02}"}) for n in range(40)]
+    page = pipeline.evaluate(table("classify", rows)).markdown()
+    assert "## Labels: the 30 with the lowest F1 of 40; scores.json has all" in page
+    assert "| l00 " in page
+    assert "| l39 " not in page
