@@ -49,6 +49,18 @@ BENCHMARKS = (
         ),
     ),
     Benchmark(
+        "tasks",
+        "--minutes 3 --layers 1",
+        "--minutes 32",
+        (
+            ("three tasks, one encoder / three runs", r"ratio_shared=([\d.]+)"),
+            ("three tasks, three encoders / their parts", r"ratio_apart=([\d.]+)"),
+            ("classify / transformers script", r"ratio_classify=([\d.]+)"),
+            ("label frames / transformers script", r"ratio_frames=([\d.]+)"),
+            ("embed / transformers script", r"ratio_embed=([\d.]+)"),
+        ),
+    ),
+    Benchmark(
         "fbank",
         "--rounds 2",
         "--rounds 4",
