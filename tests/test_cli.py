@@ -35,7 +35,7 @@ def said(capfd):
 )
 def test_wrong_usage_is_one_line_and_code_2(arguments, message, capfd):
     with pytest.raises(SystemExit) as left:
-        cli.transcribe(arguments, prog="transcribe")
+        cli.run_job("transcribe", arguments, prog="transcribe")
     assert left.value.code == 2
     text = said(capfd)
     assert message in text
@@ -43,19 +43,21 @@ def test_wrong_usage_is_one_line_and_code_2(arguments, message, capfd):
 
 
 def test_a_missing_model_is_named(tmp_path, capfd):
-    assert cli.transcribe([str(tmp_path), str(tmp_path / "out")], prog="transcribe") == 2
+    assert cli.run_job("transcribe", [str(tmp_path), str(tmp_path / "out")], prog="transcribe") == 2
     assert "--model is needed" in said(capfd)
 
 
 def test_a_value_without_meaning_is_named(tmp_path, capfd):
-    code = cli.transcribe([str(tmp_path), str(tmp_path / "o"), "--model", "m", "--window", "soon"], prog="transcribe")
+    code = cli.run_job(
+        "transcribe", [str(tmp_path), str(tmp_path / "o"), "--model", "m", "--window", "soon"], prog="transcribe"
+    )
     assert code == 2
     assert "--window: 'soon' is not a number with a unit" in said(capfd)
 
 
 def test_help_has_every_option_with_its_default_and_the_exit_codes(capfd):
     with pytest.raises(SystemExit) as left:
-        cli.transcribe(["--help"], prog="transcribe")
+        cli.run_job("transcribe", ["--help"], prog="transcribe")
     assert left.value.code == 0
     text = said(capfd)
     for words in ("--unit-bytes SIZE", "(default: 256MB)", "(default: 5%)", "exit codes:", "4  partial", "examples:"):
@@ -152,7 +154,9 @@ def ended(**changes):
 
 def test_a_run_ends_with_a_line_for_programs_where_no_terminal_shows_it(tmp_path, monkeypatch, capfd):
     monkeypatch.setattr(run, "run", lambda *_, **__: print("a library") or ended())
-    assert cli.transcribe([str(tmp_path), str(tmp_path / "out"), "--model", "m"], prog="transcribe") == PARTIAL
+    assert (
+        cli.run_job("transcribe", [str(tmp_path), str(tmp_path / "out"), "--model", "m"], prog="transcribe") == PARTIAL
+    )
     out, err = capfd.readouterr()
     assert (
         out.splitlines()[-1]
@@ -166,7 +170,9 @@ def test_a_run_ends_with_a_line_for_programs_where_no_terminal_shows_it(tmp_path
 def test_an_empty_log_is_not_named_and_not_left(tmp_path, monkeypatch, capfd):
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     monkeypatch.setattr(run, "run", lambda *_, **__: ended())
-    assert cli.transcribe([str(tmp_path), str(tmp_path / "out"), "--model", "m"], prog="transcribe") == PARTIAL
+    assert (
+        cli.run_job("transcribe", [str(tmp_path), str(tmp_path / "out"), "--model", "m"], prog="transcribe") == PARTIAL
+    )
     assert capfd.readouterr().err == ""
     assert list(tmp_path.iterdir()) == []
 
@@ -180,7 +186,7 @@ def test_debug_in_a_file_of_options_counts(tmp_path, monkeypatch, capfd):
 
     monkeypatch.setattr(run, "run", noisy)
     arguments = [str(tmp_path), str(tmp_path / "out"), "--config", str(tmp_path / "run.yaml")]
-    assert cli.transcribe(arguments, prog="transcribe") == PARTIAL
+    assert cli.run_job("transcribe", arguments, prog="transcribe") == PARTIAL
     assert "noise" in capfd.readouterr().out
 
 

@@ -12,15 +12,16 @@ from pipeline.engine import dataset
 from pipeline.engine.datasource import UnitSource
 from pipeline.engine.resources import Cluster, Pools, choose
 from pipeline.engine.stages import Commit, Features, Inference
+from pipeline.job import Work
 from pipeline.plan import UnitRef
 from pipeline.receipts import Receipt
 
-JOB, SHIPPED = object(), object()
+JOB, SHIPPED = object(), [object()]
 Given = Callable[[Sequence[str], int], Sequence[str]]
 
 
-def units(count: int) -> list[UnitRef]:
-    return [UnitRef(f"u{n}", 1, 0, n, 1, 1.0, 1) for n in range(count)]
+def units(count: int) -> list[Work]:
+    return [Work(UnitRef(f"u{n}", 1, 0, n, 1, 1.0, 1), ("labels",)) for n in range(count)]
 
 
 def on_cpus(cpus: int = 16) -> Pools:
@@ -56,7 +57,7 @@ def runs(monkeypatch: pytest.MonkeyPatch) -> Callable[[Given], tuple[list[Receip
     def run(given: Given) -> tuple[list[Receipt], list[Any]]:
         asked: list[Any] = []
 
-        def built(job: Any, refs: Sequence[UnitRef], *_: Any, in_flight: int) -> list[str]:
+        def built(job: Any, refs: Sequence[Work], *_: Any, in_flight: int) -> list[str]:
             asked.append(([ref.name for ref in refs], in_flight))
             return list(given(*asked[-1]))
 

@@ -56,7 +56,7 @@ def test_a_failed_cluster_is_a_fault_in_one_line_with_its_reason(monkeypatch, ra
         raise raised
 
     monkeypatch.setattr(dataset, "receipts", failing)
-    receipts = session().receipts(SimpleNamespace(model_hash="h"), [], Path(MODEL))
+    receipts = session().receipts(SimpleNamespace(), [], {"h": Path(MODEL)})
     assert next(receipts) == "a receipt"
     with pytest.raises(StorageFault, match=f"^the cluster stopped the run: {reason}") as fault:
         next(receipts)
@@ -70,7 +70,7 @@ def test_a_bug_stays_a_bug(monkeypatch):
 
     monkeypatch.setattr(dataset, "receipts", failing)
     with pytest.raises(ZeroDivisionError, match="a bug"):
-        next(session().receipts(SimpleNamespace(model_hash="h"), [], Path(MODEL)))
+        next(session().receipts(SimpleNamespace(), [], {"h": Path(MODEL)}))
 
 
 def test_a_session_joins_a_ray_that_runs_already_and_leaves_it_running(ray_cluster):
