@@ -107,7 +107,8 @@ def test_audio_frames_and_time_of_a_unit_are_counted_once_whatever_the_number_of
     assert [(each.task, each.outcome, each.rows) for each in counted] == [
         ("a", "committed", 2), ("b", "taken", 2), ("c", "committed", 2),
     ]  # fmt: skip
-    assert [(each.audio_seconds, each.frames, each.waste) for each in counted] == [
+    heard = [(each.audio_seconds, each.frames, each.waste) for each in counted]
+    assert heard == [
         (9.0, 450, 0.1),
         (0, 0, 0),
         (0, 0, 0),
