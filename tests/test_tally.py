@@ -70,6 +70,14 @@ def test_a_task_that_failed_leaves_the_others_of_its_unit_counted(tally):
     assert (tally.units, tally.done, tally.faults) == (1, 4, {"a": "words: broke"})
 
 
+def test_no_fault_of_a_unit_hides_another(tally):
+    tally.record(Receipt("a", "fault", task="words", fault="words: broke", fault_trace="one"))
+    tally.record(Receipt("a", "fault", task="labels", fault="labels: 503", fault_trace="two"))
+    tally.record(Receipt("b", "fault", fault="read: 503", fault_trace="three"))
+    assert tally.faults == {"a": "words: broke; labels: 503", "b": "read: 503"}
+    assert list(tally.traces.values()) == ["one", "two", "three"]
+
+
 def test_the_slowest_stage_is_the_one_whose_workers_are_busiest(tally, clock):
     clock.now = 110.0
     tally.record(receipt("a", timings=Timings(seconds={"read": 6.0, "model": 8.0, "wait": 9.0})))
