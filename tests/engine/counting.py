@@ -24,7 +24,7 @@ class Job:
     def output(self) -> str:
         raise ZeroDivisionError("made up")
 
-    def load_predictors(self, _: Any) -> list[Any]:
+    def load_predictors(self, *_: Any) -> list[Any]:
         return []
 
     def load_tasks(self, _: Any) -> dict[str, Any]:

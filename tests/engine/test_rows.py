@@ -96,6 +96,23 @@ def test_outputs_survive():
     assert (back.faults, back.waste) == ({"more": "out of memory"}, 0.25)
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float16"])
+@pytest.mark.parametrize("count", [0, 1, 3])
+def test_frames_and_what_was_said_of_them_survive_together(dtype, count):
+    frames = np.arange(7 * count, dtype=dtype).reshape(count, 7)
+    features = UnitFeatures(RECORDINGS, frames, (count, 0), (FACTS, None), {1: ERROR})
+    labels = kept(np.arange(2 * count, dtype=np.float16).reshape(count, 2), counts=(count, 0))
+    outputs = UnitOutputs(RECORDINGS, (count, 0), (FACTS, None), {1: ERROR}, {"labels": labels}, {"more": "503"}, 0.25)
+    unit, meta, payload = opened(rows.from_both("u", features, outputs, ("labels", "more"), TIMINGS))
+    assert (unit, rows.tasks_of(meta), rows.timings_of(meta)) == ("u", ("labels", "more"), TIMINGS)
+    back, said = rows.to_features(meta, payload), rows.to_outputs(meta, payload)
+    np.testing.assert_array_equal(back.frames, frames)
+    assert (back.frames.dtype, back.frames.shape) == (dtype, (count, 7))
+    assert (back.lengths, back.facts, back.errors) == ((count, 0), (FACTS, None), {1: ERROR})
+    np.testing.assert_array_equal(said.kept["labels"].columns[0], labels.columns[0])
+    assert (said.kept["labels"].counts, said.faults, said.waste) == ((count, 0), {"more": "503"}, 0.25)
+
+
 def test_receipts_survive():
     receipts = [
         Receipt("u", "committed", task="a", rows=2, errors={"decode.empty": 1}, timings=TIMINGS),

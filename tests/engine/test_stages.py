@@ -46,8 +46,8 @@ class Job:
     def __init__(self, error: Exception) -> None:
         self.error = error
 
-    def load_predictors(self, _: Any) -> list[Any]:
-        return []
+    def load_predictors(self, _: Any, encoders: Any) -> list[Any]:
+        return list(encoders)
 
     def load_tasks(self, _: Any) -> dict[str, Any]:
         return {}
@@ -114,7 +114,7 @@ def test_a_fault_of_an_earlier_stage_is_a_receipt_and_commits_nothing() -> None:
 def test_the_tasks_that_a_unit_lacks_go_with_it_from_stage_to_stage() -> None:
     job: Any = Job(AssertionError("has no settings"))
     job.settings = Settings(window=100, context=10)
-    job.infer = lambda features, wanted, predictors, tasks: replace(NOTHING, faults=dict.fromkeys(wanted, "none"))
+    job.infer = lambda features, wanted, *_: replace(NOTHING, faults=dict.fromkeys(wanted, "none"))
     asked: list[Any] = []
     job.finish = lambda unit, outputs, wanted, tasks, timings: asked.append((unit, outputs.faults, wanted)) or []
     row = BEGUN["features"]
@@ -123,6 +123,34 @@ def test_the_tasks_that_a_unit_lacks_go_with_it_from_stage_to_stage() -> None:
         row = stage(row)
     assert rows.to_receipts(row) == []
     assert asked == [("u7", {"labels": "none"}, ("labels",))]
+
+
+def test_models_of_the_next_stage_know_what_those_of_the_one_before_said() -> None:
+    seen: list[Any] = []
+    job: Any = Job(AssertionError("has no settings"))
+
+    def infer(features: UnitFeatures, wanted: Any, predictors: Any, _: Any, known: UnitOutputs | None) -> UnitOutputs:
+        (encoder,) = predictors
+        before = None if known is None else (set(known.kept), known.faults)
+        seen.append((encoder, features.frames.shape, wanted, before))
+        kept = {} if known is None else known.kept
+        return replace(NOTHING, kept=kept | {encoder: KEPT}, faults={f"of {encoder}": "none"})
+
+    job.infer = infer
+    two = Timings({"wait": 1.0, "model": 2.0})
+    row = rows.from_features("u7", replace(NO_FRAMES, frames=np.ones((3, 160), np.float32)), ("labels",), two)
+    for encoder, last in (("e", False), ("f", False), ("g", True)):
+        row = stages.Inference(job, [SHIPPED], 1.0, (encoder,), last)(row)
+    assert seen == [
+        ("e", (3, 160), ("labels",), None),
+        ("f", (3, 160), ("labels",), ({"e"}, {"of e": "none"})),
+        ("g", (3, 160), ("labels",), ({"e", "f"}, {"of f": "none"})),
+    ]
+    _, meta, payload = rows.open_row(row)
+    assert set(rows.to_outputs(meta, payload).kept) == {"e", "f", "g"}
+    # They are one stage to those who look on: their seconds add up.
+    assert rows.timings_of(meta).seconds["model"] >= 2.0
+    assert rows.timings_of(meta).seconds["wait"] >= 1.0
 
 
 THREADS = """
