@@ -48,6 +48,8 @@ def choose(path_or_hub_id: str, kind: str) -> Checkpoint:
     Raises:
         UserError: there is none, or it is damaged, contradictory or of a model that we do not run.
     """
+    if not path_or_hub_id:
+        raise UserError("--model is needed: a checkpoint folder or hub id of Wav2Vec2-BERT")
     head, needed = HEADS[kind]
     path = checkpoint.resolve(path_or_hub_id)
     # On the meta device names and shapes are checked and nothing is read: mistakes show before any work.

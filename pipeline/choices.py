@@ -21,7 +21,7 @@ from pipeline.tasks.frames import Frames
 
 EVERYTHING: Final = "all"
 """`--speech` where all audio is taken for speech."""
-SPEECH: Final = "speech"
+SPEECH: Final = "_speech"
 """Name, which no folder has, of the task that only finds speech."""
 BUILT_IN: Final = Path(__file__).parent / "demo" / "speech-frames"
 """The small checkpoint that finds speech where no other is named."""

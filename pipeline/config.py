@@ -194,9 +194,11 @@ def _contradictions(config: RunConfig) -> list[str]:
     ]
     if not 0 <= config.context * 2 < config.window:
         found.append(f"--context must be below half of --window, got {config.context:g} s and {config.window:g} s")
-    if not 0 <= config.max_errors <= 1:
-        meant = f"; did you mean {config.max_errors:g}%?" if 1 < config.max_errors <= 100 else ""
-        found.append(f"--max-errors must be between 0 and 1, got {config.max_errors:g}{meant}")
+    for name in ("max_errors", "threshold", "release"):
+        share = getattr(config, name)
+        if not 0 <= share <= 1:
+            meant = f"; did you mean {share:g}%?" if 1 < share <= 100 else ""
+            found.append(f"{flag(name)} must be between 0 and 1, got {share:g}{meant}")
     if config.name is not None and not plain_name(config.name):
         found.append(f"--name must be a plain folder name that starts with neither _ nor a dot, got {config.name!r}")
     if config.release > config.threshold:

@@ -51,7 +51,10 @@ def parse_whole(text: str | float) -> int:
 
 def parse_list(given: str | Sequence[str]) -> tuple[str, ...]:
     """Several texts, or one."""
-    return (given,) if isinstance(given, str) else tuple(map(str, given))
+    texts = (given,) if isinstance(given, str) else given
+    if not isinstance(texts, list | tuple) or not all(isinstance(text, str) for text in texts):
+        raise ValueError(f"{given!r} is no list of texts; write it as [one, another]")
+    return tuple(texts)
 
 
 def show_seconds(seconds: float) -> str:

@@ -64,8 +64,9 @@ class Tally:
     def record(self, receipt: Receipt) -> None:
         """Count one receipt."""
         if receipt.outcome == "fault":
-            self.faults[receipt.unit] = receipt.fault
-            self.traces[receipt.unit] = receipt.fault_trace
+            others = [self.faults[receipt.unit]] if receipt.unit in self.faults else []
+            self.faults[receipt.unit] = "; ".join([*others, receipt.fault])
+            self.traces[f"{receipt.unit} {receipt.task}"] = receipt.fault_trace
             return
         now = self._clock()
         if self.first_commit is None:

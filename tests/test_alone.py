@@ -11,6 +11,7 @@ import pytest
 
 from pipeline import alone, config, flow, run
 from pipeline.errors import StorageFault
+from pipeline.job import Work
 from pipeline.plan import UnitRef
 from pipeline.table import read_table
 from pipeline.table.verify import verify
@@ -20,8 +21,8 @@ from tests.jobs.corpora import MODEL, ROOT, clips, encoded, environment, newest_
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:ray.data.context")
 
 
-def unit(*, count: int = 1, seconds: float = 3.0) -> UnitRef:
-    return UnitRef("a" * 32, 1, 0, 0, count, seconds, 1000)
+def unit(*, count: int = 1, seconds: float = 3.0, tasks: tuple[str, ...] = ("transcribe",)) -> Work:
+    return Work(UnitRef("a" * 32, 1, 0, 0, count, seconds, 1000), tasks)
 
 
 @pytest.mark.parametrize(
@@ -30,6 +31,7 @@ def unit(*, count: int = 1, seconds: float = 3.0) -> UnitRef:
         ([unit()], {}, True),
         ([unit(seconds=alone.LONGEST)], {"device": "cpu", "address": "local"}, True),
         ([unit(seconds=alone.LONGEST + 1)], {}, False),
+        ([unit(tasks=("transcribe", "classify"))], {}, True),
         ([unit(count=2)], {}, False),
         ([unit(), unit()], {}, False),
         ([unit()], {"address": "10.0.0.1:6379"}, False),

@@ -33,6 +33,38 @@ def test_a_mistake_leaves_no_log(tmp_path, logs, monkeypatch):
     assert list(logs.iterdir()) == []
 
 
+@pytest.mark.parametrize(
+    ("call", "kind"),
+    [("transcribe", "transcribe"), ("classify", "classify"), ("label_frames", "frames"), ("embed", "embed")],
+)
+def test_each_call_is_a_run_of_its_kind(tmp_path, logs, monkeypatch, call, kind):
+    asked = []
+    monkeypatch.setattr(run, "run", lambda *given, **more: asked.append((*given, more)) or SimpleNamespace(exit_code=0))
+    getattr(pipeline, call)(tmp_path, tmp_path / "out", model=tmp_path / "m", window="9s")
+    ((sources, output, chosen, more),) = asked
+    assert (sources, output, more["kind"]) == ([str(tmp_path)], str(tmp_path / "out"), kind)
+    assert (chosen.model, chosen.window) == (str(tmp_path / "m"), 9.0)
+
+
+def test_several_tasks_are_one_run(tmp_path, logs, monkeypatch):
+    asked = []
+    monkeypatch.setattr(run, "run", lambda *given, **more: asked.append((*given, more)) or SimpleNamespace(exit_code=0))
+    pipeline.label([tmp_path], tmp_path / "out", tasks={"transcribe": "a", "embed:other": tmp_path / "b"}, top=3)
+    ((_, _, chosen, more),) = asked
+    assert (more["kind"], chosen.task, chosen.top) == ("label", ("transcribe=a", f"embed:other={tmp_path}/b"), 3)
+
+
+@pytest.mark.parametrize("call", ["transcribe", "classify", "label_frames", "embed"])
+def test_a_call_without_a_model_is_refused(tmp_path, logs, call):
+    with pytest.raises(pipeline.UserError, match="--model is needed"):
+        getattr(pipeline, call)(tmp_path, tmp_path / "out", model="")
+
+
+def test_several_tasks_without_a_task_are_refused(tmp_path, logs):
+    with pytest.raises(pipeline.UserError, match="--task is needed"):
+        pipeline.label(tmp_path, tmp_path / "out", tasks={})
+
+
 def test_a_failure_names_its_log(tmp_path, logs, monkeypatch):
     def broken(*_, **__):
         print("the libraries' words")

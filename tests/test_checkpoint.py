@@ -11,6 +11,7 @@ import pytest
 from pipeline import models
 from pipeline.checkpoint import choose
 from pipeline.errors import UserError
+from pipeline.models.sharing import encoder_fingerprint
 
 
 @pytest.fixture
@@ -23,15 +24,17 @@ def edit(file: Path, **values: object) -> None:
 
 
 def test_a_good_one_has_its_name_hash_and_size(folder: Path) -> None:
-    chosen = choose(str(folder))
+    chosen = choose(str(folder), "transcribe")
     assert (chosen.path, chosen.name) == (folder.resolve(), "digits")
     assert len(chosen.hash) == 64
+    assert chosen.encoder == encoder_fingerprint(folder) != chosen.hash
+    assert chosen.shortest == 1
     assert chosen.num_bytes == (folder / "model.safetensors").stat().st_size
 
 
 def test_none_is_asked_for() -> None:
     with pytest.raises(UserError, match="--model is needed"):
-        choose("")
+        choose("", "transcribe")
 
 
 @pytest.mark.parametrize(
@@ -53,20 +56,43 @@ def test_other_features_are_refused_by_name(folder: Path, name: str, value: obje
         file.unlink()
         (folder / "preprocessor_config.json").write_text(json.dumps(settings))
     with pytest.raises(UserError, match=f"its feature extractor has {name}={value!r}"):
-        choose(str(folder))
+        choose(str(folder), "transcribe")
 
 
 @pytest.mark.parametrize("head", ["none", "classes", "frames", "xvector"])
 def test_a_checkpoint_with_another_head_is_refused(folder: Path, head: models.Head) -> None:
     models.save(models.load(folder, head=head), folder)
     with pytest.raises(UserError, match=r"architectures=\['Wav2Vec2Bert\w+'\]; transcription needs a CTC head"):
-        choose(str(folder))
+        choose(str(folder), "transcribe")
+
+
+KINDS: dict[str, models.Head] = {"classify": "classes", "frames": "frames", "embed": "xvector"}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_each_kind_of_task_takes_its_head_and_no_other(folder: Path, kind: str) -> None:
+    with pytest.raises(UserError, match=r"architectures=\['Wav2Vec2BertForCTC'\]; .* need"):
+        choose(str(folder), kind)
+    plain = choose(str(folder), "transcribe")
+    models.save(models.load(folder, head=KINDS[kind]), folder)
+    chosen = choose(str(folder), kind)
+    assert chosen.encoder == plain.encoder
+    assert chosen.hash != plain.hash
+    for other in {*KINDS, "transcribe"} - {kind}:
+        with pytest.raises(UserError, match="need"):
+            choose(str(folder), other)
+
+
+def test_the_fewest_frames_of_a_head_are_found(folder: Path) -> None:
+    models.save(models.load(folder, head="xvector"), folder)
+    # Windows of 5, then 3 with steps of 2 and of 3, and a deviation takes two: 4 + 4 + 6 + 2.
+    assert choose(str(folder), "embed").shortest == 16
 
 
 def test_an_adapter_is_refused(folder: Path) -> None:
     edit(folder / "config.json", add_adapter=True)
     with pytest.raises(UserError, match="adapter"):
-        choose(str(folder))
+        choose(str(folder), "transcribe")
 
 
 def test_a_blank_beyond_the_head_is_refused(folder: Path) -> None:
@@ -82,4 +108,4 @@ def test_a_blank_beyond_the_head_is_refused(folder: Path) -> None:
     (folder / "vocab.json").write_text(json.dumps(longer))
     (folder / "tokenizer_config.json").unlink()
     with pytest.raises(UserError, match="the blank .pad token. of vocab.json is number 18"):
-        choose(str(folder))
+        choose(str(folder), "transcribe")

@@ -71,6 +71,13 @@ def test_a_finder_that_nobody_asked_for_runs_before_and_writes_nothing(folders):
     assert [each.name for each in same] == ["frames", "embed"]
 
 
+def test_no_folder_has_the_name_of_the_finder(folders):
+    finder, embed = chosen("embed", model=str(folders["embed"]), speech=str(folders["frames"]), name="speech")
+    assert (embed.name, embed.job.after) == ("speech", finder.name)
+    assert finder.name != embed.name
+    assert not config.plain_name(finder.name)
+
+
 def test_all_audio_may_be_taken_for_speech(folders):
     (embed,) = chosen("embed", model=str(folders["embed"]), speech="all")
     assert (embed.job.after, embed.task.speech) == (None, None)

@@ -35,38 +35,73 @@ def said(capfd):
 )
 def test_wrong_usage_is_one_line_and_code_2(arguments, message, capfd):
     with pytest.raises(SystemExit) as left:
-        cli.transcribe(arguments, prog="transcribe")
+        cli.run_job("transcribe", arguments, prog="transcribe")
     assert left.value.code == 2
     text = said(capfd)
     assert message in text
     assert len(text.splitlines()) == 1
 
 
-def test_a_missing_model_is_named(tmp_path, capfd):
-    assert cli.transcribe([str(tmp_path), str(tmp_path / "out")], prog="transcribe") == 2
-    assert "--model is needed" in said(capfd)
+@pytest.mark.parametrize(
+    ("kind", "message"),
+    [
+        ("transcribe", "--model is needed: a checkpoint folder or hub id of Wav2Vec2-BERT with a CTC head"),
+        ("classify", "with a classification head"),
+        ("frames", "with a head that scores frames"),
+        ("embed", "with an x-vector head"),
+        ("label", "--task is needed"),
+    ],
+)
+def test_a_missing_model_is_named(tmp_path, capfd, kind, message):
+    assert cli.run_job(kind, [str(tmp_path), str(tmp_path / "out")], prog=kind) == 2
+    assert message in said(capfd)
 
 
 def test_a_value_without_meaning_is_named(tmp_path, capfd):
-    code = cli.transcribe([str(tmp_path), str(tmp_path / "o"), "--model", "m", "--window", "soon"], prog="transcribe")
+    code = cli.run_job(
+        "transcribe", [str(tmp_path), str(tmp_path / "o"), "--model", "m", "--window", "soon"], prog="transcribe"
+    )
     assert code == 2
     assert "--window: 'soon' is not a number with a unit" in said(capfd)
 
 
-def test_help_has_every_option_with_its_default_and_the_exit_codes(capfd):
+@pytest.mark.parametrize("kind", cli.JOBS)
+def test_help_has_every_option_of_the_job_with_its_default_and_the_exit_codes(capfd, kind):
     with pytest.raises(SystemExit) as left:
-        cli.transcribe(["--help"], prog="transcribe")
+        cli.run_job(kind, ["--help"], prog=kind)
     assert left.value.code == 0
     text = said(capfd)
     for words in ("--unit-bytes SIZE", "(default: 256MB)", "(default: 5%)", "exit codes:", "4  partial", "examples:"):
         assert words in text
     for option in dataclasses.fields(RunConfig):
         flag = f"--{option.name.replace('_', '-')}"
-        assert re.search(rf"^ +(-\w, )?{flag}\b", text, re.MULTILINE), flag
-        assert option.metadata["help"].split()[0] in text
+        has = option.metadata["of"] is None or kind in option.metadata["of"]
+        assert bool(re.search(rf"^ +(-\w, )?{flag}(?![\w-])", text, re.MULTILINE)) is has, flag
+        assert not has or option.metadata["help"].split()[0] in text
 
 
-@pytest.mark.parametrize("command", ["transcribe", "evaluate", "status", "verify", "errors", "vacuum", "demo"])
+def test_every_option_is_one_of_some_job_and_transcription_has_none_of_the_others():
+    options = {option.name: option.metadata["of"] for option in dataclasses.fields(RunConfig)}
+    assert all(of is None or (of and set(of) <= set(cli.JOBS)) for of in options.values())
+    assert {name for name, of in options.items() if of is not None and "transcribe" in of} == {"model", "name"}
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "transcribe",
+        "classify",
+        "label-frames",
+        "embed",
+        "label",
+        "status",
+        "verify",
+        "errors",
+        "vacuum",
+        "demo",
+        "evaluate",
+    ],
+)
 def test_every_command_of_voxmill_has_help(command, capfd):
     with pytest.raises(SystemExit) as left:
         cli.main([command, "--help"])
@@ -78,8 +113,8 @@ def test_voxmill_alone_lists_its_commands(capfd):
     with pytest.raises(SystemExit):
         cli.main([])
     text = said(capfd)
-    assert "transcribe" in text
-    assert "verify" in text
+    commands = ("transcribe", "classify", "label-frames", "embed", "label", "demo", "verify")
+    assert [each for each in commands if not re.search(rf"^  {each} ", text, re.MULTILINE)] == []
 
 
 @pytest.mark.parametrize(
@@ -87,7 +122,12 @@ def test_voxmill_alone_lists_its_commands(capfd):
     [
         (["transcribee", "a", "b"], "there is no command 'transcribee' (did you mean transcribe?)"),
         (["Verify"], "there is no command 'Verify' (did you mean verify?)"),
-        (["xyz"], "there is no command 'xyz' (the commands are transcribe, demo, evaluate, status, verify,"),
+        (
+            ["xyz"],
+            "there is no command 'xyz' (the commands are transcribe, classify, label-frames, embed, label, demo, "
+            "evaluate, status, verify, errors, vacuum)",
+        ),
+        (["label-frame"], "there is no command 'label-frame' (did you mean label-frames?)"),
         (["--versio"], "unrecognized arguments: --versio (did you mean --version?)"),
         (["--"], "there is no command '--'"),
     ],
@@ -152,7 +192,9 @@ def ended(**changes):
 
 def test_a_run_ends_with_a_line_for_programs_where_no_terminal_shows_it(tmp_path, monkeypatch, capfd):
     monkeypatch.setattr(run, "run", lambda *_, **__: print("a library") or ended())
-    assert cli.transcribe([str(tmp_path), str(tmp_path / "out"), "--model", "m"], prog="transcribe") == PARTIAL
+    assert (
+        cli.run_job("transcribe", [str(tmp_path), str(tmp_path / "out"), "--model", "m"], prog="transcribe") == PARTIAL
+    )
     out, err = capfd.readouterr()
     assert (
         out.splitlines()[-1]
@@ -166,7 +208,9 @@ def test_a_run_ends_with_a_line_for_programs_where_no_terminal_shows_it(tmp_path
 def test_an_empty_log_is_not_named_and_not_left(tmp_path, monkeypatch, capfd):
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     monkeypatch.setattr(run, "run", lambda *_, **__: ended())
-    assert cli.transcribe([str(tmp_path), str(tmp_path / "out"), "--model", "m"], prog="transcribe") == PARTIAL
+    assert (
+        cli.run_job("transcribe", [str(tmp_path), str(tmp_path / "out"), "--model", "m"], prog="transcribe") == PARTIAL
+    )
     assert capfd.readouterr().err == ""
     assert list(tmp_path.iterdir()) == []
 
@@ -180,7 +224,7 @@ def test_debug_in_a_file_of_options_counts(tmp_path, monkeypatch, capfd):
 
     monkeypatch.setattr(run, "run", noisy)
     arguments = [str(tmp_path), str(tmp_path / "out"), "--config", str(tmp_path / "run.yaml")]
-    assert cli.transcribe(arguments, prog="transcribe") == PARTIAL
+    assert cli.run_job("transcribe", arguments, prog="transcribe") == PARTIAL
     assert "noise" in capfd.readouterr().out
 
 

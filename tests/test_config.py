@@ -4,7 +4,7 @@ import dataclasses
 
 import pytest
 
-from pipeline import config, options
+from pipeline import choices, config, options
 from pipeline.errors import UserError
 
 
@@ -44,6 +44,15 @@ def test_a_misspelt_option_is_answered_with_the_nearest():
         ({"window": None}, "--window: None is not a number"),
         ({"window": True}, "--window: True is not a number"),
         ({"name": ["a"]}, r"--name: \['a'\] is no text"),
+        ({"task": None}, "--task: None is no list of texts"),
+        ({"task": {"transcribe": "m"}}, "--task: {'transcribe': 'm'} is no list of texts; write it as"),
+        ({"task": ["transcribe=m", None]}, "--task: .* is no list of texts"),
+        ({"threshold": "50"}, "--threshold must be between 0 and 1, got 50; did you mean 50%"),
+        ({"threshold": 0.9, "release": 2}, "--release must be between 0 and 1, got 2; did you mean 2%"),
+        ({"release": 0.6}, "--release must be at most --threshold, got 0.6 and 0.5"),
+        ({"min_segment": 0}, "--min-segment must be above 0"),
+        ({"min_segment": "4s", "max_segment": "7s"}, "--max-segment must be at least twice --min-segment"),
+        ({"top": 0}, "--top must be above 0"),
     ],
 )
 def test_values_that_cannot_be_meant_are_refused(options, message):
@@ -56,14 +65,27 @@ def test_values_that_cannot_be_meant_are_refused(options, message):
     [
         field.name
         for field in dataclasses.fields(config.RunConfig)
-        if options.field_type(config.RunConfig, field.name) is not str
-        or options.choices_of(config.RunConfig, field.name)
+        if field.name != "task"  # of which any text is one; see below
+        and (
+            options.field_type(config.RunConfig, field.name) is not str
+            or options.choices_of(config.RunConfig, field.name)
+        )
     ],
 )
 def test_every_bad_value_is_named_with_its_option_and_what_is_expected(name):
     with pytest.raises(UserError, match=f"^{options.flag(name)}.*'nonsense'") as caught:
         config.make({"model": "m", name: "nonsense"})
     assert any(words in str(caught.value) for words in ("write it as", "must be one of", "neither true nor false"))
+
+
+def test_a_task_that_is_none_is_named_and_told_what_is_expected():
+    with pytest.raises(UserError, match="^--task nonsense: write it as KIND=MODEL or KIND:NAME=MODEL; the kinds are"):
+        choices.choose("label", config.make({"task": "nonsense"}))
+
+
+@pytest.mark.parametrize("given", ["transcribe=m", ["transcribe=m"], ("transcribe=m",)])
+def test_one_task_may_stand_without_a_list(given):
+    assert config.make({"task": given}).task == ("transcribe=m",)
 
 
 def test_all_mistakes_are_reported_at_once():
@@ -76,6 +98,9 @@ def test_yaml_has_the_same_options(tmp_path):
     file = tmp_path / "run.yaml"
     file.write_text("model: m\nunit-bytes: 64MB\nwindow: 20s\n")
     assert config.make(config.from_yaml(str(file))) == config.make({"model": "m", "unit_bytes": "64MB", "window": 20})
+    file.write_text("task:\n  - transcribe=a\n  - embed:other=b\nmin-segment: 2s\n")
+    tasks = config.make({"task": ("transcribe=a", "embed:other=b"), "min_segment": 2.0})
+    assert config.make(config.from_yaml(str(file))) == tasks
 
 
 @pytest.mark.parametrize("content", ["- a\n- b\n", "a: [", "\x00"])

@@ -6,7 +6,7 @@ import contextlib
 import io
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -18,10 +18,13 @@ import soxr
 import torch
 
 from pipeline import flow
+from pipeline.audio import Facts, Window
 from pipeline.corpus import Recording
 from pipeline.errors import StorageFault
+from pipeline.flow import Doing
+from pipeline.models.wants import Want
 from pipeline.sources import Encoded
-from pipeline.tasks import transcribe
+from pipeline.tasks.transcribe import NAME
 from tests.digits import encoded, utterances
 from tests.units import WHOLE, Ear, recordings_of, unit_of
 
@@ -87,7 +90,8 @@ def samples_of(recording: Recording) -> tuple[np.ndarray, int]:
 
 
 def logits_of(features: np.ndarray, ear: Ear) -> np.ndarray:
-    ((logits,),) = ear.predictor.run(features, [(0, len(features))], reduce=lambda logits: (logits,))
+    want = Want(NAME, lambda output: (output.logits,))  # type: ignore[union-attr]
+    ((logits,),) = ear.predictor.run(features, [[Window(0, len(features), 0, len(features))]], {"w": want})["w"]
     return logits
 
 
@@ -279,22 +283,28 @@ def test_silence_is_what_the_model_takes_it_for(
 class Deaf:
     """A predictor that says one thing about every frame, with a certainty that is given."""
 
+    models = (NAME,)
+
     def __init__(self, token: int, log_prob: float) -> None:
         self._said = token, log_prob
 
-    def run(self, features: np.ndarray, slices: Sequence[tuple[int, int]], *, reduce: object) -> list[Any]:
+    def run(
+        self, features: np.ndarray, stretches: Sequence[Sequence[Window]], wants: Mapping[str, Want]
+    ) -> dict[str, list[Any]]:
         token, log_prob = self._said
-        return [(np.full(b - a, token, np.int32), np.full(b - a, log_prob, np.float32)) for a, b in slices]
+        kept = [sum(each.keep_stop - each.keep_start for each in windows) for windows in stretches]
+        said = [(np.full(count, token, np.int32), np.full(count, log_prob, np.float32)) for count in kept]
+        return dict.fromkeys(wants, said)
 
 
 def test_silence_has_no_words_and_no_error(spoken: list[Recording], ear: Ear) -> None:
-    deaf = Ear(Deaf(ear.tokenizer.blank_id, -0.1), ear.tokenizer)  # type: ignore[arg-type]
+    deaf = Ear(Deaf(ear.task.tokenizer.blank_id, -0.1), ear.task)  # type: ignore[arg-type]
     row = deaf.rows(spoken[:2])[1]
     assert (row["text"], row["confidence"], row["words"], row["error"]) == ("", None, [], None)
 
 
 def test_what_is_no_number_never_leaves_the_flow(spoken: list[Recording], ear: Ear) -> None:
-    broken = Ear(Deaf(4, math.nan), ear.tokenizer)  # type: ignore[arg-type]
+    broken = Ear(Deaf(4, math.nan), ear.task)  # type: ignore[arg-type]
     row = broken.rows(spoken[:1])[0]
     assert (row["text"], row["confidence"], row["words"]) == (None, None, None)
     assert (row["error"].stage, row["error"].type) == ("model", "not_finite")
@@ -318,12 +328,13 @@ def test_seconds_become_frames() -> None:
     assert flow.Settings.of(window=10, context=0, half=False).context_seconds == 1
 
 
-def test_waste_is_the_share_of_frames_whose_outputs_are_thrown_away() -> None:
+def test_waste_is_the_share_of_frames_whose_outputs_are_thrown_away(ear: Ear) -> None:
     def waste(*lengths: int) -> float:
         frames = np.zeros((sum(lengths), 160), np.float32)
-        features = flow.UnitFeatures((), frames, lengths, (None,) * len(lengths), {})
+        facts = tuple(Facts(0.0, each / 50, 16000, 1, (), 0, each, 0.0, each / 50) for each in lengths)
+        features = flow.UnitFeatures((), frames, lengths, facts, {})
         settings = flow.Settings(window=100, context=20)
-        return flow.infer(features, Deaf(0, 0.0), transcribe, settings).waste
+        return flow.infer(features, [Deaf(0, 0.0)], {NAME: Doing(ear.task)}, settings).waste  # type: ignore[list-item]
 
     assert waste() == waste(0) == waste(100, 7) == 0.0
     assert waste(160) == pytest.approx(40 / 200)  # two windows of 100 frames

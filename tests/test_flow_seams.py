@@ -16,7 +16,9 @@ from torch import Tensor
 
 from pipeline import audio, flow
 from pipeline.corpus import FRAMES_PER_SECOND, Recording
+from pipeline.flow import Doing
 from pipeline.models.layout import Packed
+from pipeline.models.outputs import FrameOutput
 from pipeline.models.predict import Predictor
 from pipeline.plan import spans
 from pipeline.scoring import word_errors
@@ -39,15 +41,20 @@ class Blur:
 
     def __init__(self, reach: int) -> None:
         self._reach = reach
-        self.config = SimpleNamespace(vocab_size=2, intermediate_size=64)
+        self.config = SimpleNamespace(vocab_size=2, intermediate_size=64, hidden_size=2, add_adapter=False, labels=())
         self.longest = 0
+        self.encoder = SimpleNamespace(states=self._states)
+        self.top = SimpleNamespace(fold=lambda before, number, frames: frames)
 
     def parameters(self) -> Iterator[Tensor]:
         return iter([torch.zeros(1)])
 
-    def forward_packed(self, features: Tensor, layout: Packed) -> SimpleNamespace:
+    def score(self, hidden: Tensor, layout: Packed) -> FrameOutput:
+        return FrameOutput(hidden, hidden, layout.lengths)
+
+    def _states(self, features: Tensor, layout: Packed) -> Iterator[Tensor]:
         self.longest = max(self.longest, *layout.lengths)
-        return SimpleNamespace(logits=torch.cat([self._blur(part) for part in features.split(list(layout.lengths))]))
+        yield torch.cat([self._blur(part) for part in features.split(list(layout.lengths))])
 
     def _blur(self, features: Tensor) -> Tensor:
         halves = torch.stack([part.double().mean(1) for part in features.chunk(2, dim=1)], 1)
@@ -60,9 +67,11 @@ class Blur:
 class Blurred:
     """A task that keeps the logits."""
 
+    pools = False
+
     @staticmethod
-    def reduce(logits: Tensor) -> tuple[Tensor, ...]:
-        return logits[:, 0], logits[:, 1]
+    def reduce(output: Any) -> tuple[Tensor, ...]:
+        return output.logits[:, 0], output.logits[:, 1]
 
 
 @pytest.fixture(scope="module")
@@ -82,7 +91,14 @@ def sentences(speech: Path, tmp_path_factory: pytest.TempPathFactory) -> Recordi
 
 def blurred(recordings: Sequence[Recording], settings: flow.Settings, model: Blur) -> flow.UnitOutputs:
     features = flow.featurise(flow.read(unit_of(recordings)), settings)
-    return flow.infer(features, Predictor(model), Blurred, settings)  # type: ignore[arg-type]
+    return flow.infer(features, [Predictor({"blurred": model})], {"blurred": Doing(Blurred)}, settings)  # type: ignore
+
+
+def frames_of(outputs: flow.UnitOutputs) -> tuple[np.ndarray, ...]:
+    """What was kept of every frame."""
+    kept = outputs.kept["blurred"]
+    assert kept.counts == outputs.lengths
+    return kept.columns
 
 
 def whole(settings: flow.Settings) -> flow.Settings:
@@ -109,14 +125,14 @@ def test_windows_leave_no_trace_where_the_model_sees_no_further_than_the_context
     ours = blurred([sentences], settings, model)
     assert model.longest <= window < ours.lengths[0]
     assert expected.waste == 0.0 < ours.waste < 1.0
-    for column, same in zip(ours.frames, expected.frames, strict=True):
+    for column, same in zip(frames_of(ours), frames_of(expected), strict=True):
         np.testing.assert_allclose(column, same, atol=1e-6, rtol=0)
 
 
 def test_windows_leave_a_trace_where_the_model_sees_further(sentences: Recording) -> None:
     settings = flow.Settings(window=500, context=50)
     ours, expected = (blurred([sentences], each, Blur(reach=60)) for each in (settings, whole(settings)))
-    assert np.abs(ours.frames[0] - expected.frames[0]).max() > 1e-4
+    assert np.abs(frames_of(ours)[0] - frames_of(expected)[0]).max() > 1e-4
 
 
 @pytest.mark.parametrize("seconds", [7, 20])
@@ -132,8 +148,8 @@ def test_spans_leave_no_trace_but_their_normalisation(
         part = blurred([span], settings, Blur(reach=50))
         (facts,) = part.facts
         assert facts is not None
-        pieces.append([column[facts.first_frame : facts.stop_frame] for column in part.frames])
-    for column, same in zip(zip(*pieces, strict=True), expected.frames, strict=True):
+        pieces.append([column[facts.first_frame : facts.stop_frame] for column in frames_of(part)])
+    for column, same in zip(zip(*pieces, strict=True), frames_of(expected), strict=True):
         np.testing.assert_allclose(np.concatenate(column), same, atol=1e-6, rtol=0)
 
 

@@ -15,7 +15,7 @@ def test_every_public_name_loads():
 @pytest.mark.parametrize(
     ("module", "names"),
     [
-        ("pipeline", {"transcribe", "read_table", "evaluate"}),
+        ("pipeline", {"transcribe", "classify", "label_frames", "embed", "label", "read_table", "evaluate"}),
         ("pipeline.audio", {"load", "fbank"}),
         ("pipeline.models", {"load", "save"}),
         ("pipeline.text", {"Tokenizer", "ctc_decode"}),

@@ -6,6 +6,7 @@ from pipeline.quantities import (
     counted,
     parse_bytes,
     parse_count,
+    parse_list,
     parse_seconds,
     parse_share,
     parse_whole,
@@ -53,6 +54,10 @@ def test_shares_take_per_cent(text, share):
         (parse_whole, "many", "'many' is no whole number"),
         (parse_bytes, "1e999", "not a number"),
         (parse_seconds, "-3s", "not a number"),
+        (parse_list, None, "None is no list of texts"),
+        (parse_list, 3, "3 is no list of texts"),
+        (parse_list, {"a": "b"}, "no list of texts"),
+        (parse_list, ["a", 1], "no list of texts"),
     ],
 )
 def test_what_cannot_be_meant_is_refused(parse, text, message):
@@ -68,3 +73,8 @@ def test_durations_are_shown_in_a_fitting_unit(seconds, text):
 @pytest.mark.parametrize(("count", "text"), [(0, "0 rows"), (1, "1 row"), (2000, "2,000 rows")])
 def test_a_noun_agrees_with_its_number(count, text):
     assert counted(count, "row") == text
+
+
+@pytest.mark.parametrize("given", ["a=b", ["a=b"], ("a=b",)])
+def test_one_text_is_a_list_of_one(given):
+    assert parse_list(given) == ("a=b",)

@@ -35,17 +35,30 @@ def place(tmp_path_factory, ray_cluster):
     return folder
 
 
-def job_arguments(command: str) -> list[str]:
+SCRIPTS = {
+    f"jobs/{script.name}": re.search(r'run_job\("(\w+)"', script.read_text())[1]
+    for script in (ROOT / "jobs").glob("*.py")
+}
+
+
+def job_arguments(command: str) -> tuple[str, list[str]]:
+    """Kind of a job, and what is given to it."""
     words = shlex.split(command, comments=True)
-    starts = [i for i, word in enumerate(words) if word.endswith("transcribe_corpus.py") or word == "transcribe"]
-    return words[starts[-1] + 1 :]
+    kinds = SCRIPTS | {job.command: job.kind for job in cli.JOBS.values()}
+    start = next(i for i, word in enumerate(words) if word in kinds)
+    return kinds[words[start]], words[start + 1 :]
 
 
-@pytest.mark.parametrize("command", [each for each in COMMANDS if "--model" in each])
+@pytest.mark.parametrize("command", [each for each in COMMANDS if "--model" in each or "--task" in each])
 def test_the_job_takes_the_options_that_are_shown(command):
-    given = cli._parser("job").parse_args(job_arguments(command))
+    kind, arguments = job_arguments(command)
+    given = cli._parser(cli.JOBS[kind], "job").parse_args(arguments)
     assert len(given.paths) >= 2
-    assert given.model
+    assert given.task if kind == "label" else given.model
+
+
+def test_every_job_has_a_script():
+    assert sorted(SCRIPTS.values()) == sorted(cli.JOBS)
 
 
 @pytest.mark.parametrize("command", [each for each in COMMANDS if "pipeline.table" in each])

@@ -12,7 +12,9 @@ import pytest
 from pipeline.audio import Facts
 from pipeline.corpus import Recording
 from pipeline.flow import UnitOutputs
-from pipeline.receipts import Receipt, Timings, receipt_of
+from pipeline.receipts import Receipt, Timings, counted_once, receipt_of
+from pipeline.stitching import Kept
+from pipeline.tasks.heard import NO_PIECES
 
 ERROR = pa.struct([("stage", pa.string()), ("type", pa.string()), ("message", pa.string())])
 
@@ -23,12 +25,14 @@ def recording(name: str) -> Recording:
 
 def outputs(*durations: float | None, waste: float = 0.25) -> UnitOutputs:
     facts = tuple(None if each is None else Facts(0.0, each, 8000, 1, (), 0, 50, 0.0, 1.0) for each in durations)
+    lengths = tuple(0 if each is None else 50 for each in durations)
     return UnitOutputs(
         recordings=tuple(recording(str(number)) for number in range(len(durations))),
-        lengths=tuple(0 if each is None else 50 for each in durations),
+        lengths=lengths,
         facts=facts,
         errors={},
-        frames=(np.zeros(50 * sum(each is not None for each in durations)),),
+        kept={"t": Kept(lengths, (np.zeros(sum(lengths)),), NO_PIECES, (0,) * len(lengths))},
+        faults={},
         waste=waste,
     )
 
@@ -46,26 +50,27 @@ def table(errors: list[tuple[str, str, str] | None], warnings: list[list[str]] |
 
 def test_a_receipt_counts_rows_audio_frames_and_warnings() -> None:
     rows = table([None, None, ("decode", "decode", "not audio")], [["odd", "and more"], [], []])
-    found = receipt_of("u", rows, outputs(1.5, 2.0, None), won=True, timings=Timings({"read": 1.0}))
-    assert (found.unit, found.outcome, found.rows, found.audio_seconds) == ("u", "committed", 3, 3.5)
+    found = receipt_of("u", "t", rows, outputs(1.5, 2.0, None), won=True, timings=Timings({"read": 1.0}))
+    assert (found.unit, found.task, found.outcome) == ("u", "t", "committed")
+    assert (found.rows, found.audio_seconds) == (3, 3.5)
     assert (found.frames, found.waste, found.warnings) == (100, 0.25, 1)
     assert found.timings.seconds == {"read": 1.0}
 
 
 def test_errors_are_counted_by_reason_with_the_first_of_each_as_the_example() -> None:
     rows = table([("decode", "decode", "one"), ("read", "missing", "two"), None, ("decode", "decode", "three")])
-    found = receipt_of("u", rows, outputs(None, None, 1.0, None), won=True, timings=Timings())
+    found = receipt_of("u", "t", rows, outputs(None, None, 1.0, None), won=True, timings=Timings())
     assert found.errors == {"decode.decode": 2, "read.missing": 1}
     assert found.examples == {"decode.decode": "c/0: one", "read.missing": "c/1: two"}
 
 
 def test_who_came_second_says_so_and_counts_the_rows_all_the_same() -> None:
-    found = receipt_of("u", table([None]), outputs(1.0), won=False, timings=Timings())
+    found = receipt_of("u", "t", table([None]), outputs(1.0), won=False, timings=Timings())
     assert (found.outcome, found.rows) == ("taken", 1)
 
 
 def test_a_unit_without_a_recording_that_decodes_has_no_audio() -> None:
-    found = receipt_of("u", table([("read", "missing", "x")]), outputs(None), won=True, timings=Timings())
+    found = receipt_of("u", "t", table([("read", "missing", "x")]), outputs(None), won=True, timings=Timings())
     assert (found.audio_seconds, found.frames) == (0, 0)
 
 
@@ -80,7 +85,9 @@ def test_timings_of_stages_are_put_together_and_the_later_one_counts() -> None:
 
 
 def test_a_receipt_is_plain_values_that_travel() -> None:
-    found = receipt_of("u", table([("decode", "decode", "é")]), outputs(None), won=True, timings=Timings({"read": 0.5}))
+    found = receipt_of(
+        "u", "t", table([("decode", "decode", "é")]), outputs(None), won=True, timings=Timings({"read": 0.5})
+    )
     back = json.loads(json.dumps(dataclasses.asdict(found)))
     assert Receipt(**back | {"timings": Timings(**back["timings"])}) == found
 
@@ -88,3 +95,30 @@ def test_a_receipt_is_plain_values_that_travel() -> None:
 def test_receipts_cannot_be_changed() -> None:
     with pytest.raises(dataclasses.FrozenInstanceError, match="rows"):
         Receipt("u", "fault").rows = 3  # type: ignore[misc]
+
+
+def ended(task: str, seconds: float, outcome: str = "committed") -> Receipt:
+    timings = Timings({"read": 1.0, "commit": seconds})
+    return Receipt("u", outcome, task=task, rows=2, audio_seconds=9.0, frames=450, waste=0.1, timings=timings)  # type: ignore[arg-type]
+
+
+def test_audio_frames_and_time_of_a_unit_are_counted_once_whatever_the_number_of_its_tasks() -> None:
+    counted = counted_once([ended("a", 0.5), ended("b", 0.7, "taken"), ended("c", 0.9)])
+    assert [(each.task, each.outcome, each.rows) for each in counted] == [
+        ("a", "committed", 2), ("b", "taken", 2), ("c", "committed", 2),
+    ]  # fmt: skip
+    heard = [(each.audio_seconds, each.frames, each.waste) for each in counted]
+    assert heard == [
+        (9.0, 450, 0.1),
+        (0, 0, 0),
+        (0, 0, 0),
+    ]
+    # The last one ended when all had.
+    assert [each.timings for each in counted] == [Timings({"read": 1.0, "commit": 0.9}), Timings(), Timings()]
+
+
+def test_a_task_that_failed_counts_nothing_and_another_stands_for_the_unit() -> None:
+    fault = Receipt("u", "fault", task="a", fault="a: 503")
+    assert counted_once([fault, ended("b", 0.7)]) == [fault, ended("b", 0.7)]
+    assert counted_once([fault]) == [fault]
+    assert counted_once([ended("b", 0.7)]) == [ended("b", 0.7)]

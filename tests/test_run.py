@@ -8,7 +8,6 @@ import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -17,9 +16,8 @@ from rich.console import Console
 
 from pipeline import alone, config
 from pipeline.errors import UserError
-from pipeline.flow import Settings
 from pipeline.models import checkpoint as checkpoints
-from pipeline.run import _exit_code, _job, run
+from pipeline.run import run
 from pipeline.summary import RunSummary
 from pipeline.table import read_table
 from pipeline.table.runs import runs
@@ -179,44 +177,6 @@ def test_errors_of_earlier_runs_count(one):
     again = transcribed([folder], output)
     assert (again.exit_code, again.rows, again.table_rows, again.table_errors) == (3, 0, 2, 1)
     assert transcribed([folder], output, max_errors=0.5).exit_code == 0
-
-
-@pytest.mark.parametrize(
-    ("listed", "problems", "rows", "errors", "left", "zero", "code"),
-    [
-        (100, 0, 100, 5, False, False, 0),  # no more than 5 %
-        (100, 0, 100, 6, False, False, 3),
-        (100, 0, 100, 6, False, True, 0),
-        (94, 6, 94, 0, False, False, 3),  # what cannot be planned is held against all that was listed
-        (94, 6, 1000, 0, False, False, 3),
-        (95, 5, 95, 0, False, False, 0),
-        (0, 0, 0, 0, False, False, 0),
-        (100, 0, 50, 50, True, False, 4),  # what is left to do is told first
-        (100, 0, 50, 0, True, True, 4),
-    ],
-)
-def test_the_exit_code_says_what_became_of_the_table(listed, problems, rows, errors, left, zero, code):
-    report = SimpleNamespace(recordings=listed, num_problems=problems)
-    settings = config.make({"model": MODEL, "exit_zero_on_errors": zero})
-    assert _exit_code(report, rows, errors, left=left, config=settings) == code
-
-
-@pytest.mark.parametrize(
-    ("asked", "device", "dtype", "frames"),
-    [
-        ("auto", "cpu", "float32", "float32"),
-        ("auto", "cuda", "bfloat16", "float16"),
-        ("float32", "cuda", "float32", "float32"),
-        ("float16", "cpu", "float16", "float16"),
-        ("int8", "cpu", "int8", "float32"),
-    ],
-)
-def test_frames_are_carried_as_precisely_as_the_model_takes_them(asked, device, dtype, frames):
-    settings = config.make({"model": MODEL, "dtype": asked, "window": "6s", "context": "0.5s", "features": "float32"})
-    model = SimpleNamespace(name="m", hash="h")
-    job = _job(SimpleNamespace(name="r", output="file:///out", config=settings, model=model), device)
-    assert (job.device, job.dtype) == (device, dtype)
-    assert job.settings == Settings(window=300, context=25, features="float32", dtype=frames)
 
 
 @pytest.mark.parametrize("place", ["source", "output"])

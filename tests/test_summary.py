@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from pipeline.summary import COMPLETE, ERRORS, MEANINGS, PARTIAL, RunSummary, format_summary
+from pipeline.summary import COMPLETE, ERRORS, MEANINGS, PARTIAL, RunSummary, TaskTotals, format_summary
 
 
 def summary(**changes: Any) -> RunSummary:
@@ -112,6 +112,20 @@ def test_errors_stand_by_reason_the_most_frequent_first_with_an_example_and_a_ne
     assert found.endswith(f"exit    3: {MEANINGS[ERRORS]}")
 
 
+@pytest.mark.parametrize(
+    ("task", "done"),
+    [
+        ("transcribe", "transcribed"),
+        ("classify", "classified"),
+        ("frames", "labelled"),
+        ("embed", "embedded"),
+        ("label", "rows labelled"),
+    ],
+)
+def test_what_was_done_to_the_rows_is_named(task: str, done: str) -> None:
+    assert format_summary(summary(task=task)).startswith(f"1,200 {done}, 0 errors  ·")
+
+
 def test_one_error_is_singular() -> None:
     assert format_summary(summary(errors={"decode.decode": 1})).startswith("1,199 transcribed, 1 error  ·")
 
@@ -138,7 +152,12 @@ def test_what_planning_could_not_read_is_listed_up_to_five() -> None:
 
 
 def test_the_record_of_a_run_is_json() -> None:
-    record = json.loads(json.dumps(summary(errors={"decode.decode": 1}).to_json()))
+    model = {"name": "digits", "hash": "2f9c"}
+    part = TaskTotals(kind="embed", name="voices", model=model, pending_units=1, rows=9, errors=2)
+    record = json.loads(json.dumps(summary(errors={"decode.decode": 1}, tasks=(part,)).to_json()))
+    assert record["tasks"] == [
+        {"kind": "embed", "name": "voices", "model": model, "pending_units": 1, "rows": 9, "errors": 2}
+    ]
     assert record["meaning"] == "complete"
     assert record["x_realtime"] == 100.0
     assert record["config"] == {"window": 10.0}

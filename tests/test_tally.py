@@ -55,6 +55,29 @@ def test_a_fault_is_no_row(tally):
     assert (tally.done, tally.units, tally.faults) == (0, 0, {"a": "model: broke"})
 
 
+def test_a_unit_of_several_tasks_is_one_unit_with_rows_and_errors_of_each(tally):
+    tally.record(receipt("a", task="words", rows=4, errors={"decode.empty": 1}))
+    tally.record(receipt("a", task="labels", rows=4, seconds=0.0, errors={"decode.empty": 1, "model.not_finite": 1}))
+    tally.record(receipt("b", task="words", rows=3))
+    assert (tally.units, tally.done, tally.done_seconds) == (2, 11, 200.0)
+    assert (tally.rows_of, tally.errors_of) == ({"words": 7, "labels": 4}, {"words": 1, "labels": 2})
+    assert tally.first_audio == 100.0
+
+
+def test_a_task_that_failed_leaves_the_others_of_its_unit_counted(tally):
+    tally.record(Receipt("a", "fault", task="words", fault="words: broke"))
+    tally.record(receipt("a", task="labels", rows=4))
+    assert (tally.units, tally.done, tally.faults) == (1, 4, {"a": "words: broke"})
+
+
+def test_no_fault_of_a_unit_hides_another(tally):
+    tally.record(Receipt("a", "fault", task="words", fault="words: broke", fault_trace="one"))
+    tally.record(Receipt("a", "fault", task="labels", fault="labels: 503", fault_trace="two"))
+    tally.record(Receipt("b", "fault", fault="read: 503", fault_trace="three"))
+    assert tally.faults == {"a": "words: broke; labels: 503", "b": "read: 503"}
+    assert list(tally.traces.values()) == ["one", "two", "three"]
+
+
 def test_the_slowest_stage_is_the_one_whose_workers_are_busiest(tally, clock):
     clock.now = 110.0
     tally.record(receipt("a", timings=Timings(seconds={"read": 6.0, "model": 8.0, "wait": 9.0})))

@@ -119,11 +119,14 @@ class Predictor:
 
         Raises:
             ValueError: for a window that does not lie in the array.
+            UserError: for a model without a head.
             StorageFault: when the device has no memory for one window alone.
         """
         for window in itertools.chain.from_iterable(stretches):
             if not 0 <= window.start <= window.keep_start < window.keep_stop <= window.stop <= len(features):
                 raise ValueError(f"windows must lie in the {len(features)} frames given, got {window}")
+        if not wants:
+            return {}
         nothing = {name: self._nothing(want) for name, want in wants.items()}
         done = {number: dict(nothing) for number, stretch in enumerate(stretches) if not stretch}
         while waiting := [number for number in range(len(stretches)) if number not in done]:
@@ -216,7 +219,8 @@ class Predictor:
         weight = next(model.parameters())
         hidden = torch.empty(0, model.config.hidden_size, device=self._device, dtype=weight.dtype)
         output = model.score(hidden, Packed((), self._device))
-        assert not isinstance(output, EncoderOutput), "a model without a head says nothing"
+        if isinstance(output, EncoderOutput):
+            raise UserError(f"{want.head}: the checkpoint has no head, so it says nothing; take one with a head")
         return self._transfer.send(want.reduce(output)).wait()
 
     def _halve_budget(self, longest: int) -> None:

@@ -22,6 +22,7 @@ import time
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import psutil
@@ -33,9 +34,11 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
 from pipeline import models  # noqa: E402
+from pipeline.audio import Window  # noqa: E402
 from pipeline.corpus import FRAMES_PER_SECOND  # noqa: E402
 from pipeline.models.layout import Packed  # noqa: E402
-from pipeline.models.predict import Predictor, Slice, default_frame_budget  # noqa: E402
+from pipeline.models.predict import Predictor, default_frame_budget  # noqa: E402
+from pipeline.models.wants import Slice, Want  # noqa: E402
 from tests import speech  # noqa: E402
 from tests.benchmarks.operations import operations  # noqa: E402
 
@@ -106,7 +109,7 @@ def compare(title: str, checkpoint: Path, lengths: Sequence[int], options: argpa
         several = options.budgets and precision == "float32"
         for size in [budget // 4, budget // 2, budget, budget * 2, budget * 4] if several else [budget]:
             named = f"voxmill, {precision}" + f", {size} frames" * several
-            forms[named] = partial(packed, Predictor(model, frame_budget=size), features, slices)
+            forms[named] = partial(packed, Predictor({"ctc": model}, frame_budget=size), features, slices)
     seconds, tokens = timed(forms, options.rounds)
     report(title, lengths, seconds, tokens)
 
@@ -141,7 +144,13 @@ def padded(reference: torch.nn.Module, features: np.ndarray, slices: Sequence[Sl
 
 def packed(predictor: Predictor, features: np.ndarray, slices: Sequence[Slice]) -> Tokens:
     """Best token of every frame, packed."""
-    return [tokens for (tokens,) in predictor.run(features, slices, reduce=lambda logits: (logits.argmax(-1),))]
+    stretches = [[Window(start, stop, start, stop)] for start, stop in slices]
+    return [tokens for (tokens,) in predictor.run(features, stretches, {"best": Want("ctc", best)})["best"]]
+
+
+def best(output: Any) -> tuple[torch.Tensor, ...]:
+    """Token of every frame."""
+    return (output.logits.argmax(-1),)
 
 
 def timed(forms: dict[str, Callable[[], Tokens]], rounds: int) -> tuple[dict[str, float], dict[str, Tokens]]:

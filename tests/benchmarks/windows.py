@@ -28,10 +28,11 @@ from pipeline import audio, flow, models  # noqa: E402
 from pipeline.config import RunConfig  # noqa: E402
 from pipeline.corpus import FRAMES_PER_SECOND, Recording  # noqa: E402
 from pipeline.demo import checkpoint_folder  # noqa: E402
+from pipeline.flow import Doing  # noqa: E402
 from pipeline.models.predict import Predictor  # noqa: E402
 from pipeline.scoring import word_errors  # noqa: E402
 from pipeline.sources import Encoded  # noqa: E402
-from pipeline.tasks import transcribe  # noqa: E402
+from pipeline.tasks.transcribe import NAME, Transcribe  # noqa: E402
 from pipeline.text import Tokenizer  # noqa: E402
 from tests import speech  # noqa: E402
 from tests.benchmarks.header import header  # noqa: E402
@@ -54,13 +55,13 @@ class Ear:
     """The demo's model on one thread."""
 
     def __init__(self) -> None:
-        self._predictor = Predictor(models.load(checkpoint_folder()))
-        self._tokenizer = Tokenizer.load(checkpoint_folder())
+        self._predictor = Predictor({NAME: models.load(checkpoint_folder())})
+        self._task = Transcribe(Tokenizer.load(checkpoint_folder()))
 
     def words(self, features: flow.UnitFeatures, settings: flow.Settings) -> tuple[list[list[dict]], float]:
         """Words of each recording, and the share of frames computed for nothing."""
-        outputs = flow.infer(features, self._predictor, transcribe, settings)
-        return flow.rows(outputs, transcribe, self._tokenizer)[0]["words"].to_pylist(), outputs.waste
+        outputs = flow.infer(features, [self._predictor], {NAME: Doing(self._task)}, settings)
+        return flow.rows(outputs, NAME, self._task).columns["words"].to_pylist(), outputs.waste
 
 
 def features_of(recordings: Sequence[np.ndarray]) -> flow.UnitFeatures:

@@ -17,19 +17,18 @@ from pipeline.engine.rows import Row
 class Job:
     """A job without model and table: reading fails, which is a fault that every stage passes on."""
 
-    def __init__(self, folder: str, model_hash: str) -> None:
+    def __init__(self, folder: str) -> None:
         self.folder = folder
-        self.model_hash = model_hash
 
     @property
     def output(self) -> str:
         raise ZeroDivisionError("made up")
 
-    def load_predictor(self, _: Any) -> None:
-        return None
+    def load_predictors(self, *_: Any) -> list[Any]:
+        return []
 
-    def load_tokenizer(self, _: Any) -> None:
-        return None
+    def load_tasks(self, _: Any) -> dict[str, Any]:
+        return {}
 
     def note(self, stage: str) -> None:
         import torch  # as late as the stages do

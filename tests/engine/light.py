@@ -20,8 +20,6 @@ class Notebook(str):
     It takes the place of the job, for light stages need nothing else.
     """
 
-    model_hash = ""
-
     def order(self, name: str) -> None:
         Path(self, name).touch()
 
@@ -86,7 +84,7 @@ class Commit(Stage):
         unit = super().__call__(row).column("unit")[0].as_py()
         timings = {"seconds": {}, "peak_bytes": {}, "workers": {}}
         receipt = {"unit": unit, "outcome": "committed", "rows": 1, "timings": timings}
-        return _row(unit, json.dumps(receipt), b"")
+        return _row(unit, json.dumps({"receipts": [receipt]}), b"")
 
 
 class Unit(NamedTuple):

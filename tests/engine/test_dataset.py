@@ -12,15 +12,17 @@ from pipeline.engine import dataset
 from pipeline.engine.datasource import UnitSource
 from pipeline.engine.resources import Cluster, Pools, choose
 from pipeline.engine.stages import Commit, Features, Inference
+from pipeline.engine.teams import Team
+from pipeline.job import Work
 from pipeline.plan import UnitRef
 from pipeline.receipts import Receipt
 
-JOB, SHIPPED = object(), object()
+JOB, SHIPPED = object(), [object()]
 Given = Callable[[Sequence[str], int], Sequence[str]]
 
 
-def units(count: int) -> list[UnitRef]:
-    return [UnitRef(f"u{n}", 1, 0, n, 1, 1.0, 1) for n in range(count)]
+def units(count: int) -> list[Work]:
+    return [Work(UnitRef(f"u{n}", 1, 0, n, 1, 1.0, 1), ("labels",)) for n in range(count)]
 
 
 def on_cpus(cpus: int = 16) -> Pools:
@@ -56,7 +58,7 @@ def runs(monkeypatch: pytest.MonkeyPatch) -> Callable[[Given], tuple[list[Receip
     def run(given: Given) -> tuple[list[Receipt], list[Any]]:
         asked: list[Any] = []
 
-        def built(job: Any, refs: Sequence[UnitRef], *_: Any, in_flight: int) -> list[str]:
+        def built(job: Any, refs: Sequence[Work], *_: Any, in_flight: int) -> list[str]:
             asked.append(([ref.name for ref in refs], in_flight))
             return list(given(*asked[-1]))
 
@@ -101,7 +103,7 @@ def test_stages_come_in_order_with_their_cpus(chain):
     assert chain.read["num_cpus"] == pools.read_cpus
     assert [options["fn_constructor_args"] for _, options in chain.stages] == [
         (JOB, pools.feature_cpus),
-        (JOB, SHIPPED, pools.model_cpus),
+        (JOB, SHIPPED, pools.model_cpus, (), True),
         (JOB, SHIPPED),
     ]
 
@@ -131,6 +133,17 @@ def test_a_number_of_rows_is_given_where_gpus_are_asked_for_only(chain):
         (0.5, 1),
         (None, None),
     ]
+
+
+def test_models_that_share_no_actor_run_one_stage_after_the_other(chain):
+    teams = (Team(("a", "b"), 3 << 30, 0.6), Team(("c",), 1 << 30, 0.4))
+    pools = choose(Cluster(cpus=16, gpus=2), gpus_per_actor=1.0, model_bytes=4 << 30, teams=teams)
+    dataset._chain(JOB, units(9), SHIPPED, pools, in_flight=2)
+    assert [stage for stage, _ in chain.stages] == [Features, Inference, Inference, Commit]
+    first, second = (options for stage, options in chain.stages if stage is Inference)
+    assert first["fn_constructor_args"] == (JOB, SHIPPED, pools.model_cpus, ("a", "b"), False)
+    assert second["fn_constructor_args"] == (JOB, SHIPPED, pools.model_cpus, ("c",), True)
+    assert [(each["num_gpus"], each["compute"].max_size) for each in (first, second)] == [(0.6, 2), (0.4, 2)]
 
 
 def test_few_units_are_few_read_tasks_and_many_are_several_for_each_read(chain):

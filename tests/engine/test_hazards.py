@@ -16,6 +16,7 @@ from pipeline.engine import dataset
 from pipeline.engine.resources import Cluster, Pools
 from pipeline.engine.session import Session
 from pipeline.errors import StorageFault
+from pipeline.job import Work
 from pipeline.models import checkpoint as checkpoints
 from pipeline.plan import UnitRef
 from pipeline.receipts import Receipt
@@ -35,6 +36,7 @@ POOLS = Pools(
     read_tasks=2, read_cpus=0.25, feature_actors=1, feature_cpus=0.5, model_actors=1, model_cpus=0.5, model_gpus=0.0,
     commit_tasks=1, commit_cpus=0.5,
 )  # fmt: skip
+CHECKPOINTS = {checkpoints.fingerprint(MODEL): Path(MODEL)}
 STAGES = ("read", "features", "model", "commit")
 
 
@@ -49,7 +51,7 @@ def replaced(patch: pytest.MonkeyPatch, module: Any) -> None:
 
 
 def go(job: Any, units: Sequence[Any], **settings: Any) -> list[Receipt]:
-    return list(session(**settings).receipts(job, units, Path(MODEL)))
+    return list(session(**settings).receipts(job, units, CHECKPOINTS))
 
 
 def light_units(count: int) -> list[light.Unit]:
@@ -136,11 +138,11 @@ def test_a_worker_that_cannot_start_ends_the_run_with_its_reason(notebook):
 def counted(tmp_path_factory: pytest.TempPathFactory, ray_cluster: None) -> tuple[list[Receipt], dict[str, list[int]]]:
     """Receipts of units that cannot be read, and stage -> threads of (OpenMP, torch, Arrow, BLAS) in its workers."""
     folder = tmp_path_factory.mktemp("counted")
-    units = [UnitRef(f"u{number}", 1, 0, 0, 1, 1.0, 1) for number in range(3)]
+    units = [Work(UnitRef(f"u{number}", 1, 0, 0, 1, 1.0, 1), ("labels",)) for number in range(3)]
     pools = replace(POOLS, model_cpus=2.0)
     with pytest.MonkeyPatch.context() as patch:
         replaced(patch, counting)
-        receipts = go(counting.Job(str(folder), checkpoints.fingerprint(MODEL)), units, pools=pools)
+        receipts = go(counting.Job(str(folder)), units, pools=pools)
     return receipts, {path.name.split("-")[0]: json.loads(path.read_text()) for path in folder.iterdir()}
 
 
@@ -180,7 +182,7 @@ def test_a_run_whose_worker_died_ends_with_code_4_and_the_next_one_completes_it(
 
 
 def test_receipts_that_are_left_open_end_with_the_one_who_took_them(notebook):
-    receipts = session().receipts(notebook, light_units(30), Path(MODEL))
+    receipts = session().receipts(notebook, light_units(30), CHECKPOINTS)
     next(receipts)
     receipts.close()
     names = [thread.name for thread in threading.enumerate()]

@@ -11,8 +11,11 @@ from pipeline.corpus import Recording
 from pipeline.engine import rows
 from pipeline.errors import ErrorRow
 from pipeline.flow import UnitFeatures, UnitOutputs
+from pipeline.job import Work
+from pipeline.plan import UnitRef
 from pipeline.receipts import Receipt, Timings
 from pipeline.sources import Encoded
+from pipeline.stitching import Kept
 
 RECORDINGS = tuple(
     Recording(
@@ -23,6 +26,7 @@ RECORDINGS = tuple(
 )  # fmt: skip
 FACTS = Facts(0.5, 1.0, 8000, 2, ("odd",), 0, 50, 0.5, 1.5)
 ERROR = ErrorRow("decode", "empty", "no samples")
+WORK = Work(UnitRef("u", 1, 0, 0, 2, 3.0, 18), ("b", "a"))
 TIMINGS = Timings({"read": 1.5}, {"read": 10}, {"read": "host:1"})
 
 
@@ -32,21 +36,25 @@ def opened(row):
 
 def test_encoded_bytes_survive():
     encoded = Encoded(RECORDINGS, b"\x00\xff\x00", ((0, 3), None), {1: ERROR})
-    unit, meta, payload = opened(rows.from_encoded("u", encoded, TIMINGS))
+    unit, meta, payload = opened(rows.from_encoded(WORK, encoded, TIMINGS))
     back = rows.to_encoded(meta, payload)
     assert unit == "u"
     assert (back.recordings, bytes(back.payload), back.slices, back.errors) == (
         RECORDINGS, b"\x00\xff\x00", ((0, 3), None), {1: ERROR},
     )  # fmt: skip
     assert rows.timings_of(meta) == TIMINGS
+    assert rows.tasks_of(meta) == ("b", "a")
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float16"])
 def test_features_survive_with_their_type(dtype):
     frames = np.arange(320, dtype=dtype).reshape(2, 160)
     _, meta, payload = opened(
-        rows.from_features("u", UnitFeatures(RECORDINGS, frames, (2, 0), (FACTS, None), {1: ERROR}), TIMINGS)
+        rows.from_features(
+            "u", UnitFeatures(RECORDINGS, frames, (2, 0), (FACTS, None), {1: ERROR}), ("b", "a"), TIMINGS
+        )
     )
+    assert rows.tasks_of(meta) == ("b", "a")
     back = rows.to_features(meta, payload)
     np.testing.assert_array_equal(back.frames, frames)
     assert back.frames.dtype == dtype
@@ -55,24 +63,65 @@ def test_features_survive_with_their_type(dtype):
 
 def test_a_unit_without_a_frame_survives():
     none = np.empty((0, 160), np.float32)
-    _, meta, payload = opened(rows.from_features("u", UnitFeatures((), none, (), (), {}), TIMINGS))
+    _, meta, payload = opened(rows.from_features("u", UnitFeatures((), none, (), (), {}), (), TIMINGS))
     assert rows.to_features(meta, payload).frames.shape == (0, 160)
 
 
+def kept(*columns, counts=(2, 0), pieces=(), speech=(0, 0)):
+    return Kept(counts, columns, np.array(pieces, np.int32).reshape(-1, 3), speech)
+
+
 def test_outputs_survive():
-    frames = (np.array([1, 2], np.int32), np.array([-0.5, 0.0], np.float32))
-    _, meta, payload = opened(
-        rows.from_outputs("u", UnitOutputs(RECORDINGS, (2, 0), (FACTS, None), {1: ERROR}, frames, 0.25), TIMINGS)
-    )
+    half = np.arange(6, dtype=np.float16).reshape(2, 3)
+    vectors = np.arange(12, dtype=np.float32).reshape(3, 4)[:, ::2]
+    tasks = {
+        "words": kept(np.array([1, 2], np.int32), np.array([-0.5, 0.0], np.float32)),
+        "labels": kept(half),
+        "vectors": kept(vectors, counts=(3, 0), pieces=[(0, 9, 7), (9, 12, 3), (40, 41, 0)], speech=(12, 0)),
+        "nothing": kept(np.empty((0, 4), np.float32), counts=(0, 0)),
+        "no recording": Kept((), (), np.empty((0, 3), np.int32), ()),
+    }
+    outputs = UnitOutputs(RECORDINGS, (2, 0), (FACTS, None), {1: ERROR}, tasks, {"more": "out of memory"}, 0.25)
+    unit, meta, payload = opened(rows.from_outputs("u", outputs, ("words", "more"), TIMINGS))
     back = rows.to_outputs(meta, payload)
-    for got, wanted in zip(back.frames, frames, strict=True):
-        np.testing.assert_array_equal(got, wanted)
-    assert back.waste == 0.25
+    assert (unit, rows.tasks_of(meta), rows.timings_of(meta)) == ("u", ("words", "more"), TIMINGS)
+    assert (back.recordings, back.lengths, back.facts, back.errors) == (RECORDINGS, (2, 0), (FACTS, None), {1: ERROR})
+    assert list(back.kept) == list(tasks)
+    for name, wanted in tasks.items():
+        got = back.kept[name]
+        assert (got.counts, got.speech) == (wanted.counts, wanted.speech)
+        for ours, theirs in zip((got.pieces, *got.columns), (wanted.pieces, *wanted.columns), strict=True):
+            np.testing.assert_array_equal(ours, theirs)
+            assert (ours.dtype, ours.shape) == (theirs.dtype, theirs.shape)
+    assert (back.faults, back.waste) == ({"more": "out of memory"}, 0.25)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float16"])
+@pytest.mark.parametrize("count", [0, 1, 3])
+def test_frames_and_what_was_said_of_them_survive_together(dtype, count):
+    frames = np.arange(7 * count, dtype=dtype).reshape(count, 7)
+    features = UnitFeatures(RECORDINGS, frames, (count, 0), (FACTS, None), {1: ERROR})
+    labels = kept(np.arange(2 * count, dtype=np.float16).reshape(count, 2), counts=(count, 0))
+    outputs = UnitOutputs(RECORDINGS, (count, 0), (FACTS, None), {1: ERROR}, {"labels": labels}, {"more": "503"}, 0.25)
+    unit, meta, payload = opened(rows.from_both("u", features, outputs, ("labels", "more"), TIMINGS))
+    assert (unit, rows.tasks_of(meta), rows.timings_of(meta)) == ("u", ("labels", "more"), TIMINGS)
+    back, said = rows.to_features(meta, payload), rows.to_outputs(meta, payload)
+    np.testing.assert_array_equal(back.frames, frames)
+    assert (back.frames.dtype, back.frames.shape) == (dtype, (count, 7))
+    assert (back.lengths, back.facts, back.errors) == ((count, 0), (FACTS, None), {1: ERROR})
+    np.testing.assert_array_equal(said.kept["labels"].columns[0], labels.columns[0])
+    assert (said.kept["labels"].counts, said.faults, said.waste) == ((count, 0), {"more": "503"}, 0.25)
 
 
 def test_receipts_survive():
-    receipt = Receipt("u", "committed", rows=2, errors={"decode.empty": 1}, timings=TIMINGS)
-    assert rows.to_receipt(rows.from_receipt(receipt)) == receipt
+    receipts = [
+        Receipt("u", "committed", task="a", rows=2, errors={"decode.empty": 1}, timings=TIMINGS),
+        Receipt("u", "fault", task="b", fault="b: 503", fault_trace="Traceback ..."),
+    ]
+    row = rows.from_receipts("u", receipts)
+    assert opened(row)[0] == "u"
+    assert rows.to_receipts(row) == receipts
+    assert rows.to_receipts(rows.from_receipts("u", [])) == []
 
 
 def test_a_large_payload_is_not_copied():

@@ -15,8 +15,12 @@ from pipeline.engine import dataset
 from pipeline.engine import session as sessions
 from pipeline.engine.resources import Cluster, choose
 from pipeline.engine.session import Session
+from pipeline.engine.teams import Team
 from pipeline.errors import StorageFault, UserError
 from tests.jobs.corpora import MODEL
+
+SIZES = {"e": 7_000_000}
+"""Of a model."""
 
 
 def session(**settings: Any) -> Session:
@@ -56,7 +60,7 @@ def test_a_failed_cluster_is_a_fault_in_one_line_with_its_reason(monkeypatch, ra
         raise raised
 
     monkeypatch.setattr(dataset, "receipts", failing)
-    receipts = session().receipts(SimpleNamespace(model_hash="h"), [], Path(MODEL))
+    receipts = session().receipts(SimpleNamespace(), [], {"h": Path(MODEL)})
     assert next(receipts) == "a receipt"
     with pytest.raises(StorageFault, match=f"^the cluster stopped the run: {reason}") as fault:
         next(receipts)
@@ -70,13 +74,13 @@ def test_a_bug_stays_a_bug(monkeypatch):
 
     monkeypatch.setattr(dataset, "receipts", failing)
     with pytest.raises(ZeroDivisionError, match="a bug"):
-        next(session().receipts(SimpleNamespace(model_hash="h"), [], Path(MODEL)))
+        next(session().receipts(SimpleNamespace(), [], {"h": Path(MODEL)}))
 
 
 def test_a_session_joins_a_ray_that_runs_already_and_leaves_it_running(ray_cluster):
     import ray
 
-    with sessions.opened(config.make({"device": "cpu"}), model_bytes=7_000_000, say=print) as opened:
+    with sessions.opened(config.make({"device": "cpu"}), sizes=SIZES, say=print) as opened:
         assert (opened.cluster.cpus, opened.nodes, opened.device) == (4, 1, "cpu")
         assert opened.pools.cpus <= 4
     assert ray.is_initialized()
@@ -85,11 +89,12 @@ def test_a_session_joins_a_ray_that_runs_already_and_leaves_it_running(ray_clust
 def test_workers_of_several_nodes_leave_room_on_each(ray_cluster, monkeypatch):
     monkeypatch.setattr(sessions.cluster, "num_nodes", lambda: 4)
     monkeypatch.setattr(sessions.cluster, "check_versions", lambda: None)
-    with sessions.opened(config.make({"device": "cpu"}), model_bytes=7_000_000, say=print) as opened:
+    with sessions.opened(config.make({"device": "cpu"}), sizes=SIZES, say=print) as opened:
         assert opened.nodes == 4
         assert opened.pools == choose(
-            Cluster(cpus=4, nodes=4, memory=1 << 50), gpus_per_actor=None, model_bytes=7_000_000
-        )
+            Cluster(cpus=4, nodes=4, memory=1 << 50), gpus_per_actor=None, model_bytes=7_000_000,
+            teams=[Team(("e",), 7_000_000)],
+        )  # fmt: skip
 
 
 @pytest.mark.parametrize(("asked", "used"), [(None, 8), (4, 4)])
@@ -97,7 +102,7 @@ def test_no_more_gpus_are_used_than_were_asked_for(ray_cluster, monkeypatch, ask
     found = Cluster(cpus=64, gpus=8)
     monkeypatch.setattr(sessions.cluster, "measure", lambda: found)
     monkeypatch.setattr(sessions.cluster, "wait_for_gpus", lambda gpus, say: None)
-    with sessions.opened(config.make({"gpus": asked}), model_bytes=1, say=print) as opened:
+    with sessions.opened(config.make({"gpus": asked}), sizes={"e": 1}, say=print) as opened:
         assert (opened.device, opened.cluster, opened.pools.model_actors) == ("cuda", found, used)
 
 
@@ -105,6 +110,6 @@ def test_pools_that_do_not_fit_are_refused_before_any_work(ray_cluster):
     asked = config.make({"device": "cpu", "model_actors": 14})
     with (
         pytest.raises(UserError, match="the cluster has 4, and a stage without a place would wait for ever"),
-        sessions.opened(asked, model_bytes=7_000_000, say=print),
+        sessions.opened(asked, sizes=SIZES, say=print),
     ):
         pass

@@ -77,6 +77,15 @@ def test_actors_of_one_node_may_unpack_at_the_same_time(shipped):
     assert fingerprint(folders.pop()) == shipped.fingerprint
 
 
+def test_checkpoints_are_known_by_their_hashes(shipped, tmp_path):
+    other = Path(shutil.copytree(MODEL, tmp_path / "other"))
+    (other / "vocab.json").write_text("{}")
+    here = shipping.ship(other, fingerprint(other), nodes=1)
+    assert shipped.fingerprint != here.fingerprint
+    folders = shipping.local_folders([shipped, here])
+    assert folders == {shipped.fingerprint: shipped.local(), here.fingerprint: other}
+
+
 def test_a_copy_that_does_not_arrive_as_it_was_sent_is_refused(shipped):
     spoiled = Shipped(shipped.path, "0" * 64, shipped.files)
     with pytest.raises(StorageFault, match="voxmill-0000000000000000: the checkpoint does not arrive there as it was"):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from pathlib import Path
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -15,21 +15,27 @@ from pipeline.engine import rows, stages
 from pipeline.engine.rows import Row
 from pipeline.engine.shipping import Shipped
 from pipeline.errors import StorageFault, UserError
-from pipeline.flow import UnitFeatures, UnitOutputs
+from pipeline.flow import Settings, UnitFeatures, UnitOutputs
+from pipeline.job import Work
 from pipeline.models import checkpoint
 from pipeline.plan import UnitRef
 from pipeline.receipts import Receipt, Timings
 from pipeline.sources import Encoded
+from pipeline.stitching import Kept
+from pipeline.tasks.heard import NO_PIECES
 from tests.jobs.corpora import MODEL
 
 SHIPPED = Shipped(MODEL, checkpoint.fingerprint(MODEL), None)
 NO_TIMINGS = Timings({}, {}, {})
-NOTHING = UnitOutputs((), (), (), {}, (np.empty(0, np.int32), np.empty(0, np.float32)), 0.0)
+KEPT = Kept((), (np.empty(0, np.int32), np.empty(0, np.float32)), NO_PIECES, ())
+NOTHING = UnitOutputs((), (), (), {}, {"labels": KEPT}, {}, 0.0)
+WORK = Work(UnitRef("u7", 1, 0, 0, 1, 1.0, 1), ("labels",))
+NO_FRAMES = UnitFeatures((), np.empty((0, 160), np.float32), (), (), {})
 BEGUN: dict[str, Any] = {
-    "read": UnitRef("u7", 1, 0, 0, 1, 1.0, 1),
-    "features": rows.from_encoded("u7", Encoded((), b"", (), {}), NO_TIMINGS),
-    "model": rows.from_features("u7", UnitFeatures((), np.empty((0, 160), np.float32), (), (), {}), NO_TIMINGS),
-    "commit": rows.from_outputs("u7", NOTHING, NO_TIMINGS),
+    "read": WORK,
+    "features": rows.from_encoded(WORK, Encoded((), b"", (), {}), NO_TIMINGS),
+    "model": rows.from_features("u7", NO_FRAMES, WORK.tasks, NO_TIMINGS),
+    "commit": rows.from_outputs("u7", NOTHING, WORK.tasks, NO_TIMINGS),
 }
 """What each stage is given of a unit that holds nothing."""
 
@@ -40,11 +46,11 @@ class Job:
     def __init__(self, error: Exception) -> None:
         self.error = error
 
-    def load_predictor(self, _: Path) -> None:
-        return None
+    def load_predictors(self, _: Any, encoders: Any) -> list[Any]:
+        return list(encoders)
 
-    def load_tokenizer(self, _: Path) -> None:
-        return None
+    def load_tasks(self, _: Any) -> dict[str, Any]:
+        return {}
 
     def __getattr__(self, name: str) -> Any:
         raise self.__dict__["error"]
@@ -61,8 +67,8 @@ def made(error: Exception) -> dict[str, Any]:
     return {
         "read": stages.Read(job),
         "features": stages.Features(job, 1.0),
-        "model": stages.Inference(job, SHIPPED, 1.0),
-        "commit": stages.Commit(job, SHIPPED),
+        "model": stages.Inference(job, [SHIPPED], 1.0),
+        "commit": stages.Commit(job, [SHIPPED]),
     }
 
 
@@ -90,7 +96,7 @@ def test_a_failure_is_a_row_that_names_unit_stage_and_cause(error: Exception, to
         unit, said, trace = fault(work(BEGUN[stage]))
         assert (unit, said) == ("u7", f"{stage}: {told}")
         assert "Traceback" in trace
-    receipt = rows.to_receipt(commit(BEGUN["commit"]))
+    (receipt,) = rows.to_receipts(commit(BEGUN["commit"]))
     assert (receipt.unit, receipt.outcome, receipt.fault) == ("u7", "fault", f"commit: {told}")
 
 
@@ -102,7 +108,49 @@ def test_a_fault_of_an_earlier_stage_is_passed_on_untouched(stage: str) -> None:
 
 def test_a_fault_of_an_earlier_stage_is_a_receipt_and_commits_nothing() -> None:
     row = made(AssertionError("committed a fault"))["commit"](rows.from_fault("u7", "read: 503", "Traceback ..."))
-    assert rows.to_receipt(row) == Receipt("u7", "fault", fault="read: 503", fault_trace="Traceback ...")
+    assert rows.to_receipts(row) == [Receipt("u7", "fault", fault="read: 503", fault_trace="Traceback ...")]
+
+
+def test_the_tasks_that_a_unit_lacks_go_with_it_from_stage_to_stage() -> None:
+    job: Any = Job(AssertionError("has no settings"))
+    job.settings = Settings(window=100, context=10)
+    job.infer = lambda features, wanted, *_: replace(NOTHING, faults=dict.fromkeys(wanted, "none"))
+    asked: list[Any] = []
+    job.finish = lambda unit, outputs, wanted, tasks, timings: asked.append((unit, outputs.faults, wanted)) or []
+    row = BEGUN["features"]
+    for stage in (stages.Features(job, 1.0), stages.Inference(job, [SHIPPED], 1.0), stages.Commit(job, [SHIPPED])):
+        assert rows.tasks_of(rows.open_row(row)[1]) == ("labels",)
+        row = stage(row)
+    assert rows.to_receipts(row) == []
+    assert asked == [("u7", {"labels": "none"}, ("labels",))]
+
+
+def test_models_of_the_next_stage_know_what_those_of_the_one_before_said() -> None:
+    seen: list[Any] = []
+    job: Any = Job(AssertionError("has no settings"))
+
+    def infer(features: UnitFeatures, wanted: Any, predictors: Any, _: Any, known: UnitOutputs | None) -> UnitOutputs:
+        (encoder,) = predictors
+        before = None if known is None else (set(known.kept), known.faults)
+        seen.append((encoder, features.frames.shape, wanted, before))
+        kept = {} if known is None else known.kept
+        return replace(NOTHING, kept=kept | {encoder: KEPT}, faults={f"of {encoder}": "none"})
+
+    job.infer = infer
+    two = Timings({"wait": 1.0, "model": 2.0})
+    row = rows.from_features("u7", replace(NO_FRAMES, frames=np.ones((3, 160), np.float32)), ("labels",), two)
+    for encoder, last in (("e", False), ("f", False), ("g", True)):
+        row = stages.Inference(job, [SHIPPED], 1.0, (encoder,), last)(row)
+    assert seen == [
+        ("e", (3, 160), ("labels",), None),
+        ("f", (3, 160), ("labels",), ({"e"}, {"of e": "none"})),
+        ("g", (3, 160), ("labels",), ({"e", "f"}, {"of f": "none"})),
+    ]
+    _, meta, payload = rows.open_row(row)
+    assert set(rows.to_outputs(meta, payload).kept) == {"e", "f", "g"}
+    # They are one stage to those who look on: their seconds add up.
+    assert rows.timings_of(meta).seconds["model"] >= 2.0
+    assert rows.timings_of(meta).seconds["wait"] >= 1.0
 
 
 THREADS = """

@@ -33,7 +33,7 @@ def job(capfd: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str]]:
     def call(*arguments: Any, model: Path | str = MODEL) -> tuple[int, str]:
         capfd.readouterr()
         given = [*map(str, arguments), "--model", str(model), "--corpus", "c", "--device", "cpu"]
-        code = cli.transcribe(given, prog="transcribe")
+        code = cli.run_job("transcribe", given, prog="transcribe")
         out, err = capfd.readouterr()
         assert "Traceback" not in out + err
         return code, out + err

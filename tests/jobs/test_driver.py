@@ -59,7 +59,7 @@ def stopped(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, int, str]:
     """Folder, exit code and screen of a run that got a SIGTERM after its first commit; its driver had imported Ray."""
     folder = tmp_path_factory.mktemp("stopped")
     many_units(folder / "in", count=40)
-    code = "import ray, sys; from pipeline import cli; sys.exit(cli.transcribe(prog='transcribe'))"
+    code = "import ray, sys; from pipeline import cli; sys.exit(cli.run_job('transcribe', prog='transcribe'))"
     arguments = [str(folder / "in"), str(folder / "out"), "--corpus", "c", "--unit-seconds", "5", "--device", "cpu"]
     process = driver(arguments, home=folder, program=["-c", code])
     try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import soxr
@@ -10,10 +11,11 @@ import torch
 from torch import nn
 
 from pipeline import models
-from pipeline.audio import FeatureExtractor
+from pipeline.audio import FeatureExtractor, Window
 from pipeline.models.int8 import Int8Linear
 from pipeline.models.layout import Packed
 from pipeline.models.predict import Predictor
+from pipeline.models.wants import Want
 from tests.digits import RATE, utterances
 from tests.parity.test_wav2vec2_bert_heads import ours_of, theirs_of
 
@@ -78,10 +80,13 @@ def test_the_text_of_human_digits_stays(speech: Path, checkpoint: Path) -> None:
     batch = [extract([waveform], sample_rate=16_000).features[0] for waveform in waveforms]
     features = torch.cat([torch.from_numpy(one) for one in batch]).numpy()
     stops = torch.tensor([len(one) for one in batch]).cumsum(0).tolist()
-    slices = list(zip([0, *stops[:-1]], stops, strict=True))
+    stretches = [[Window(start, stop, start, stop)] for start, stop in zip([0, *stops[:-1]], stops, strict=True)]
+
+    def best_of(output: Any) -> tuple[torch.Tensor, ...]:
+        return (output.logits.argmax(-1),)
 
     def texts(model: models.Model) -> list[list[int]]:
-        best = Predictor(model).run(features, slices, reduce=lambda logits: (logits.argmax(-1),))
+        best = Predictor({"ctc": model}).run(features, stretches, {"ids": Want("ctc", best_of)})["ids"]
         paths = [torch.unique_consecutive(torch.from_numpy(ids)) for (ids,) in best]
         return [path[path != 0].tolist() for path in paths]
 

@@ -18,9 +18,11 @@ from transformers import Wav2Vec2BertConfig, Wav2Vec2BertForCTC
 from transformers.utils import logging as transformers_logging
 
 from pipeline import models
+from pipeline.audio import Window
 from pipeline.models.layout import Packed
 from pipeline.models.packed_attention import prepare
 from pipeline.models.predict import Predictor
+from pipeline.models.wants import Want
 from pipeline.models.wav2vec2_bert.activations import ACTIVATIONS
 from pipeline.models.wav2vec2_bert.heads import CtcModel
 
@@ -72,10 +74,14 @@ def test_one_long_recording_among_thirty_short_ones(checkpoint: Path, budget: in
     theirs = Wav2Vec2BertForCTC.from_pretrained(checkpoint).eval()
     stops = list(itertools.accumulate(lengths))
     slices = [(stop - length, stop) for stop, length in zip(stops, lengths, strict=True)]
-    predictor = Predictor(models.load(checkpoint), frame_budget=budget)
-    for (start, stop), (logits,) in zip(
-        slices, predictor.run(features.numpy(), slices, reduce=lambda logits: (logits,)), strict=True
-    ):
+    predictor = Predictor({"ctc": models.load(checkpoint)}, frame_budget=budget)
+
+    def logits_of(output: Any) -> tuple[Tensor, ...]:
+        return (output.logits,)
+
+    stretches = [[Window(start, stop, start, stop)] for start, stop in slices]
+    found = predictor.run(features.numpy(), stretches, {"w": Want("ctc", logits_of)})["w"]
+    for (start, stop), (logits,) in zip(slices, found, strict=True):
         with torch.inference_mode():
             alone = theirs(features[None, start:stop]).logits[0]
         torch.testing.assert_close(torch.from_numpy(logits), alone, atol=TOLERANCE, rtol=0)

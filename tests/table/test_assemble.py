@@ -38,11 +38,13 @@ def rows(
     *,
     errors: dict[int, ErrorRow] | None = None,
     extra: str = "",
+    warnings: dict[int, tuple[str, ...]] | None = None,
 ) -> pa.Table:
     text = pa.array([None if index in (errors or {}) else f"text {index}" for index in range(len(recordings))])
     return assemble(
-        "u" * 32, recordings, measured, errors or {}, {"text": text}, task_fields=TASK, extra=extra, model=MODEL
-    )
+        "u" * 32, recordings, measured, errors or {}, {"text": text}, warnings=warnings, task_fields=TASK, extra=extra,
+        model=MODEL,
+    )  # fmt: skip
 
 
 def test_a_row_holds_what_the_plan_the_decoder_and_the_task_know() -> None:
@@ -105,10 +107,20 @@ def test_columns_asked_for_are_typed_and_what_does_not_fit_is_a_warning() -> Non
     assert made.column("warnings").to_pylist() == [["odd"], ["odd", 'metadata: year is "soon", not int32'], []]
 
 
+def test_what_was_odd_to_the_task_stands_between_decoding_and_metadata() -> None:
+    recordings = [recording("a", metadata='{"year": "soon"}'), recording("b"), recording("c")]
+    odd = {0: ("too short",), 2: ("too long", "and loud")}
+    made = rows(recordings, [Found(warnings=("odd",)), Found(), None], extra="year:int32", warnings=odd)
+    assert made.column("warnings").to_pylist() == [
+        ["odd", "too short", 'metadata: year is "soon", not int32'], [], ["too long", "and loud"],
+    ]  # fmt: skip
+
+
 @pytest.mark.parametrize("extra", ["", "speaker:string,year:int32"])
 @pytest.mark.parametrize("count", [0, 1, 3])
 def test_every_table_has_the_schema_of_the_task_whatever_is_in_it(extra: str, count: int) -> None:
-    expected = schema(TASK, parse_columns(extra))
+    expected = schema(TASK, parse_columns(extra), model_hash=MODEL[1])
+    assert expected.metadata == {b"voxmill.schema": b"1", b"voxmill.model_hash": b"2f9c"}
     failed = ErrorRow("read", "missing", "gone")
     for made in (
         rows([recording(str(n)) for n in range(count)], [Found()] * count, extra=extra),

@@ -25,6 +25,14 @@ def test_columns_are_those_of_the_contract(task_schema: pa.Schema) -> None:
     assert task_schema.metadata == {b"voxmill.schema": b"1"}
 
 
+def test_the_metadata_say_which_vectors_can_be_compared() -> None:
+    vector = pa.field("embedding", pa.list_(pa.float32(), 6))
+    made = schemas.schema((vector, pa.field("text", pa.string())), model_hash="2f9c")
+    assert made.metadata == {
+        b"voxmill.schema": b"1", b"voxmill.model_hash": b"2f9c", b"voxmill.embedding_dimension": b"6",
+    }  # fmt: skip
+
+
 def test_columns_asked_for_stand_beside_the_metadata() -> None:
     names = schemas.schema((), parse_columns("speaker:string,year:int32")).names
     assert names[names.index("metadata") + 1 :][:2] == ["speaker", "year"]
