@@ -5,6 +5,11 @@ beside it the same sorted by length. Ours are packed batches at the default fram
 each ratio is of the best of their rounds, so that a busy machine disturbs both alike. bfloat16 is measured where the
 CPU has instructions for it, and int8 against our float32.
 
+The real depth has eight times as many blocks as the default, so fewer recordings, and no time for the slower order:
+
+    python tests/benchmarks/encoder.py --layers 24 --utterances 30 --orders sorted --precisions float32 --rounds 1 \
+        --parts corpus
+
 Then, for recordings of 10 and 20 s: which share of the cores' rate at large fp32 matrix products the encoder reaches,
 all its products counted and their time compared with the whole; and for one recording of 60 s, in a process for each
 side, what the memory of the process rises to while the encoder runs.
@@ -41,6 +46,8 @@ from tests.benchmarks.operations import operations  # noqa: E402
 
 BATCH = 16
 FIXED_SECONDS = (10, 30, 60)
+ORDERS = ("corpus order", "sorted")
+PARTS = ("corpus", "fixed", "share", "memory")
 Tokens = list[np.ndarray]
 
 
@@ -52,6 +59,8 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
     parser.add_argument("--precisions", nargs="+", default=["float32", "bfloat16", "int8"])
     parser.add_argument("--fixed", nargs="*", type=int, default=FIXED_SECONDS, help="also recordings so long, s")
+    parser.add_argument("--orders", nargs="+", choices=ORDERS, default=ORDERS, help="in which transformers batches")
+    parser.add_argument("--parts", nargs="+", choices=PARTS, default=PARTS, help="what is measured")
     parser.add_argument("--budgets", action="store_true", help="also time other frame budgets, in float32")
     parser.add_argument("--peak", choices=PEAKS, help=argparse.SUPPRESS)
     parser.add_argument("--checkpoint", type=Path, help=argparse.SUPPRESS)
@@ -76,14 +85,20 @@ def measure(options: argparse.Namespace) -> None:
     with tempfile.TemporaryDirectory() as folder:
         torch.manual_seed(0)
         Wav2Vec2BertForCTC(Wav2Vec2BertConfig(num_hidden_layers=options.layers, vocab_size=32)).save_pretrained(folder)
-        corpora = {"LibriSpeech test-other": librispeech_lengths(options.utterances)}
-        # As much audio in each batch as 16 of 10 s: sixteen of 60 s would take the others 28 GB for their scores.
-        corpora |= {f"{s} s each": [s * FRAMES_PER_SECOND] * max(2, 10 * BATCH // s) for s in options.fixed}
-        for title, lengths in corpora.items():
+        for title, lengths in corpora(options).items():
             compare(title, Path(folder), lengths, options)
-        for seconds in (10, 20):
+        for seconds in (10, 20) if "share" in options.parts else ():
             share_of_matrix_rate(Path(folder), seconds)
-        compare_peaks(Path(folder), options.threads)
+        if "memory" in options.parts:
+            compare_peaks(Path(folder), options.threads)
+
+
+def corpora(options: argparse.Namespace) -> dict[str, list[int]]:
+    """Frames of each recording, by a title."""
+    found = {"LibriSpeech test-other": librispeech_lengths(options.utterances)} if "corpus" in options.parts else {}
+    # As much audio in each batch as 16 of 10 s: sixteen of 60 s would take the others 28 GB for their scores.
+    fixed = {f"{s} s each": [s * FRAMES_PER_SECOND] * max(2, 10 * BATCH // s) for s in options.fixed}
+    return found | (fixed if "fixed" in options.parts else {})
 
 
 def compare(title: str, checkpoint: Path, lengths: Sequence[int], options: argparse.Namespace) -> None:
@@ -97,10 +112,11 @@ def compare(title: str, checkpoint: Path, lengths: Sequence[int], options: argpa
     for precision in options.precisions:
         if precision != "int8":
             reference = theirs(checkpoint, getattr(torch, precision))
-            form = partial(padded, reference, features, slices)
-            forms[f"transformers, {precision}, corpus order"] = partial(form, range(len(lengths)))
-            if len(set(lengths)) > 1:
-                forms[f"transformers, {precision}, sorted"] = partial(form, longest_first)
+            orders = {"corpus order": range(len(lengths)), "sorted": longest_first}
+            for order in options.orders if len(set(lengths)) > 1 else ["corpus order"]:
+                forms[f"transformers, {precision}, {order}"] = partial(
+                    padded, reference, features, slices, orders[order]
+                )
         model = ours(checkpoint, precision)
         budget = default_frame_budget(model)
         several = options.budgets and precision == "float32"
@@ -152,7 +168,9 @@ def timed(forms: dict[str, Callable[[], Tokens]], rounds: int) -> tuple[dict[str
         for name, form in forms.items():
             start = time.perf_counter()
             tokens[name] = form()
-            seconds[name] = min(seconds[name], time.perf_counter() - start)
+            spent = time.perf_counter() - start
+            seconds[name] = min(seconds[name], spent)
+            print(f"  ({name}: {spent:.0f} s)", file=sys.stderr, flush=True)
     return seconds, tokens
 
 
