@@ -5,10 +5,9 @@ beside it the same sorted by length. Ours are packed batches at the default fram
 each ratio is of the best of their rounds, so that a busy machine disturbs both alike. bfloat16 is measured where the
 CPU has instructions for it, and int8 against our float32.
 
-The real depth has eight times as many blocks as the default, so fewer recordings, and no time for the slower order:
+The real depth has eight times as many blocks as the default. There, a few batches of the sorted corpus must do:
 
-    python tests/benchmarks/encoder.py --layers 24 --utterances 30 --orders sorted --precisions float32 --rounds 1 \
-        --parts corpus
+    python tests/benchmarks/encoder.py --layers 24 --batches 2 --orders sorted --precisions float32 --parts corpus
 
 Then, for recordings of 10 and 20 s: which share of the cores' rate at large fp32 matrix products the encoder reaches,
 all its products counted and their time compared with the whole; and for one recording of 60 s, in a process for each
@@ -56,6 +55,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=2, help="times each form runs; the best counts")
     parser.add_argument("--layers", type=int, default=3, help="blocks of the full-width encoder")
     parser.add_argument("--utterances", type=int, default=300, help="LibriSpeech lengths for the full-width encoder")
+    parser.add_argument("--batches", type=int, help="only so many batches of these, evenly spread over the sorted ones")
     parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
     parser.add_argument("--precisions", nargs="+", default=["float32", "bfloat16", "int8"])
     parser.add_argument("--fixed", nargs="*", type=int, default=FIXED_SECONDS, help="also recordings so long, s")
@@ -95,7 +95,9 @@ def measure(options: argparse.Namespace) -> None:
 
 def corpora(options: argparse.Namespace) -> dict[str, list[int]]:
     """Frames of each recording, by a title."""
-    found = {"LibriSpeech test-other": librispeech_lengths(options.utterances)} if "corpus" in options.parts else {}
+    utterances = librispeech_lengths(options.utterances)
+    chosen = spread(utterances, options.batches) if options.batches else utterances
+    found = {"LibriSpeech test-other": chosen} if "corpus" in options.parts else {}
     # As much audio in each batch as 16 of 10 s: sixteen of 60 s would take the others 28 GB for their scores.
     fixed = {f"{s} s each": [s * FRAMES_PER_SECOND] * max(2, 10 * BATCH // s) for s in options.fixed}
     return found | (fixed if "fixed" in options.parts else {})
@@ -203,6 +205,13 @@ def librispeech_lengths(count: int) -> list[int]:
         rows = [row for row in csv.DictReader(stream) if "/test-other/" in row["path"]]
     lengths = [round(float(row["seconds"]) * FRAMES_PER_SECOND) for row in rows]
     return [lengths[i % len(lengths)] for i in range(count)]
+
+
+def spread(lengths: Sequence[int], count: int) -> list[int]:
+    """Some of the batches that the sorted lengths make, none of them the shortest or the longest."""
+    ordered = sorted(lengths, reverse=True)
+    batches = [ordered[first : first + BATCH] for first in range(0, len(ordered) - BATCH + 1, BATCH)]
+    return [length for i in range(count) for length in batches[len(batches) * (2 * i + 1) // (2 * count)]]
 
 
 def share_of_matrix_rate(checkpoint: Path, seconds: int) -> None:
