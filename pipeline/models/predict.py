@@ -149,8 +149,8 @@ class Predictor:
             staged = self._transfer.stage(work.frames(0))
             for number, batch in enumerate(work.batches):
                 layout = Packed(batch.laid, self._device)
-                self.filler_frames += batch.filler
                 seen = self._encode(self._transfer.receive(staged), layout, wants)
+                self.filler_frames += batch.filler
                 if number + 1 < len(work.batches):
                     staged = self._transfer.stage(work.frames(number + 1))
                 finished = work.sort_out(batch, seen, parts)

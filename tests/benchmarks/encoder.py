@@ -39,9 +39,11 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
 from pipeline import models  # noqa: E402
+from pipeline.audio import Window  # noqa: E402
 from pipeline.corpus import FRAMES_PER_SECOND  # noqa: E402
 from pipeline.models.layout import Packed  # noqa: E402
-from pipeline.models.predict import Predictor, Slice, default_frame_budget  # noqa: E402
+from pipeline.models.predict import Predictor, default_frame_budget  # noqa: E402
+from pipeline.models.wants import Slice, Want  # noqa: E402
 from tests import speech  # noqa: E402
 from tests.benchmarks.operations import operations  # noqa: E402
 
@@ -129,7 +131,7 @@ def compare(title: str, checkpoint: Path, lengths: Sequence[int], options: argpa
         several = options.budgets and precision == "float32"
         for size in [budget // 4, budget // 2, budget, budget * 2, budget * 4] if several else [budget]:
             named = f"voxmill, {precision}" + f", {size} frames" * several
-            forms[named] = partial(packed, Predictor(model, frame_budget=size), features, slices)
+            forms[named] = partial(packed, Predictor({"ctc": model}, frame_budget=size), features, slices)
     seconds, tokens = timed(forms, options.rounds, time.process_time if options.cpu_time else time.perf_counter)
     report(title, lengths, seconds, tokens)
 
@@ -164,7 +166,9 @@ def padded(reference: torch.nn.Module, features: np.ndarray, slices: Sequence[Sl
 
 def packed(predictor: Predictor, features: np.ndarray, slices: Sequence[Slice]) -> Tokens:
     """Best token of every frame, packed."""
-    return [tokens for (tokens,) in predictor.run(features, slices, reduce=lambda logits: (logits.argmax(-1),))]
+    recordings = [(Window(start, stop, start, stop),) for start, stop in slices]
+    best = Want("ctc", lambda output: (output.logits.argmax(-1),))
+    return [tokens for (tokens,) in predictor.run(features, recordings, {"ctc": best})["ctc"]]
 
 
 def timed(

@@ -24,11 +24,10 @@ import shutil
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from functools import cache
 from itertools import cycle, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -38,17 +37,15 @@ import pyarrow as pa
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from pipeline import checkpoint, config, flow, plan, table  # noqa: E402
+from pipeline import audio, choices, config, flow, plan, table  # noqa: E402
+from pipeline.choices import Choice  # noqa: E402
 from pipeline.corpus import Seconds  # noqa: E402
-from pipeline.job import Job  # noqa: E402
+from pipeline.job import Checkpoints, Job  # noqa: E402
 from pipeline.placement import choose_dtype  # noqa: E402
 from pipeline.plan import UnitRef  # noqa: E402
 from pipeline.receipts import Timings  # noqa: E402
-from pipeline.table.schema import schema  # noqa: E402
-from pipeline.table.task import TaskRecord  # noqa: E402
 from pipeline.table.verify import format_verdict, verify  # noqa: E402
-from pipeline.tasks import TASKS  # noqa: E402
-from pipeline.text import Tokenizer  # noqa: E402
+from pipeline.tasks import Task  # noqa: E402
 from tests import speech  # noqa: E402
 
 if TYPE_CHECKING:
@@ -112,36 +109,36 @@ def main() -> int:
 
 def measure(folder: Path, options: argparse.Namespace) -> tuple[dict[str, Any], bool]:
     """Make everything, let it run, print what it came to; and whether the table is what it must be."""
-    import torch
-
-    from tests.benchmarks.gpu import machine
-    from tests.benchmarks.header import processor
-
     copies, seconds = copy_corpus(folder / "corpus", 60 * options.minutes)
-    job, path = make_job(folder, options)
+    job, choice = make_job(folder, options)
     unit_seconds = options.unit_seconds or min(LONGEST_UNIT, seconds / (UNITS_A_WORKER * options.workers))
-    planned, refs = make_plan(job, folder / "corpus", unit_seconds)
-    torch.set_num_threads(max(1, len(os.sched_getaffinity(0)) - options.workers))
-    predictors = make_predictors(job, path)
-    context = multiprocessing.get_context("forkserver")
-    barrier = context.Barrier(options.workers)
-    with ProcessPoolExecutor(options.workers, context, initializer=start_worker, initargs=(barrier, path)) as pool:
-        list(pool.map(awake, range(options.workers)))
-        begun = time.perf_counter()
-        done = stream(Stages(job, path, pool, folder), refs, predictors, ahead=2 * options.workers + len(predictors))
-        committing = [each.committed.result() for each in done]
-        spent = time.perf_counter() - begun
-    figures = stage_figures(done, committing, spent, seconds, options.workers, len(predictors))
+    planned, refs = make_plan(job, choice, folder / "corpus", unit_seconds)
+    figures = timed(
+        Stages(job, {choice.checkpoint.hash: choice.checkpoint.path}, folder), refs, options.workers, seconds
+    )
     verdict = verify(job.output)
     print_figures(figures, f"{copies} recordings, {seconds:.0f} s in {len(refs)} units; {options.workers} workers")
     print(format_verdict("the table", verdict))
     rows, errors = sum(each.rows for each in verdict.tasks), sum(each.errors for each in verdict.tasks)
     held = verdict.complete and planned == verdict.recordings == rows == copies and not errors
-    named = {"layers": options.layers if options.model is None else None, "model": job.model_name, "dtype": job.dtype}
+    return {"machine": machine(options.device), "options": told(options, job), "flow": figures}, held
+
+
+def machine(device: str) -> dict[str, Any]:
+    """Where and with what it was measured."""
+    import torch
+
+    from tests.benchmarks import gpu
+    from tests.benchmarks.header import processor
+
+    return gpu.machine(torch.device(device)) | {"processor": processor(), "cores": len(os.sched_getaffinity(0))}
+
+
+def told(options: argparse.Namespace, job: Job) -> dict[str, Any]:
+    """What was asked for, and what that came to."""
     asked = {name: getattr(options, name) for name in ("minutes", "workers", "window", "features")}
-    cores = {"processor": processor(), "cores": len(os.sched_getaffinity(0))}
-    results = {"machine": machine(torch.device(job.device)) | cores, "options": named | asked, "flow": figures}
-    return results, held
+    layers = options.layers if options.model is None else None
+    return asked | {"model": job.tasks[0].model_name, "layers": layers, "dtype": job.dtype}
 
 
 def copy_corpus(folder: Path, seconds: Seconds) -> tuple[int, Seconds]:
@@ -162,63 +159,90 @@ def copy_corpus(folder: Path, seconds: Seconds) -> tuple[int, Seconds]:
     raise AssertionError("a cycle has no end")
 
 
-def make_job(folder: Path, options: argparse.Namespace) -> tuple[Job, Path]:
-    """The job that a run with the default options would do, and its checkpoint."""
+def make_job(folder: Path, options: argparse.Namespace) -> tuple[Job, Choice]:
+    """The job that a run with the default options would do, and its task."""
     from tests.benchmarks.real_size import make_checkpoint
 
     if options.model is None:
         make_checkpoint(folder / "model", layers=options.layers)
-    chosen = checkpoint.choose(str(options.model or folder / "model"))
-    dtype = choose_dtype(config.make({"dtype": options.dtype}), options.device)
-    context, half = config.make({}).context, dtype in ("bfloat16", "float16")
-    settings = flow.Settings.of(window=options.window, context=context, half=half, features=options.features)
+    asked = {name: getattr(options, name) for name in ("device", "dtype", "features", "window")}
+    chosen = config.make({"model": str(options.model or folder / "model"), **asked})
+    (choice,) = choices.choose("transcribe", chosen)
+    dtype = choose_dtype(chosen, options.device)
+    half = dtype in ("bfloat16", "float16")
+    settings = flow.Settings.of(window=chosen.window, context=chosen.context, half=half, features=chosen.features)
     job = Job(
-        run="benchmark", output=str(folder / "out"), task="transcribe", name="transcribe", model_name=chosen.name,
-        model_hash=chosen.hash, columns="", device=options.device, dtype=dtype, frame_budget=None, settings=settings,
+        run="benchmark", output=str(folder / "out"), tasks=(choice.job,), device=options.device, dtype=dtype,
+        settings=settings, config=chosen,
     )  # fmt: skip
-    return job, chosen.path
+    return job, choice
 
 
-def make_plan(job: Job, corpus: Path, unit_seconds: Seconds) -> tuple[int, list[UnitRef]]:
+def make_plan(job: Job, choice: Choice, corpus: Path, unit_seconds: Seconds) -> tuple[int, list[UnitRef]]:
     """Recordings and units of the plan, and a table that is declared."""
     Path(job.output).mkdir()
     report = plan.extend([str(corpus)], job.output, corpus="speech", unit_seconds=unit_seconds)
-    task = TASKS[job.task]
-    record = TaskRecord(
-        task=job.task, output_version=task.OUTPUT_VERSION, model_name=job.model_name, model_hash=job.model_hash,
-        schema=schema(task.COLUMNS),
-    )  # fmt: skip
-    table.declare(job.output, job.name, record)
+    table.declare(job.output, choice.name, choice.record(job.config))
     return report.planned, plan.units(job.output)
 
 
-def make_predictors(job: Job, path: Path) -> list[Predictor]:
-    """One on a CPU, two that share the model on a GPU; warm: what is compiled is compiled for changing sizes."""
+def make_predictors(job: Job, checkpoints: Checkpoints) -> list[Predictor]:
+    """One on a CPU, two that share the model on a GPU."""
     from pipeline.models.predict import Predictor
 
-    first = job.load_predictor(path)
-    predictors = [first] if job.device == "cpu" else [first, Predictor(first._model)]
-    window = job.settings.window
-    longest = first.frame_budget
+    (first,) = job.load_predictors(checkpoints)
+    return [first] if job.device == "cpu" else [first, Predictor(first.models)]
+
+
+def warm_up(job: Job, predictors: Sequence[Predictor], tasks: Mapping[str, Task]) -> None:
+    """Let everything be compiled for changing sizes, and memory be there."""
+    from pipeline.models.wants import Want
+
+    wants = {name: Want(name, task.reduce) for name, task in tasks.items()}
+    longest = predictors[0].frame_budget
     frames = np.random.default_rng(0).standard_normal((longest, 160)).astype(job.settings.dtype)
-    for total in (longest, longest // 2, longest // 3, window // 3):
-        slices = [(start, min(start + window, total)) for start in range(0, total, window)]
+    for total in (longest, longest // 2, longest // 3, 100):
+        windows = audio.cut(total, window=job.settings.window, context=job.settings.context)
         for predictor in predictors:
-            predictor.run(frames, slices, reduce=TASKS[job.task].reduce)
-    return predictors
+            predictor.run(frames, [windows], wants)
 
 
 @dataclass(frozen=True)
 class Stages:
-    """Who does what: the workers of a pool, and where they put frames."""
+    """What is done, and where frames are put on their way."""
 
     job: Job
-    checkpoint: Path
-    pool: ProcessPoolExecutor
+    checkpoints: Checkpoints
     folder: Path
 
 
-def stream(stages: Stages, refs: Sequence[UnitRef], predictors: Sequence[Predictor], *, ahead: int) -> list[Inferred]:
+def timed(stages: Stages, refs: Sequence[UnitRef], workers: int, heard: Seconds) -> dict[str, float]:
+    """Start all processes and the model, and then the clock."""
+    import torch
+
+    torch.set_num_threads(max(1, len(os.sched_getaffinity(0)) - workers))
+    predictors, tasks = make_predictors(stages.job, stages.checkpoints), stages.job.load_tasks(stages.checkpoints)
+    warm_up(stages.job, predictors, tasks)
+    context = multiprocessing.get_context("forkserver")
+    barrier = context.Barrier(workers)
+    with ProcessPoolExecutor(workers, context, initializer=start_worker, initargs=(barrier,)) as pool:
+        list(pool.map(awake, range(workers)))
+        begun = time.perf_counter()
+        done = stream(stages, refs, pool, predictors, tasks, ahead=2 * workers + len(predictors))
+        committing = [each.committed.result() for each in done]
+        spent = time.perf_counter() - begun
+    return stage_figures(done, committing, spent, heard, workers, len(predictors))
+
+
+def stream(
+    stages: Stages,
+    refs: Sequence[UnitRef],
+    pool: ProcessPoolExecutor,
+    predictors: Sequence[Predictor],
+    tasks: dict[str, Task],
+    *,
+    ahead: int,
+) -> list[Inferred]:
     """Take all units through the model in the order in which they get ready, `ahead` of them under way at once."""
     waiting: queue.SimpleQueue[UnitRef] = queue.SimpleQueue()
     ready: queue.SimpleQueue[Future[Ready]] = queue.SimpleQueue()
@@ -227,7 +251,7 @@ def stream(stages: Stages, refs: Sequence[UnitRef], predictors: Sequence[Predict
     def order() -> None:
         with suppress(queue.Empty):
             ref = waiting.get_nowait()
-            stages.pool.submit(prepare, stages.job, ref, stages.folder).add_done_callback(ready.put)
+            pool.submit(prepare, stages, ref).add_done_callback(ready.put)
 
     def infer(_: UnitRef) -> Inferred:
         predictor, begun = free.get(), time.perf_counter()
@@ -235,12 +259,11 @@ def stream(stages: Stages, refs: Sequence[UnitRef], predictors: Sequence[Predict
             future = ready.get(timeout=600)
             order()
             unit, arrived = future.result(), time.perf_counter()
-            outputs = stages.job.infer(unit.opened(), predictor)
+            outputs = stages.job.infer(unit.opened(), tasks, [predictor], tasks)
         finally:
             free.put(predictor)
         spent = time.perf_counter() - arrived
-        committed = stages.pool.submit(finish, stages.job, unit.unit, outputs, stages.checkpoint)
-        return Inferred(unit, arrived - begun, spent, outputs.waste, committed)
+        return Inferred(unit, arrived - begun, spent, outputs.waste, pool.submit(finish, stages, unit.unit, outputs))
 
     for ref in refs:
         waiting.put(ref)
@@ -252,12 +275,11 @@ def stream(stages: Stages, refs: Sequence[UnitRef], predictors: Sequence[Predict
         return list(threads.map(infer, refs))
 
 
-def start_worker(barrier: Any, path: Path) -> None:
-    """One thread, all libraries loaded, and all workers there."""
+def start_worker(barrier: Any) -> None:
+    """One thread, what is slow to load loaded, and all workers there."""
     import soundfile  # noqa: F401
 
     pa.set_cpu_count(1)
-    tokenizer(path)
     barrier.wait()
 
 
@@ -265,27 +287,26 @@ def awake(number: int) -> int:
     return number
 
 
-@cache
-def tokenizer(path: Path) -> Tokenizer:
-    return Tokenizer.load(path)
-
-
-def prepare(job: Job, ref: UnitRef, folder: Path) -> Ready:
+def prepare(stages: Stages, ref: UnitRef) -> Ready:
     """Read and featurise a unit, and leave its frames on the memory disk."""
     begun = time.perf_counter()
-    encoded = flow.read(plan.load_unit(job.output, ref))
+    encoded = flow.read(plan.load_unit(stages.job.output, ref))
     read = time.perf_counter()
-    features = flow.featurise(encoded, job.settings)
-    file = folder / f"{ref.name}.npy"
+    features = flow.featurise(encoded, stages.job.settings)
+    file = stages.folder / f"{ref.name}.npy"
     np.save(file, features.frames)
     bare = replace(features, frames=np.empty((0, features.frames.shape[1]), features.frames.dtype))
     return Ready(ref.name, bare, file, read - begun, time.perf_counter() - read)
 
 
-def finish(job: Job, unit: str, outputs: flow.UnitOutputs, path: Path) -> Seconds:
+def finish(stages: Stages, unit: str, outputs: flow.UnitOutputs) -> Seconds:
     """Commit the rows of a unit; how long it took."""
     begun = time.perf_counter()
-    job.commit(unit, job.rows(unit, outputs, tokenizer(path)), outputs, Timings)
+    tasks = stages.job.load_tasks(stages.checkpoints)
+    receipts = stages.job.finish(unit, outputs, list(tasks), tasks, Timings)
+    faults = [receipt.fault for receipt in receipts if receipt.fault]
+    if faults:
+        raise RuntimeError(faults[0])
     return time.perf_counter() - begun
 
 
@@ -293,7 +314,7 @@ def stage_figures(
     done: Sequence[Inferred],
     committing: Sequence[Seconds],
     spent: Seconds,
-    audio: Seconds,
+    heard: Seconds,
     workers: int,
     threads: int,
 ) -> dict[str, float]:
@@ -307,9 +328,9 @@ def stage_figures(
     frames = [sum(each.ready.features.lengths) for each in done]
     fed = sum(kept / (1 - each.waste) for kept, each in zip(frames, done, strict=True))
     return {
-        "x real time, all": audio / spent,
-        **{f"x real time, {stage}": audio / seconds for stage, seconds in work.items()},
-        "x real time, workers' stages": audio / (work["read"] + work["features"] + work["rows and commit"]),
+        "x real time, all": heard / spent,
+        **{f"x real time, {stage}": heard / seconds for stage, seconds in work.items()},
+        "x real time, workers' stages": heard / (work["read"] + work["features"] + work["rows and commit"]),
         "seconds": spent,
         "seconds to the first features": done[0].waited,
         "share of time the model waited": sum(each.waited for each in done) / threads / spent,
