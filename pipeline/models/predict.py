@@ -15,9 +15,10 @@ import torch
 from torch import Tensor
 
 from pipeline.errors import StorageFault, UserError
-from pipeline.models.batching import Batch, batches
+from pipeline.models.batching import Batch, SizeOf, batches, exact, rounded
 from pipeline.models.layout import Packed
 from pipeline.models.outputs import EncoderOutput, FrameOutput
+from pipeline.models.packed_attention import Kernel
 from pipeline.models.transfer import Sending, transfer_to
 from pipeline.models.wants import Reduced, Slice, Stretch, Want, Window
 from pipeline.models.wav2vec2_bert.config import Config
@@ -38,6 +39,8 @@ WIDEST_WINDOW = 2048
 """Frames of the longest window that a budget reckons with, 41 s: `relative` positions take memory for all distances."""
 BYTES_A_SCORE = 12
 """Of a token or class of a frame: its logit, and two copies in fp32 to find the best."""
+SIZES: Mapping[Kernel, SizeOf] = {"plain": exact, "fused": rounded}
+"""Of batches: what is compiled looks at them, and a GPU's memory is kept by them; the plain form gains nothing."""
 
 
 def default_frame_budget(model: Model) -> int:
@@ -98,6 +101,8 @@ class Predictor:
             model.encoder = first.encoder
         self._device = next(first.parameters()).device
         self._transfer = transfer_to(self._device)
+        self.filler_frames = 0
+        """Frames that the last `run` computed and that belong to no window."""
         self.frame_budget = frame_budget or min(map(default_frame_budget, models.values()))
 
     @torch.inference_mode()
@@ -127,10 +132,11 @@ class Predictor:
                 raise ValueError(f"windows must lie in the {len(features)} frames given, got {window}")
         if not wants:
             return {}
+        self.filler_frames, size_of = 0, SIZES[self._encoder.kernel]
         nothing = {name: self._nothing(want) for name, want in wants.items()}
         done = {number: dict(nothing) for number, stretch in enumerate(stretches) if not stretch}
         while waiting := [number for number in range(len(stretches)) if number not in done]:
-            work = _Work.planned(features, stretches, waiting, frame_budget=self.frame_budget)
+            work = _Work.planned(features, stretches, waiting, frame_budget=self.frame_budget, size_of=size_of)
             if not self._run_batches(work, wants, nothing, done):
                 self._halve_budget(max(map(work.longest, (number for number in waiting if number not in done))))
         return {name: [done[number][name] for number in range(len(stretches))] for name in wants}
@@ -145,8 +151,9 @@ class Predictor:
         try:
             staged = self._transfer.stage(work.frames(0))
             for number, batch in enumerate(work.batches):
-                layout = Packed(batch.lengths, self._device)
+                layout = Packed(batch.laid, self._device)
                 seen = self._encode(self._transfer.receive(staged), layout, wants)
+                self.filler_frames += batch.filler
                 if number + 1 < len(work.batches):
                     staged = self._transfer.stage(work.frames(number + 1))
                 finished = work.sort_out(batch, seen, parts)
@@ -247,13 +254,20 @@ class _Work:
 
     @classmethod
     def planned(
-        cls, features: np.ndarray, stretches: Sequence[Stretch], waiting: Sequence[int], *, frame_budget: int
+        cls,
+        features: np.ndarray,
+        stretches: Sequence[Stretch],
+        waiting: Sequence[int],
+        *,
+        frame_budget: int,
+        size_of: SizeOf,
     ) -> _Work:
         windows = [(number, window) for number in waiting for window in stretches[number]]
         lengths = [window.stop - window.start for _, window in windows]
         # Windows of one stretch follow each other, so that few stretches are waited for at a time.
         longest = {number: max(window.stop - window.start for window in stretches[number]) for number in waiting}
-        planned = batches(lengths, frame_budget=frame_budget, sort_by=[longest[number] for number, _ in windows])
+        keys = [longest[number] for number, _ in windows]
+        planned = batches(lengths, frame_budget=frame_budget, sort_by=keys, size_of=size_of)
         return cls(features, stretches, windows, planned)
 
     def longest(self, stretch: int) -> int:
@@ -261,9 +275,10 @@ class _Work:
         return max(window.stop - window.start for window in self.stretches[stretch])
 
     def frames(self, batch: int) -> list[np.ndarray]:
-        """Features of each window of a batch."""
+        """Features of each window of a batch, and of nothing to fill it."""
         chosen = (self.windows[index][1] for index in self.batches[batch].indices)
-        return [self.features[window.start : window.stop] for window in chosen]
+        filler = np.zeros((self.batches[batch].filler, self.features.shape[1]), self.features.dtype)
+        return [*(self.features[window.start : window.stop] for window in chosen), filler]
 
     def sort_out(
         self, batch: Batch, seen: Mapping[str, Tensor], parts: dict[int, list[dict[str, Tensor]]]

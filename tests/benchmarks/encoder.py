@@ -5,6 +5,12 @@ beside it the same sorted by length. Ours are packed batches at the default fram
 each ratio is of the best of their rounds, so that a busy machine disturbs both alike. bfloat16 is measured where the
 CPU has instructions for it, and int8 against our float32.
 
+The real depth has eight times as many blocks as the default. There, a few batches of the sorted corpus must do:
+
+    python tests/benchmarks/encoder.py --layers 24 --batches 1 --orders sorted --precisions float32 --parts corpus
+
+On a machine that others use, `--threads 1 --cpu-time` counts what the process gets of it.
+
 Then, for recordings of 10 and 20 s: which share of the cores' rate at large fp32 matrix products the encoder reaches,
 all its products counted and their time compared with the whole; and for one recording of 60 s, in a process for each
 side, what the memory of the process rises to while the encoder runs.
@@ -22,7 +28,6 @@ import time
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import psutil
@@ -44,6 +49,8 @@ from tests.benchmarks.operations import operations  # noqa: E402
 
 BATCH = 16
 FIXED_SECONDS = (10, 30, 60)
+ORDERS = ("corpus order", "sorted")
+PARTS = ("corpus", "fixed", "share", "memory")
 Tokens = list[np.ndarray]
 
 
@@ -52,13 +59,19 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=2, help="times each form runs; the best counts")
     parser.add_argument("--layers", type=int, default=3, help="blocks of the full-width encoder")
     parser.add_argument("--utterances", type=int, default=300, help="LibriSpeech lengths for the full-width encoder")
+    parser.add_argument("--batches", type=int, help="only so many batches of these, evenly spread over the sorted ones")
     parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
+    parser.add_argument("--cpu-time", action="store_true", help="count CPU seconds; with one thread")
     parser.add_argument("--precisions", nargs="+", default=["float32", "bfloat16", "int8"])
     parser.add_argument("--fixed", nargs="*", type=int, default=FIXED_SECONDS, help="also recordings so long, s")
+    parser.add_argument("--orders", nargs="+", choices=ORDERS, default=ORDERS, help="in which transformers batches")
+    parser.add_argument("--parts", nargs="+", choices=PARTS, default=PARTS, help="what is measured")
     parser.add_argument("--budgets", action="store_true", help="also time other frame budgets, in float32")
     parser.add_argument("--peak", choices=PEAKS, help=argparse.SUPPRESS)
     parser.add_argument("--checkpoint", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args()
+    if options.cpu_time and options.threads != 1:
+        parser.error("--cpu-time needs --threads 1: threads that wait for each other use the CPU too")
     torch.set_num_threads(options.threads)
     transformers_logging.set_verbosity_error()
     transformers_logging.disable_progress_bar()
@@ -74,19 +87,27 @@ def measure(options: argparse.Namespace) -> None:
         options.precisions = [each for each in options.precisions if each != "bfloat16"]
     print(
         f"torch {torch.__version__}, {options.threads} threads of {os.cpu_count()} CPUs, full width with "
-        f"{options.layers} layers; times are the best of {options.rounds}"
+        f"{options.layers} layers; {'CPU' if options.cpu_time else 'wall'} times are the best of {options.rounds}"
     )
     with tempfile.TemporaryDirectory() as folder:
         torch.manual_seed(0)
         Wav2Vec2BertForCTC(Wav2Vec2BertConfig(num_hidden_layers=options.layers, vocab_size=32)).save_pretrained(folder)
-        corpora = {"LibriSpeech test-other": librispeech_lengths(options.utterances)}
-        # As much audio in each batch as 16 of 10 s: sixteen of 60 s would take the others 28 GB for their scores.
-        corpora |= {f"{s} s each": [s * FRAMES_PER_SECOND] * max(2, 10 * BATCH // s) for s in options.fixed}
-        for title, lengths in corpora.items():
+        for title, lengths in corpora(options).items():
             compare(title, Path(folder), lengths, options)
-        for seconds in (10, 20):
+        for seconds in (10, 20) if "share" in options.parts else ():
             share_of_matrix_rate(Path(folder), seconds)
-        compare_peaks(Path(folder), options.threads)
+        if "memory" in options.parts:
+            compare_peaks(Path(folder), options.threads)
+
+
+def corpora(options: argparse.Namespace) -> dict[str, list[int]]:
+    """Frames of each recording, by a title."""
+    utterances = librispeech_lengths(options.utterances)
+    chosen = spread(utterances, options.batches) if options.batches else utterances
+    found = {"LibriSpeech test-other": chosen} if "corpus" in options.parts else {}
+    # As much audio in each batch as 16 of 10 s: sixteen of 60 s would take the others 28 GB for their scores.
+    fixed = {f"{s} s each": [s * FRAMES_PER_SECOND] * max(2, 10 * BATCH // s) for s in options.fixed}
+    return found | (fixed if "fixed" in options.parts else {})
 
 
 def compare(title: str, checkpoint: Path, lengths: Sequence[int], options: argparse.Namespace) -> None:
@@ -100,17 +121,18 @@ def compare(title: str, checkpoint: Path, lengths: Sequence[int], options: argpa
     for precision in options.precisions:
         if precision != "int8":
             reference = theirs(checkpoint, getattr(torch, precision))
-            form = partial(padded, reference, features, slices)
-            forms[f"transformers, {precision}, corpus order"] = partial(form, range(len(lengths)))
-            if len(set(lengths)) > 1:
-                forms[f"transformers, {precision}, sorted"] = partial(form, longest_first)
+            orders = {"corpus order": range(len(lengths)), "sorted": longest_first}
+            for order in options.orders if len(set(lengths)) > 1 else ["corpus order"]:
+                forms[f"transformers, {precision}, {order}"] = partial(
+                    padded, reference, features, slices, orders[order]
+                )
         model = ours(checkpoint, precision)
         budget = default_frame_budget(model)
         several = options.budgets and precision == "float32"
         for size in [budget // 4, budget // 2, budget, budget * 2, budget * 4] if several else [budget]:
             named = f"voxmill, {precision}" + f", {size} frames" * several
             forms[named] = partial(packed, Predictor({"ctc": model}, frame_budget=size), features, slices)
-    seconds, tokens = timed(forms, options.rounds)
+    seconds, tokens = timed(forms, options.rounds, time.process_time if options.cpu_time else time.perf_counter)
     report(title, lengths, seconds, tokens)
 
 
@@ -144,24 +166,24 @@ def padded(reference: torch.nn.Module, features: np.ndarray, slices: Sequence[Sl
 
 def packed(predictor: Predictor, features: np.ndarray, slices: Sequence[Slice]) -> Tokens:
     """Best token of every frame, packed."""
-    stretches = [[Window(start, stop, start, stop)] for start, stop in slices]
-    return [tokens for (tokens,) in predictor.run(features, stretches, {"best": Want("ctc", best)})["best"]]
+    recordings = [(Window(start, stop, start, stop),) for start, stop in slices]
+    best = Want("ctc", lambda output: (output.logits.argmax(-1),))
+    return [tokens for (tokens,) in predictor.run(features, recordings, {"ctc": best})["ctc"]]
 
 
-def best(output: Any) -> tuple[torch.Tensor, ...]:
-    """Token of every frame."""
-    return (output.logits.argmax(-1),)
-
-
-def timed(forms: dict[str, Callable[[], Tokens]], rounds: int) -> tuple[dict[str, float], dict[str, Tokens]]:
+def timed(
+    forms: dict[str, Callable[[], Tokens]], rounds: int, clock: Callable[[], float]
+) -> tuple[dict[str, float], dict[str, Tokens]]:
     """Let the forms take turns: best seconds and the tokens of each."""
     seconds = dict.fromkeys(forms, float("inf"))
     tokens = {}
     for _ in range(rounds):
         for name, form in forms.items():
-            start = time.perf_counter()
+            start = clock()
             tokens[name] = form()
-            seconds[name] = min(seconds[name], time.perf_counter() - start)
+            spent = clock() - start
+            seconds[name] = min(seconds[name], spent)
+            print(f"  ({name}: {spent:.0f} s)", file=sys.stderr, flush=True)
     return seconds, tokens
 
 
@@ -194,6 +216,13 @@ def librispeech_lengths(count: int) -> list[int]:
         rows = [row for row in csv.DictReader(stream) if "/test-other/" in row["path"]]
     lengths = [round(float(row["seconds"]) * FRAMES_PER_SECOND) for row in rows]
     return [lengths[i % len(lengths)] for i in range(count)]
+
+
+def spread(lengths: Sequence[int], count: int) -> list[int]:
+    """Some of the batches that the sorted lengths make, none of them the shortest or the longest."""
+    ordered = sorted(lengths, reverse=True)
+    batches = [ordered[first : first + BATCH] for first in range(0, len(ordered) - BATCH + 1, BATCH)]
+    return [length for i in range(count) for length in batches[len(batches) * (2 * i + 1) // (2 * count)]]
 
 
 def share_of_matrix_rate(checkpoint: Path, seconds: int) -> None:

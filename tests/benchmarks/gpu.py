@@ -40,10 +40,10 @@ from pipeline import models  # noqa: E402
 from pipeline.audio.fbank import log_mel  # noqa: E402
 from pipeline.corpus import FRAMES_PER_SECOND  # noqa: E402
 from pipeline.device_features import fbank_on  # noqa: E402
-from pipeline.models.batching import Batch, batches  # noqa: E402
+from pipeline.models.batching import Batch, batches, waste  # noqa: E402
 from pipeline.models.layout import Packed  # noqa: E402
 from pipeline.models.packed_attention import Kernel  # noqa: E402
-from pipeline.models.predict import default_frame_budget  # noqa: E402
+from pipeline.models.predict import SIZES, default_frame_budget  # noqa: E402
 from tests import speech  # noqa: E402
 from tests.benchmarks.operations import operations  # noqa: E402
 
@@ -204,12 +204,15 @@ def speeds(checkpoint: Path, device: torch.device, lengths: list[int], rounds: i
     """Seconds of audio a second of each form that runs, and the share of the matrix peak of ours."""
     features = torch.randn(max(lengths), 160).to(device, torch.bfloat16)
     model = models.load(checkpoint, dtype=torch.bfloat16, device=device, kernel="plain")
-    planned = batches(lengths, frame_budget=default_frame_budget(model))
+    budget = default_frame_budget(model)
+    planned = batches(lengths, frame_budget=budget)
     seconds = sum(lengths) / FRAMES_PER_SECOND
     figures: Results = {"seconds of audio": seconds, "batches": len(planned)}
     forms: dict[str, Callable[[], Callable[[], object]]] = {}
     for kernel in kernels(device):
-        forms[f"voxmill {kernel}"] = lambda kernel=kernel: ours(checkpoint, device, kernel, planned, features)
+        filled = batches(lengths, frame_budget=budget, size_of=SIZES[kernel])
+        figures[f"voxmill {kernel}, waste"] = waste(filled)
+        forms[f"voxmill {kernel}"] = lambda k=kernel, f=filled: ours(checkpoint, device, k, f, features)
     for attention, compiled in (("sdpa", False), ("sdpa", True), ("flex_attention", False)):
         name = f"transformers {attention}" + " compiled" * compiled
         forms[name] = lambda a=attention, c=compiled: theirs_on(checkpoint, device, a, planned, features, compiled=c)
@@ -234,8 +237,9 @@ def ours(
     def run() -> None:
         with torch.inference_mode():
             for batch in planned:
-                frames = torch.cat([features[:length] for length in batch.lengths])
-                model.forward_packed(frames, Packed(batch.lengths, device)).logits.argmax(-1)
+                parts = [features[:length] for length in batch.lengths]
+                frames = torch.cat([*parts, features.new_zeros(batch.filler, features.shape[1])])
+                model.forward_packed(frames, Packed(batch.laid, device)).logits.argmax(-1)
 
     return run
 

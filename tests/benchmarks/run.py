@@ -65,8 +65,8 @@ BENCHMARKS = (
         "--rounds 2",
         "--rounds 4",
         (
-            ("float64 / transformers", r"voxmill, float64 +\d+ x real time +([\d.]+) x"),
-            ("float32 / transformers", r"voxmill, float32 +\d+ x real time +([\d.]+) x"),
+            ("float64 / transformers, kaldi-native-fbank", r"voxmill, float64 .*? ([\d.]+) x tr.* ([\d.]+) x kaldi"),
+            ("float32 / transformers, kaldi-native-fbank", r"voxmill, float32 .*? ([\d.]+) x tr.* ([\d.]+) x kaldi"),
             ("largest difference, float32 and float64", r"float32.*difference (\S+)\n.*float64.*difference (\S+)"),
         ),
     ),
@@ -83,6 +83,15 @@ BENCHMARKS = (
             ("share of the matrix rate, 10 s", r"recording of 10 s .*: voxmill (\d+ %|\d+%)"),
             ("share of the matrix rate, 20 s", r"recording of 20 s .*: voxmill (\d+ %|\d+%)"),
             ("memory at 60 s / transformers", r"ratio (1/[\d.]+)"),
+        ),
+    ),
+    Benchmark(
+        "flow",
+        "--device cpu --model pipeline/demo/digits-ctc --minutes 5",
+        "--device cpu --model pipeline/demo/digits-ctc --minutes 20",
+        (
+            ("the demo's model on a CPU, times real time", r"x real time, all +(\S+)"),
+            ("share of time the model waited", r"the model waited +(\S+)"),
         ),
     ),
     Benchmark(

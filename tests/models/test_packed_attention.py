@@ -7,6 +7,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
+from torch._dynamo.utils import counters
 
 from pipeline.models import packed_attention
 from pipeline.models.biases import DistanceBias, UnclippedBias
@@ -113,6 +114,18 @@ def test_fused_is_the_definition_for_two_shapes_of_model_in_one_process(cxx_comp
         q, k, v, _ = draw(lengths)
         mixed = prepare("fused", Packed(lengths))(q, k, v, None)
         torch.testing.assert_close(mixed.double(), by_definition(q, k, v, None, lengths), atol=1e-5, rtol=0)
+
+
+@pytest.mark.filterwarnings("ignore:`torch.jit.script_method`:DeprecationWarning")  # torch's own, on compiling
+def test_the_fused_form_is_compiled_three_times_and_then_takes_batches_of_any_size(cxx_compiler: str) -> None:
+    before = counters["stats"]["unique_graphs"]
+    # For the first size, for any, and for batches of one block.
+    for lengths in ((300, 84), (500, 12), (100, 28)):
+        check("fused", lengths, left=5, right=5)
+    assert counters["stats"]["unique_graphs"] == before + 3
+    for lengths in ((128,), (40, 40, 48), (256,), (1, 255), (640,), (90, 90, 90, 114), (7, 130, 400, 100, 3)):
+        check("fused", lengths, left=5, right=5)
+    assert counters["stats"]["unique_graphs"] == before + 3
 
 
 @settings(deadline=None, max_examples=60)
