@@ -32,6 +32,8 @@ Stretches = list[list[Window]]
 class Encoder:
     """A fake one: of each frame it gives its own sum and its document's, after a state that no head may see."""
 
+    kernel = "plain"
+
     def __init__(self, room: float, fail_at: int) -> None:
         self.room = room
         self.fail_at = fail_at
