@@ -155,8 +155,14 @@ def infer(
         errors=features.errors,
         kept=before | {name: cuts.kept(found[name], notes[name]) for name in found if name not in before},
         faults=behind | faults,
-        waste=cuts.waste,
+        waste=_waste(cuts, predictors),
     )
+
+
+def _waste(cuts: Cuts, predictors: Sequence[Predictor]) -> float:
+    """Share of the frames fed to encoders that are not kept: context of windows, and what fills batches up."""
+    fed = sum(cuts.fed + predictor.filler_frames for predictor in predictors)
+    return 1 - len(predictors) * cuts.num_frames / fed if fed else 0.0
 
 
 def _want(

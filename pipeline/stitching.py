@@ -59,8 +59,10 @@ class Cuts:
 
     num_recordings: int
     parts: tuple[Part, ...]
-    waste: float
-    """Share of the frames fed to the encoder that are not kept."""
+    num_frames: int
+    """Of all recordings."""
+    fed: int
+    """Frames of all windows: what overlaps counts twice."""
 
     @classmethod
     def of(cls, lengths: Sequence[int], facts: Sequence[Facts | None], *, window: int, context: int) -> Cuts:
@@ -75,7 +77,7 @@ class Cuts:
             )
         ]
         fed = sum(window.stop - window.start for part in parts for window in part.windows)
-        return cls(len(lengths), tuple(parts), 1 - sum(lengths) / fed if fed else 0.0)
+        return cls(len(lengths), tuple(parts), sum(lengths), fed)
 
     def split(self, kept: Kept) -> list[tuple[NDArray[np.generic], ...]]:
         """What a head said of the frames of each part: the inverse of `kept` where frames count."""

@@ -285,8 +285,9 @@ class Deaf:
 
     models = (NAME,)
 
-    def __init__(self, token: int, log_prob: float) -> None:
+    def __init__(self, token: int, log_prob: float, filler_frames: int = 0) -> None:
         self._said = token, log_prob
+        self.filler_frames = filler_frames
 
     def run(
         self, features: np.ndarray, stretches: Sequence[Sequence[Window]], wants: Mapping[str, Want]
@@ -329,16 +330,17 @@ def test_seconds_become_frames() -> None:
 
 
 def test_waste_is_the_share_of_frames_whose_outputs_are_thrown_away(ear: Ear) -> None:
-    def waste(*lengths: int) -> float:
+    def waste(*lengths: int, filler: int = 0) -> float:
         frames = np.zeros((sum(lengths), 160), np.float32)
         facts = tuple(Facts(0.0, each / 50, 16000, 1, (), 0, each, 0.0, each / 50) for each in lengths)
         features = flow.UnitFeatures((), frames, lengths, facts, {})
         settings = flow.Settings(window=100, context=20)
-        return flow.infer(features, [Deaf(0, 0.0)], {NAME: Doing(ear.task)}, settings).waste  # type: ignore[list-item]
+        return flow.infer(features, [Deaf(0, 0.0, filler)], {NAME: Doing(ear.task)}, settings).waste  # type: ignore[list-item]
 
     assert waste() == waste(0) == waste(100, 7) == 0.0
     assert waste(160) == pytest.approx(40 / 200)  # two windows of 100 frames
     assert waste(160, 50) == pytest.approx(40 / 250)
+    assert waste(80, filler=20) == pytest.approx(20 / 100)
 
 
 class BrokenStore:

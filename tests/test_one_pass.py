@@ -168,6 +168,8 @@ def test_uncut_recordings_get_what_transformers_gives(folders, tasks, features, 
 class Failing:
     """A predictor whose device has no memory."""
 
+    filler_frames = 0
+
     def __init__(self, *kinds: str) -> None:
         self.models = dict.fromkeys(kinds)
 
