@@ -43,7 +43,7 @@ class Blur:
         self._reach = reach
         self.config = SimpleNamespace(vocab_size=2, intermediate_size=64, hidden_size=2, add_adapter=False, labels=())
         self.longest = 0
-        self.encoder = SimpleNamespace(states=self._states)
+        self.encoder = SimpleNamespace(states=self._states, kernel="plain")
         self.top = SimpleNamespace(fold=lambda before, number, frames: frames)
 
     def parameters(self) -> Iterator[Tensor]:
