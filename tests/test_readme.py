@@ -36,23 +36,25 @@ def place(tmp_path_factory, ray_cluster):
 
 
 SCRIPTS = {
-    f"jobs/{script.name}": kind[1]
+    f"jobs/{script.name}": kind
     for script in (ROOT / "jobs").glob("*.py")
-    if (kind := re.search(r'run_job\("(\w+)"', script.read_text()))
+    for kind in re.findall(r'run_job\("(\w+)"', script.read_text())
 }
+"""Script of each job -> its kind."""
 
 
-def job_arguments(command: str) -> tuple[str, list[str]]:
-    """Kind of a job, and what is given to it."""
+def job_arguments(command: str) -> tuple[str, list[str]] | None:
+    """Kind of a job, and what is given to it; None where another command is shown."""
     words = shlex.split(command, comments=True)
-    kinds = SCRIPTS | {job.command: job.kind for job in cli.JOBS.values()}
-    start = next(i for i, word in enumerate(words) if word in kinds)
-    return kinds[words[start]], words[start + 1 :]
+    named = {f"voxmill {job.command}": job.kind for job in cli.JOBS.values()}
+    for end in range(1, len(words) + 1):
+        kind = SCRIPTS.get(words[end - 1]) or named.get(" ".join(words[max(0, end - 2) : end]))
+        if kind:
+            return kind, words[end:]
+    return None
 
 
-@pytest.mark.parametrize(
-    "command", [each for each in COMMANDS if ("--model" in each or "--task" in each) and "evaluate" not in each]
-)
+@pytest.mark.parametrize("command", [each for each in COMMANDS if job_arguments(each)])
 def test_the_job_takes_the_options_that_are_shown(command):
     kind, arguments = job_arguments(command)
     given = cli._parser(cli.JOBS[kind], "job").parse_args(arguments)
