@@ -81,7 +81,7 @@ def _run(kind: str, source: Source, output: str | os.PathLike[str], options: Map
     sources = [os.fspath(source)] if isinstance(source, str | os.PathLike) else [os.fspath(each) for each in source]
     if not sources:
         raise UserError("source: name at least one file, folder, manifest or pattern")
-    chosen = config.make(options)
+    chosen = config.make(options, kind=kind)
     check(kind, sources, os.fspath(output), chosen)
     # Before noise is kept off: loggers that libraries make when they are imported keep the stream of that moment.
     from pipeline.run import run

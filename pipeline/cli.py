@@ -133,7 +133,7 @@ def run_job(kind: str, argv: Sequence[str] | None = None, *, prog: str | None = 
     *sources, output = given.pop("paths")
     try:
         from_file = config.from_yaml(given.pop("config")) if "config" in given else {}
-        chosen = config.make({**from_file, **given})
+        chosen = config.make({**from_file, **given}, kind=kind)
     except UserError as error:
         print(error, file=sys.stderr)
         return USAGE

@@ -221,12 +221,18 @@ def plain_name(name: str) -> bool:
     return bool(name) and not name.startswith(("_", ".")) and "/" not in name
 
 
-def make(options: Mapping[str, Any]) -> RunConfig:
+def make(options: Mapping[str, Any], *, kind: str | None = None) -> RunConfig:
     """Configuration from keywords, as `pipeline.transcribe` and the command line give them.
+
+    Args:
+        options: by the name of their field.
+        kind: of the job that they are for, `label` for several tasks; None takes them all.
 
     Raises:
         UserError: an unknown option or a value that cannot be meant, with the nearest option's name.
     """
+    if kind is not None:
+        reading.check_served(RunConfig, options, kind)
     return reading.make(RunConfig, options)
 
 

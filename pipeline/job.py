@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import traceback
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -138,7 +138,11 @@ class Job:
         """
         needed = {each.after for each in self.tasks if each.name in wanted} | set(wanted)
         doing = {each.name: Doing(tasks[each.name], each.after) for each in self.tasks if each.name in needed}
-        return flow.infer(features, predictors, doing, self.settings, known)
+        outputs = flow.infer(features, predictors, doing, self.settings, known)
+        if set(doing) <= outputs.kept.keys() | outputs.faults.keys():
+            # What only other tasks look at need not travel on.
+            return replace(outputs, kept={name: outputs.kept[name] for name in wanted if name in outputs.kept})
+        return outputs
 
     def finish(
         self,

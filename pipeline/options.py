@@ -110,6 +110,18 @@ _PARSERS: Mapping[type, Callable[[Any], Any]] = {bool: _truth, int: parse_whole,
 """How a field is read that does not say so itself."""
 
 
+def check_served(form: type, options: Mapping[str, Any], command: str) -> None:
+    """Refuse options that another command has.
+
+    Raises:
+        UserError: with the commands that have it.
+    """
+    served = {each.name: each.metadata["of"] for each in dataclasses.fields(form)}
+    for name in options:
+        if served.get(name) and command not in served[name]:
+            raise UserError(f"{flag(name)} is no option of {command}; it is one of {', '.join(served[name])}")
+
+
 def make(form: type[Options], options: Mapping[str, Any]) -> Options:
     """Make a configuration from keywords, some of them strings with units.
 

@@ -33,10 +33,12 @@ class Timings:
         return Timings(self.seconds | other.seconds, self.peak_bytes | other.peak_bytes, self.workers | other.workers)
 
     def added(self, other: Timings) -> Timings:
-        """Both records in one, seconds of the same stage added up: it may have several workers in a row."""
-        seconds = Counter(self.seconds) + Counter(other.seconds) if self.seconds.keys() & other.seconds.keys() else None
-        joined = self.joined(other)
-        return joined if seconds is None else replace(joined, seconds={**joined.seconds, **seconds})
+        """Both records in one, of stages that several workers in a row were at work in: their seconds add up."""
+        return Timings(
+            {**self.seconds, **{stage: self.seconds.get(stage, 0.0) + more for stage, more in other.seconds.items()}},
+            {**self.peak_bytes, **{s: max(self.peak_bytes.get(s, 0), more) for s, more in other.peak_bytes.items()}},
+            self.workers | other.workers,
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -57,6 +57,10 @@ class _Run:
         """The tasks whose rows are wanted."""
         return tuple(each for each in self.choices if each.job.committed)
 
+    def beside(self, choice: Choice) -> str:
+        """Option that puts other labels of a task beside those that are there, `{}` for their name."""
+        return f"--task {choice.job.kind}:{{}}=MODEL" if self.kind == "label" else "--name {}"
+
     def say(self, text: str) -> None:
         """Print a line as it is."""
         self.console.print(text, markup=False, highlight=False, soft_wrap=True)
@@ -199,13 +203,14 @@ def _compare(asked: _Run) -> None:
     table.require_plan(asked.output)
     for choice in asked.wanted:
         record = choice.record(asked.config)
-        before = table.compare(asked.output, choice.name, record)
+        before = table.compare(asked.output, choice.name, record, option=asked.beside(choice))
         if before is None or before.schema is None or record.schema is None:
             continue
         new = [column for column in record.schema.names if column not in before.schema.names]
         if new:
             asked.say(
-                f"{', '.join(new)}: new in this table, so empty in rows that are there; --name NAME makes them anew"
+                f"{', '.join(new)}: new in {choice.name}, so empty in rows that are there; "
+                f"{asked.beside(choice).format('NAME')} makes them anew"
             )
 
 
@@ -289,7 +294,7 @@ def _work(asked: _Run, lacking: Sequence[Work]) -> _Done:
     with _workers(asked, lacking) as (receipts, workers, pools):
         # Only now is it known that there are workers to make such labels.
         for choice in asked.wanted:
-            table.declare(asked.output, choice.name, choice.record(asked.config))
+            table.declare(asked.output, choice.name, choice.record(asked.config), option=asked.beside(choice))
         _write_down(asked, {**asked.facts(), "state": "running"})
         tally = Tally(
             recordings=sum(work.unit.count * len(work.tasks) for work in lacking),

@@ -141,3 +141,20 @@ def test_a_run_without_a_finder_asks_for_one(folders, monkeypatch, tmp_path):
     monkeypatch.setattr(choices, "BUILT_IN", tmp_path / "none")
     with pytest.raises(UserError, match="--speech is needed: a checkpoint of frame labels that finds speech, or all"):
         chosen("embed", model=str(folders["embed"]))
+
+
+def test_the_way_out_of_a_conflict_is_an_option_of_the_job(folders, tmp_path):
+    from pipeline.run import run
+    from tests.jobs.corpora import clips, encoded
+
+    (tmp_path / "a.flac").write_bytes(encoded(clips()[0].samples, rate=clips()[0].rate))
+    output = str(tmp_path / "out")
+    run([str(tmp_path / "a.flac")], output, config.make({"model": str(folders["classify"])}), kind="classify")
+    given = {"task": [f"classify={folders['classify']}"], "top": 2}
+    with pytest.raises(UserError, match="Use --task classify:classify-v2=MODEL to put the new labels beside the old"):
+        run([str(tmp_path / "a.flac")], output, config.make(given), kind="label")
+    with pytest.raises(UserError, match="Use --name classify-v2 to put the new labels beside the old"):
+        run(
+            [str(tmp_path / "a.flac")], output, config.make({"model": str(folders["classify"]), "top": 2}),
+            kind="classify",
+        )  # fmt: skip

@@ -130,3 +130,17 @@ def test_a_mistake_in_a_file_names_the_file(tmp_path, content, message):
     file.write_text(content)
     with pytest.raises(UserError, match=f"--config {file}: {message}"):
         config.from_yaml(str(file))
+
+
+@pytest.mark.parametrize(
+    ("kind", "options", "message"),
+    [
+        ("transcribe", {"top": 3}, "--top is no option of transcribe; it is one of classify, label"),
+        ("label", {"name": "x"}, "--name is no option of label; it is one of transcribe, classify, frames, embed"),
+        ("classify", {"task": ("embed=x",)}, "--task is no option of classify; it is one of label"),
+    ],
+)
+def test_options_of_another_job_are_refused(kind, options, message):
+    with pytest.raises(UserError, match=f"^{message}$"):
+        config.make(options, kind=kind)
+    assert config.make({"top": 3}, kind="classify").top == 3

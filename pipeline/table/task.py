@@ -38,13 +38,18 @@ class TaskRecord:
     """Columns of the files; later releases may add some."""
 
 
-def declare(output: str, name: str, record: TaskRecord) -> TaskRecord:
+BESIDE = "--name {}"
+"""Option that puts labels under another name."""
+
+
+def declare(output: str, name: str, record: TaskRecord, *, option: str = BESIDE) -> TaskRecord:
     """Write down what the labels in a folder are, or check that they are the same as before.
 
     Args:
         output: folder of the table.
         name: name of the task's folder below it.
         record: what this run would write.
+        option: of the user that puts labels under another name, which takes the place of `{}`.
 
     Returns:
         What holds: the record of the first run, with the columns of all.
@@ -54,34 +59,34 @@ def declare(output: str, name: str, record: TaskRecord) -> TaskRecord:
             of one that nobody knows, because the record is gone.
     """
     uri = layout.task_file(output, name)
-    before = compare(output, name, record)
+    before = compare(output, name, record, option=option)
     if before is None:
         if put_if_absent(uri, encode_record(record)):
             return record
-        before = _agreed(output, name, read_record(output, name), record)
+        before = _agreed(output, name, read_record(output, name), record, option)
     grown = grow(before, record)
     if grown != before:
         put(uri, encode_record(grown))
     return grown
 
 
-def compare(output: str, name: str, record: TaskRecord) -> TaskRecord | None:
+def compare(output: str, name: str, record: TaskRecord, *, option: str = BESIDE) -> TaskRecord | None:
     """Check as `declare` does, and write nothing; the record of the folder, or None where it has none.
 
     Raises:
         UserError: as `declare`.
     """
     before = _known(output, name)
-    return None if before is None else _agreed(output, name, before, record)
+    return None if before is None else _agreed(output, name, before, record, option)
 
 
-def _agreed(output: str, name: str, before: TaskRecord, record: TaskRecord) -> TaskRecord:
+def _agreed(output: str, name: str, before: TaskRecord, record: TaskRecord, option: str) -> TaskRecord:
     problem = contradiction(before, record)
     if problem:
         folder = redact(layout.task_folder(output, name))
         raise UserError(
             f"{folder} was written {problem}. "
-            f"Use --name {next_name(name)} to put the new labels beside the old, then compare them."
+            f"Use {option.format(next_name(name))} to put the new labels beside the old, then compare them."
         )
     return before
 
