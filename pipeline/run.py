@@ -209,7 +209,7 @@ def _compare(asked: _Run) -> None:
         new = [column for column in record.schema.names if column not in before.schema.names]
         if new:
             asked.say(
-                f"{', '.join(new)}: new in {choice.name}, so empty in rows that are there; "
+                f"{', '.join(new)}: new in this table, so empty in rows that are there; "
                 f"{asked.beside(choice).format('NAME')} makes them anew"
             )
 

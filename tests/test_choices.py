@@ -10,8 +10,10 @@ import pytest
 from pipeline import choices, config
 from pipeline.choices import Choice, choose, model_sizes, shared_encoders
 from pipeline.errors import UserError
+from pipeline.run import run
 from pipeline.tasks.frames import Frames
 from tests.heads import checkpoints
+from tests.jobs.corpora import clips, encoded
 
 
 @pytest.fixture(scope="module")
@@ -144,9 +146,6 @@ def test_a_run_without_a_finder_asks_for_one(folders, monkeypatch, tmp_path):
 
 
 def test_the_way_out_of_a_conflict_is_an_option_of_the_job(folders, tmp_path):
-    from pipeline.run import run
-    from tests.jobs.corpora import clips, encoded
-
     (tmp_path / "a.flac").write_bytes(encoded(clips()[0].samples, rate=clips()[0].rate))
     output = str(tmp_path / "out")
     run([str(tmp_path / "a.flac")], output, config.make({"model": str(folders["classify"])}), kind="classify")
