@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from typing import Any
 
 from pipeline import options
-from pipeline.quantities import parse_bytes, parse_seconds, parse_share
 
 
 class Paths(argparse.Action):
@@ -46,17 +45,6 @@ def _add(group: Any, form: type, field: Any) -> None:
         group.add_argument(spelled, action="append", help=words, metavar=field.metadata["metavar"])
         return
     if field.default not in (None, ""):
-        words += f" (default: {_show(field)})".replace("%", "%%")
+        words += f" (default: {options.shown(form, field.name, field.default)})".replace("%", "%%")
     choices = options.choices_of(form, field.name) or None
     group.add_argument(spelled, help=words, metavar=field.metadata["metavar"], choices=choices)
-
-
-def _show(field: Any) -> str:
-    parse, value = field.metadata["parse"], field.default
-    if parse is parse_seconds:
-        return f"{value:g}s"
-    if parse is parse_bytes:
-        return f"{value / 1e6:g}MB"
-    if parse is parse_share:
-        return f"{value:.0%}"
-    return f"{value:g}" if isinstance(value, float) else str(value)
