@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from pipeline.evaluation.run import evaluate
     from pipeline.summary import RunSummary
     from pipeline.table import read_table
+    from pipeline.tuning import finetune
 
 __version__ = "0.1.0"
 
@@ -24,6 +25,7 @@ _HOMES = {
     "label": "pipeline.api",
     "label_frames": "pipeline.api",
     "transcribe": "pipeline.api",
+    "finetune": "pipeline.tuning",
     "read_table": "pipeline.table",
     "evaluate": "pipeline.evaluation.run",
     "Evaluation": "pipeline.evaluation.report",
@@ -39,6 +41,7 @@ __all__ = [
     "classify",
     "embed",
     "evaluate",
+    "finetune",
     "label",
     "label_frames",
     "read_table",

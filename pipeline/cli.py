@@ -9,14 +9,15 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, NoReturn
+from typing import NoReturn
 
 from rich.console import Console
 
-from pipeline import __version__, command, config, options
+from pipeline import __version__, command, config
 from pipeline.arguments import Parser
 from pipeline.errors import UserError
 from pipeline.evaluation.__main__ import main as evaluate
+from pipeline.fields import Paths, add_options
 from pipeline.summary import MEANINGS, USAGE, format_summary
 
 EXIT_CODES = "exit codes:\n" + "\n".join(f"  {code}  {meaning}" for code, meaning in sorted(MEANINGS.items()))
@@ -69,6 +70,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """The `voxmill` command."""
     commands: dict[str, tuple[Callable[[list[str]], int], str]] = {
         **{job.command: (_job(job), job.listed) for job in JOBS.values()},
+        "finetune": (_finetune, "train a model on labelled audio"),
         "demo": (_demo, "transcribe the embedded corpus with the embedded checkpoint"),
         "evaluate": (evaluate, "compare a table with references: error rates, F1, calibration, equal error rate"),
         **{name: (_table(name), words) for name, words in _TABLE.items()},
@@ -122,6 +124,12 @@ def _demo(rest: list[str]) -> int:
     return demo_main(rest)
 
 
+def _finetune(rest: list[str]) -> int:
+    from pipeline.tuning import main as tuning_main
+
+    return tuning_main(rest, prog="voxmill finetune")
+
+
 def _job(job: Job) -> Callable[[list[str]], int]:
     return lambda rest: run_job(job.kind, rest, prog=f"voxmill {job.command}")
 
@@ -167,48 +175,17 @@ def _parser(job: Job, prog: str) -> Parser:
         allow_abbrev=False,
     )
     parser.add_argument(
-        "paths", nargs="+", action=_Paths, metavar="SOURCE OUTPUT",
+        "paths", nargs="+", action=Paths, metavar="SOURCE OUTPUT",
         help="file, folder, tar shard, JSONL manifest or pattern on any storage that fsspec knows; "
         "last the folder of the table",
     )  # fmt: skip
     parser.add_argument("--config", metavar="FILE", help="YAML file with options, one a line; the command line wins")
     fields = [f for f in dataclasses.fields(config.RunConfig) if job.kind in (f.metadata["of"] or JOBS)]
-    for place in dict.fromkeys(field.metadata["group"] for field in fields):
-        group = parser.add_argument_group(place)
-        for field in fields:
-            if field.metadata["group"] == place:
-                _add(group, field)
+    add_options(parser, config.RunConfig, fields)
     return parser
 
 
 _NEEDED = {"label": "--task KIND=MODEL [--task KIND=MODEL ...]"}
-
-
-class _Paths(argparse.Action):
-    """Sources and, last, the output."""
-
-    def __call__(self, parser: Any, namespace: Any, values: Any, option: Any = None) -> None:
-        if len(values) < 2:
-            parser.error(f"SOURCE and OUTPUT are needed, got only {values[0]!r}")
-        setattr(namespace, self.dest, values)
-
-
-def _add(group: Any, field: Any) -> None:
-    spelled, words = options.flag(field.name), field.metadata["help"].replace("%", "%%")
-    if options.field_type(config.RunConfig, field.name) is bool:
-        group.add_argument(spelled, action="store_true", help=words)
-        return
-    if isinstance(field.default, tuple):
-        group.add_argument(spelled, action="append", help=words, metavar=field.metadata["metavar"])
-        return
-    if field.default not in (None, ""):
-        words += f" (default: {options.shown(config.RunConfig, field.name, field.default)})".replace("%", "%%")
-    group.add_argument(
-        spelled,
-        help=words,
-        metavar=field.metadata["metavar"],
-        choices=options.choices_of(config.RunConfig, field.name) or None,
-    )
 
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import Literal
+from typing import Literal, Protocol
 
 from pipeline.config import RunConfig
 from pipeline.errors import UserError
@@ -17,7 +17,14 @@ def ray_address(address: str | None) -> str:
     return address or os.environ.get("RAY_ADDRESS") or LOCAL
 
 
-def choose_device(config: RunConfig, *, gpus: float, local: bool) -> Literal["cuda", "cpu"]:
+class AsksForDevice(Protocol):
+    """What says where a model shall run."""
+
+    @property
+    def device(self) -> Literal["auto", "cuda", "cpu"]: ...  # noqa: D102
+
+
+def choose_device(config: AsksForDevice, *, gpus: float, local: bool) -> Literal["cuda", "cpu"]:
     """Where the model runs.
 
     Raises:

@@ -13,6 +13,7 @@ from hypothesis import settings
 
 from tests.needs import unavailable
 from tests.speech import FOLDER
+from tests.tones import write_bare, write_tones
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -29,6 +30,18 @@ def speech() -> Path:
 def checkpoint() -> Path:
     """Folder of the small digits checkpoint."""
     return ROOT / "pipeline/demo/digits-ctc"
+
+
+@pytest.fixture(scope="session")
+def tones(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Manifest of tones with labels of every kind."""
+    return write_tones(tmp_path_factory.mktemp("tones"))
+
+
+@pytest.fixture
+def bare(tmp_path: Path) -> Path:
+    """Folder with nothing but the config.json of a tiny model."""
+    return write_bare(tmp_path / "bare")
 
 
 def pytest_configure(config: pytest.Config) -> None:

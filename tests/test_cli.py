@@ -124,8 +124,8 @@ def test_voxmill_alone_lists_its_commands(capfd):
         (["Verify"], "there is no command 'Verify' (did you mean verify?)"),
         (
             ["xyz"],
-            "there is no command 'xyz' (the commands are transcribe, classify, label-frames, embed, label, demo, "
-            "evaluate, status, verify, errors, vacuum)",
+            "there is no command 'xyz' (the commands are transcribe, classify, label-frames, embed, label, finetune, "
+            "demo, evaluate, status, verify, errors, vacuum)",
         ),
         (["label-frame"], "there is no command 'label-frame' (did you mean label-frames?)"),
         (["--versio"], "unrecognized arguments: --versio (did you mean --version?)"),

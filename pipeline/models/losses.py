@@ -91,7 +91,9 @@ def class_loss(output: ClassOutput, labels: Tensor) -> Tensor:
     )
 
 
-def speaker_loss(output: EmbeddingOutput, class_vectors: Tensor, speakers: Tensor) -> Tensor:
+def speaker_loss(
+    output: EmbeddingOutput, class_vectors: Tensor, speakers: Tensor, *, scale: float = SCALE, margin: float = MARGIN
+) -> Tensor:
     """AM-Softmax, the mean over documents: cross-entropy of scaled cosines, the right one less a margin.
 
     Source: Wang et al. 2018, Additive margin softmax for face verification, arXiv 1801.05599.
@@ -100,8 +102,10 @@ def speaker_loss(output: EmbeddingOutput, class_vectors: Tensor, speakers: Tenso
         output: logits (C, E).
         class_vectors: (E, V) of the model, one column a speaker of the training set.
         speakers: (C,) the number of each.
+        scale: of the cosines.
+        margin: what the right one must be ahead by.
     """
     speakers = speakers.to(output.logits.device)
     cosines = F.normalize(output.logits.float(), dim=1) @ F.normalize(class_vectors.float(), dim=0)
     right = F.one_hot(speakers, cosines.shape[1])
-    return F.cross_entropy(SCALE * (cosines - MARGIN * right), speakers)
+    return F.cross_entropy(scale * (cosines - margin * right), speakers)

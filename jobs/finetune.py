@@ -1,0 +1,16 @@
+#!/usr/bin/env python3
+"""Train a model on labelled audio: python jobs/finetune.py SOURCE OUTPUT --model DIR_OR_HUB_ID --task TASK."""
+
+import sys
+from pathlib import Path
+
+# A working directory that a cluster unpacked is not installed; the package lies beside this folder.
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+try:
+    from pipeline.tuning import main
+except ModuleNotFoundError as missing:
+    sys.exit(f"{sys.executable} has no package {missing.name}; after `make demo` use .venv/bin/python")
+
+if __name__ == "__main__":
+    sys.exit(main(prog="python jobs/finetune.py"))

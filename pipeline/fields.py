@@ -1,0 +1,50 @@
+"""Options of a form as arguments of a command line: `--help` in groups, with every default."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+from collections.abc import Sequence
+from typing import Any
+
+from pipeline import options
+
+
+class Paths(argparse.Action):
+    """Sources and, last, the output."""
+
+    def __call__(self, parser: Any, namespace: Any, values: Any, option: Any = None) -> None:
+        """Keep them, two at least."""
+        if len(values) < 2:
+            parser.error(f"SOURCE and OUTPUT are needed, got only {values[0]!r}")
+        setattr(namespace, self.dest, values)
+
+
+def add_options(parser: argparse.ArgumentParser, form: type, fields: Sequence[Any] | None = None) -> None:
+    """Add the options of a form, those of one group together.
+
+    Args:
+        parser: of the command.
+        form: dataclass whose fields are made by `options.option`.
+        fields: some of its fields; default all.
+    """
+    fields = dataclasses.fields(form) if fields is None else fields
+    for place in dict.fromkeys(field.metadata["group"] for field in fields):
+        group = parser.add_argument_group(place)
+        for field in fields:
+            if field.metadata["group"] == place:
+                _add(group, form, field)
+
+
+def _add(group: Any, form: type, field: Any) -> None:
+    spelled, words = options.flag(field.name), field.metadata["help"].replace("%", "%%")
+    if options.field_type(form, field.name) is bool:
+        group.add_argument(spelled, action="store_true", help=words)
+        return
+    if isinstance(field.default, tuple):
+        group.add_argument(spelled, action="append", help=words, metavar=field.metadata["metavar"])
+        return
+    if field.default not in (None, ""):
+        words += f" (default: {options.shown(form, field.name, field.default)})".replace("%", "%%")
+    choices = options.choices_of(form, field.name) or None
+    group.add_argument(spelled, help=words, metavar=field.metadata["metavar"], choices=choices)

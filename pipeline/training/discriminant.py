@@ -1,0 +1,107 @@
+"""A new x-vector head starts from linear discriminants of what it pools: random layers pool much that tells speakers.
+
+Letters: C examples, P pooled statistics, E channels of an embedding, V speakers.
+Source: Fisher 1936 for the discriminants; Ledoit and Wolf 2004 for shrinking a covariance towards a multiple of 1.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from pipeline.models.wav2vec2_bert.heads import seen_by_head
+from pipeline.models.wav2vec2_bert.xvector import XVectorModel
+from pipeline.training.batches import epoch_batches
+from pipeline.training.dataset import Dataset
+from pipeline.training.objectives import Objective
+from pipeline.training.validation import packed
+
+Doubles = NDArray[np.float64]
+
+EXAMPLES = 6000
+"""That are looked at: several of each speaker, or as many as there are."""
+SHRINKAGE = 0.2
+"""Share of the covariance within speakers that becomes a multiple of 1: there are more statistics than examples of a
+speaker."""
+
+
+def start(model: XVectorModel, objective: Objective, dataset: Dataset, *, frame_budget: int, seed: int) -> None:
+    """Set the embedding to the best discriminants of pooled statistics, and every speaker's vector to its mean."""
+    statistics, speakers = _pooled(model, objective, dataset, frame_budget=frame_budget, seed=seed)
+    if len(set(speakers.tolist())) < 2 or len(speakers) <= len(set(speakers.tolist())):
+        return
+    mean, projection = discriminants(statistics, speakers, size=model.embed.out_features)
+    embedded = (statistics - mean) @ projection
+    # As large as a fresh layer's output would be, so that the learning rate means the same.
+    projection /= embedded.std()
+    embedded /= embedded.std()
+    with torch.no_grad():
+        model.embed.weight.copy_(torch.from_numpy(projection.T))
+        model.embed.bias.copy_(torch.from_numpy(-mean @ projection))
+        for speaker in set(speakers.tolist()):
+            model.class_vectors[:, speaker] = torch.from_numpy(embedded[speakers == speaker].mean(0))
+
+
+def discriminants(statistics: Doubles, classes: NDArray[np.int64], *, size: int) -> tuple[Doubles, Doubles]:
+    """Mean (P,) and projection (P, size) in which classes differ most for how much their members do.
+
+    Args:
+        statistics: (C, P).
+        classes: (C,) class of each.
+        size: directions that are kept; those beyond what there are are random and short.
+    """
+    mean = statistics.mean(0)
+    spread = statistics.std(0) + 1e-9
+    statistics = (statistics - mean) / spread
+    numbers, owner = np.unique(classes, return_inverse=True)
+    counts = np.bincount(owner)[:, None]
+    means = np.zeros((len(numbers), statistics.shape[1]))
+    np.add.at(means, owner, statistics)
+    means /= counts
+    inside = statistics - means[owner]
+    within = inside.T @ inside / len(statistics)
+    level = np.trace(within) / len(within)
+    within = (1 - SHRINKAGE) * within + (SHRINKAGE * level + 1e-12) * np.eye(len(within))
+    apart = means * np.sqrt(counts / len(statistics))
+    # Where the covariance within is 1, the largest directions between are those of an ordinary decomposition.
+    whitener = np.linalg.inv(np.linalg.cholesky(within))
+    _, _, directions = np.linalg.svd(apart @ whitener.T, full_matrices=True)
+    return mean, whitener.T @ directions[:size].T / spread[:, None]
+
+
+def _pooled(
+    model: XVectorModel, objective: Objective, dataset: Dataset, *, frame_budget: int, seed: int
+) -> tuple[Doubles, NDArray[np.int64]]:
+    """Statistics that the embedding sees, (C, P), and the speaker of each, (C,)."""
+    found: list[Tensor] = []
+    speakers: list[int] = []
+    hook = model.embed.register_forward_pre_hook(lambda _, inputs: found.append(inputs[0].double().cpu()))
+    model.eval()
+    torch.manual_seed(seed)
+    try:
+        with torch.inference_mode():
+            for epoch in range(-(-EXAMPLES // max(1, len(dataset)))):
+                planned = epoch_batches(dataset.lengths(epoch), frame_budget=frame_budget, seed=seed, epoch=epoch)
+                for indices in planned:
+                    speakers += _observe(model, objective, dataset, epoch, indices)
+    finally:
+        hook.remove()
+    return torch.cat(found).numpy() if found else np.empty((0, 0)), np.array(speakers, dtype=np.int64)
+
+
+def _observe(
+    model: XVectorModel, objective: Objective, dataset: Dataset, epoch: int, indices: Sequence[int]
+) -> list[int]:
+    """Let the model hear a batch as in training; the speakers in it."""
+    items = [item for item in (dataset.item(epoch, index) for index in indices) if item is not None]
+    items = [item for item in items if len(item.features) >= objective.least(model)]
+    if not items:
+        return []
+    hidden, layout = seen_by_head(model, *packed(items, model.encoder.device))
+    targets = [item.target for item in items]
+    objective.loss(model, hidden, layout, targets, 0.0)
+    return targets

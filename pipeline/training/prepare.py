@@ -1,0 +1,186 @@
+"""Before any weight is read: which examples there are, what their labels mean, and which model can learn them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from pipeline.errors import UserError
+from pipeline.models import Model, checkpoint
+from pipeline.models.wav2vec2_bert.config import Config
+from pipeline.quantities import counted
+from pipeline.storage.paths import redact
+from pipeline.text import Tokenizer
+from pipeline.training import examples, start
+from pipeline.training.config import Task, TrainConfig
+from pipeline.training.examples import Example
+from pipeline.training.labels import Space, Words, space_of_classes, space_of_frames, space_of_speakers
+from pipeline.training.vocabulary import letters_of
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prepared:
+    """A training that can begin."""
+
+    train: tuple[Example, ...]
+    validation: tuple[Example, ...]
+    space: Space
+    validation_space: Space
+    """That of the training, but for speakers, who are others."""
+    base: Config
+    """Of the checkpoint."""
+    keeps_head: bool
+    changes: Mapping[str, Any]
+    """Fields of config.json that become others."""
+    left_out: int = 0
+    """Recordings without a label, or too long."""
+    left_out_examples: Mapping[str, str] = field(default_factory=dict)
+    """Reason -> one of them."""
+
+    def make_model(self, config: TrainConfig) -> Model:
+        """The model that is trained, on the CPU."""
+        return start.model_of(
+            self.base, config.model, head=config.head, changes=self.changes, keep_head=self.keeps_head,
+            from_scratch=config.from_scratch,
+        )  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class _Meaning:
+    """What labels mean, and what of the model that decides."""
+
+    space: Space
+    keeps_head: bool
+    changes: Mapping[str, Any]
+
+
+def prepare(sources: Sequence[str], config: TrainConfig) -> Prepared:
+    """Find the examples and decide about the model.
+
+    Raises:
+        UserError: a mistake that the caller can mend: names source, stage and remedy.
+        StorageFault: a source cannot be listed.
+    """
+    base = start.read(config.model, from_scratch=config.from_scratch)
+    found = examples.find(sources, config.field, task_of_table=config.labels_from)
+    chosen, too_long = _short_enough(found.examples, config)
+    if config.validate:
+        validation = examples.find([config.validate], config.field, task_of_table=config.labels_from).examples
+        train = chosen
+    else:
+        held = examples.held_out(chosen, share=config.validation_share, by=_KEYS.get(config.task, _by_recording))
+        train = [each for each, out in zip(chosen, held, strict=True) if not out]
+        validation = [each for each, out in zip(chosen, held, strict=True) if out]
+    where = ", ".join(map(redact, sources))
+    try:
+        meaning = _MEANINGS[config.task](train, base, config)
+    except ValueError as error:
+        raise UserError(f"{where}: labels: {error}") from None
+    other = space_of_speakers([each.label for each in validation]) if config.task == "embed" else meaning.space
+    _check(train, meaning.space)
+    _check(validation, other)
+    reasons = {f"labels: no field {config.field!r}": found.unlabelled[0]} if found.unlabelled else {}
+    reasons |= {f"longer than --longest {config.longest:g} s": too_long[0].recording.id} if too_long else {}
+    reasons |= {f"not listed: {problem}": problem for problem in found.problems[:1]}
+    return Prepared(
+        train=tuple(train), validation=tuple(validation), space=meaning.space, validation_space=other, base=base,
+        keeps_head=meaning.keeps_head and not config.from_scratch,
+        changes={**meaning.changes, **start.parse_changes(config.model_config)},
+        left_out=len(found.unlabelled) + len(too_long) + len(found.problems), left_out_examples=reasons,
+    )  # fmt: skip
+
+
+def _short_enough(found: Sequence[Example], config: TrainConfig) -> tuple[list[Example], list[Example]]:
+    """Examples that are trained on, and those that are too long to be cut: a transcript is of the whole."""
+    if config.task != "ctc":
+        return list(found), []
+    short = [each for each in found if each.recording.seconds <= config.longest]
+    if not short:
+        raise UserError(
+            f"{redact(found[0].recording.source)}: labels: all {counted(len(found), 'recording')} are longer than "
+            f"--longest {config.longest:g} s; cut them into utterances, or raise --longest"
+        )
+    return short, [each for each in found if each.recording.seconds > config.longest]
+
+
+def _by_recording(example: Example) -> str:
+    return example.recording.recording
+
+
+_KEYS: Mapping[Task, Callable[[Example], str]] = {"embed": lambda example: str(example.label)}
+"""What must not be on both sides: for x-vectors a speaker, else a recording."""
+
+
+def _words(train: Sequence[Example], base: Config, config: TrainConfig) -> _Meaning:
+    wrong = next((each for each in train if not isinstance(each.label, str)), None)
+    if wrong:
+        raise ValueError(f"{wrong.recording.id} must have text, got {wrong.label!r:.60}")
+    settings = {"ctc_loss_reduction": "mean", "ctc_zero_infinity": True}
+    if start.head_in(base) == "ctc" and not config.new_head and not config.from_scratch:
+        return _Meaning(Words(Tokenizer.load(checkpoint.resolve(config.model))), True, settings)
+    tokenizer = letters_of(each.label for each in train)
+    vocabulary = {"vocab_size": len(tokenizer.tokens), "pad_token_id": tokenizer.blank_id}
+    return _Meaning(Words(tokenizer), False, {**settings, **vocabulary, "bos_token_id": None, "eos_token_id": None})
+
+
+def _classes(train: Sequence[Example], base: Config, config: TrainConfig) -> _Meaning:
+    space = space_of_classes([each.label for each in train])
+    if not hasattr(space, "several"):
+        return _named(space, base, config, "regression")
+    return _named(space, base, config, "multi_label_classification" if space.several else "single_label_classification")
+
+
+def _frames(train: Sequence[Example], base: Config, config: TrainConfig) -> _Meaning:
+    background = None if config.background == "none" else config.background
+    space = space_of_frames([each.label for each in train], background)
+    return _named(space, base, config, "single_label_classification")
+
+
+def _speakers(train: Sequence[Example], base: Config, config: TrainConfig) -> _Meaning:
+    speeds = config.speed_list if config.speed_speakers else (1.0,)
+    space = space_of_speakers([each.label for each in train], speeds)
+    # The vectors of the classes are for training only: speakers may be others than those of the checkpoint.
+    keeps = start.head_in(base) == "xvector" and not config.new_head
+    return _Meaning(space, keeps, start.changes_for_labels(space.names, problem_type=None))
+
+
+def _named(space: Any, base: Config, config: TrainConfig, problem_type: str) -> _Meaning:
+    """Keep a head of the same kind if it has all classes, in its own order."""
+    changes = start.changes_for_labels(space.names, problem_type=problem_type)
+    if start.head_in(base) != config.head or config.new_head or config.from_scratch:
+        return _Meaning(space, False, changes)
+    unknown = sorted(set(space.names) - set(base.labels))
+    if unknown:
+        raise ValueError(
+            f"the checkpoint's head knows no class {unknown[0]!r}, only {', '.join(base.labels[:8])}; "
+            "make a new one with --new-head"
+        )
+    from dataclasses import replace
+
+    kept = replace(space, names=base.labels)
+    return _Meaning(kept, True, start.changes_for_labels(base.labels, problem_type=problem_type))
+
+
+_MEANINGS: Mapping[Task, Callable[[Sequence[Example], Config, TrainConfig], _Meaning]] = {
+    "ctc": _words,
+    "classify": _classes,
+    "frames": _frames,
+    "embed": _speakers,
+}
+
+
+def _check(chosen: Sequence[Example], space: Space) -> None:
+    """Refuse labels that cannot be learnt, the first with its place.
+
+    Raises:
+        UserError: names recording, stage and remedy.
+    """
+    wrong = [(each, problem) for each in chosen if (problem := space.check(each.label))]
+    if wrong:
+        example, problem = wrong[0]
+        more = f" ({counted(len(wrong), 'recording')} like it)" if len(wrong) > 1 else ""
+        raise UserError(
+            f"{redact(example.recording.source)}: labels: {example.recording.id} {problem}{more}; "
+            "mend the labels, or make head and vocabulary new with --new-head"
+        )

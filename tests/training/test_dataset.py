@@ -1,0 +1,96 @@
+"""Examples as the model sees them: the same for the same epoch, of the length that was planned, targets in step."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from pipeline import audio
+from pipeline.training import examples
+from pipeline.training.augment import Recipe
+from pipeline.training.dataset import Dataset, Drawing
+from pipeline.training.labels import space_of_frames
+from pipeline.training.waveforms import Waveforms
+
+LOUD = Recipe(noise=1, snr=(20, 30), filters=1, reverb=0.5, gain=6)
+Make = Callable[..., Dataset]
+
+
+@pytest.fixture
+def make(tones: Path) -> Make:
+    """Return a function drawing -> the tones with frames of tone and silence."""
+    found = examples.find([str(tones)], "frames").examples
+    space = space_of_frames([each.label for each in found], "silence")
+
+    def make(drawing: Drawing | None = None, **given: Any) -> Dataset:
+        waveforms = Waveforms([each.recording for each in found], cache=10**8)
+        return Dataset(found, space, waveforms, drawing or (Drawing(**given) if given else None))
+
+    return make
+
+
+def test_as_they_are_examples_are_what_the_jobs_hear(make: Make, tones: Path) -> None:
+    item = make().item(0, 3)
+    assert item is not None
+    samples, _ = audio.load(tones.parent / "03.wav")
+    assert np.array_equal(item.features, audio.fbank(samples, dtype=np.float64))
+    assert len(item.target) == len(item.features)
+
+
+@pytest.mark.parametrize("variants", [0, 3])
+def test_an_epoch_is_drawn_the_same_again_and_others_are_not(make: Make, variants: int) -> None:
+    given: dict[str, Any] = {"seed": 1, "longest": 0.5, "speeds": (0.9, 1.0, 1.1), "recipe": LOUD, "variants": variants}
+    one, two = make(**given), make(**given)
+    # In another order, as after a resumption.
+    later = two.item(4, 5)
+    for epoch in (0, 4):
+        first, second = one.item(epoch, 5), two.item(epoch, 5)
+        assert first is not None
+        assert second is not None
+        assert np.array_equal(first.features, second.features)
+    other = one.item(0, 5)
+    assert later is not None
+    assert other is not None
+    assert later.features.shape != other.features.shape or not np.allclose(later.features, other.features)
+
+
+@pytest.mark.parametrize("variants", [0, 2])
+def test_lengths_are_known_before_any_audio_is_changed(make: Make, variants: int) -> None:
+    data = make(seed=2, longest=0.7, speeds=(0.8, 1.0, 1.2), recipe=LOUD, variants=variants)
+    for epoch in range(3):
+        for index, length in enumerate(data.lengths(epoch)):
+            item = data.item(epoch, index)
+            assert item is not None
+            assert abs(len(item.features) - length) <= 1
+
+
+@pytest.mark.parametrize("variants", [0, 2])
+def test_targets_move_with_the_audio(make: Make, variants: int) -> None:
+    data = make(seed=3, longest=0.6, speeds=(0.8, 1.0, 1.25), variants=variants)
+    agree = []
+    for epoch in range(4):
+        for index in range(len(data)):
+            item = data.item(epoch, index)
+            assert item is not None
+            if len(set(item.target.tolist())) == 2:
+                # In bands without the tone there is only noise, as loud after normalisation.
+                middle = (item.features.min(0) + item.features.max(0)) / 2
+                agree.append(((item.features > middle) == item.target[:, None]).mean(0).max())
+    assert len(agree) > 10
+    assert np.mean(agree) > 0.93
+
+
+def test_what_cannot_be_read_is_none_and_counted(make: Make) -> None:
+    data = make()
+    recordings = [each.recording for each in data.examples]
+    from dataclasses import replace
+
+    recordings[2] = replace(recordings[2], source=recordings[2].source.replace("02.wav", "gone.wav"))
+    data.waveforms = Waveforms(recordings, cache=0)
+    assert data.item(0, 2) is None
+    assert data.waveforms.errors[2].stage == "read"
+    assert data.lengths(0)[2] == 0
