@@ -1,0 +1,230 @@
+"""Make what the demo's checkpoints are trained and judged on: manifests, and audio joined from human recordings.
+
+    python -m pipeline.demo.make_training FOLDER --speech RECORDINGS [--without SPEAKER] [--strings 3000]
+
+RECORDINGS holds the Free Spoken Digit Dataset (`digits.csv`: path, text, speaker, split) and LibriSpeech
+(`librispeech.csv`: path, speaker, split). Written are `strings-*.jsonl` (digits joined to strings, for CTC), `digits-*.jsonl`
+(single digits, for classes) and `frames-*.jsonl` (both sets with intervals of speech), to be trained on, `test` and, where a
+speaker is left out, `left-out`. Needs `espeak-ng` for the synthetic voices.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import json
+import subprocess
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import soundfile
+import soxr
+from numpy.typing import NDArray
+
+from pipeline.demo.make_corpus import DIGITS, Speaker, speak
+
+Samples = NDArray[np.float32]
+
+RATE = 8000
+"""Hz of the digits."""
+FRAME = 0.02
+"""Seconds of a frame of the labels."""
+FLOOR_DB, CLOSED = 35.0, 5
+"""Speech is what is less than so far below the loudest frame; gaps of fewer frames than this count as speech too."""
+TEST_SNR = (5.0, 25.0)
+"""Decibels of speech above white or pink noise in the tests of frames, uniform."""
+VARIANTS = ("m1", "m3", "m5", "m7", "f1", "f2", "f4", "f5", "Annie", "Alex")
+ACCENTS = ("en-us", "en-gb", "en-gb-scotland", "en-029", "en-gb-x-rp")
+
+
+@dataclass(frozen=True, slots=True)
+class Clip:
+    """One spoken digit."""
+
+    speaker: str
+    text: str
+    samples: Samples
+    """(N,) at `RATE`."""
+
+
+def clips(speech: Path, split: str) -> list[Clip]:
+    """Human digits of a split."""
+    with open(speech / "digits.csv", newline="") as table:
+        rows = [row for row in csv.DictReader(table) if row["split"] == split]
+    return [Clip(row["speaker"], row["text"], _read(speech / row["path"])) for row in rows]
+
+
+def voices() -> list[Clip]:
+    """Every digit in every synthetic voice."""
+    made = []
+    for number, (accent, variant) in enumerate((a, v) for a in ACCENTS for v in VARIANTS):
+        voice = Speaker(f"{accent}+{variant}", f"{accent}+{variant}", 120 + 12 * (number % 5), 50, "flac", ())
+        try:
+            made += [Clip(voice.name, digit, speak(digit, voice)) for digit in DIGITS]
+        except (subprocess.CalledProcessError, IndexError):
+            continue
+    return made
+
+
+def join(chosen: Sequence[Clip], random: np.random.Generator, *, hiss: bool = True) -> Samples:
+    """Digits of one voice with pauses of 30 to 450 ms, silence around them, uneven loudness and, maybe, faint noise."""
+    parts = [_silence(random, 0.05, 0.5)]
+    for clip in chosen:
+        loud = 0.3 / max(1e-3, float(np.abs(clip.samples).max()))
+        parts += [loud * random.uniform(0.5, 1.2) * clip.samples, _silence(random, 0.03, 0.45)]
+    said = np.concatenate(parts)
+    if hiss:
+        said = said + 10 ** random.uniform(-4, -2.2) * random.standard_normal(len(said))
+    joined: Samples = np.clip(said, -1, 1).astype(np.float32)
+    return joined
+
+
+def strings(
+    given: Sequence[Clip], count: int, random: np.random.Generator, *, shortest: int = 1
+) -> Iterator[list[Clip]]:
+    """Strings of up to 8 digits, each of one voice, all voices equally often."""
+    by_voice: dict[str, list[Clip]] = {}
+    for clip in given:
+        by_voice.setdefault(clip.speaker, []).append(clip)
+    names = sorted(by_voice)
+    for number in range(count):
+        mine = by_voice[names[number % len(names)]]
+        yield [mine[i] for i in random.integers(0, len(mine), random.integers(shortest, 9))]
+
+
+def speech_of(samples: Samples, rate: int) -> list[dict[str, object]]:
+    """Intervals of speech of a clean recording, by energy."""
+    size = round(FRAME * rate)
+    count = len(samples) // size
+    power = np.square(samples[: count * size].reshape(count, size).astype(np.float64)).mean(axis=1)
+    level = 10 * np.log10(np.convolve(power, np.ones(3) / 3, mode="same") + 1e-12)
+    talks = level > max(level.max(initial=-120) - FLOOR_DB, -60)
+    edges = np.flatnonzero(np.diff(talks, prepend=False, append=False)).reshape(-1, 2).tolist()
+    joined: list[list[int]] = []
+    for start, stop in edges:
+        if joined and start - joined[-1][1] < CLOSED:
+            joined[-1][1] = stop
+        else:
+            joined.append([start, stop])
+    return [{"start": round(a * FRAME, 3), "end": round(b * FRAME, 3), "label": "speech"} for a, b in joined]
+
+
+def noisy(samples: Samples, random: np.random.Generator) -> Samples:
+    """White or pink noise over all of it."""
+    noise = random.standard_normal(len(samples))
+    if random.random() < 0.5:
+        spectrum = np.fft.rfft(noise)
+        noise = np.fft.irfft(spectrum / np.sqrt(np.arange(1, len(spectrum) + 1)), len(samples))
+    loud = np.sqrt(np.square(samples).mean() / np.square(noise).mean()) * 10 ** (-random.uniform(*TEST_SNR) / 20)
+    return np.clip(samples + loud * noise, -1, 1).astype(np.float32)
+
+
+def _silence(random: np.random.Generator, shortest: float, longest: float) -> Samples:
+    return np.zeros(int(random.uniform(shortest, longest) * RATE), np.float32)
+
+
+@cache
+def _read(path: Path) -> Samples:
+    samples: Samples = soundfile.read(path, dtype="float32", always_2d=True)[0].mean(axis=1)
+    return samples
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where everything is written."""
+
+    folder: Path
+
+    def audio(self, name: str, samples: Samples, rate: int) -> str:
+        """Write a recording; its path."""
+        path = self.folder / "audio" / f"{name}.flac"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        soundfile.write(path, samples, rate, subtype="PCM_16")
+        return str(path.resolve())
+
+    def manifest(self, name: str, lines: Sequence[dict[str, object]]) -> None:
+        """Write a manifest."""
+        text = "".join(json.dumps(line) + "\n" for line in lines)
+        (self.folder / f"{name}.jsonl").write_text(text)
+        print(f"{self.folder / name}.jsonl: {len(lines):,} recordings")
+
+
+def write_strings(place: Place, name: str, given: Sequence[Clip], count: int, seed: int, shortest: int = 1) -> None:
+    """Digits joined to strings, with their text and the intervals of speech."""
+    random = np.random.default_rng(seed)
+    lines: list[dict[str, object]] = []
+    for number, chosen in enumerate(strings(given, count, random, shortest=shortest)):
+        path = place.audio(f"{name}-{number:05d}", join(chosen, random), RATE)
+        lines.append({"audio_filepath": path, "text": " ".join(c.text for c in chosen), "speaker": chosen[0].speaker})
+    place.manifest(name, lines)
+
+
+def write_frames(place: Place, name: str, clean: Sequence[tuple[Samples, int]], seed: int, *, noise: bool) -> None:
+    """Recordings with the intervals of speech that they have without noise."""
+    random = np.random.default_rng(seed)
+    lines: list[dict[str, object]] = []
+    for number, (samples, rate) in enumerate(clean):
+        heard = noisy(samples, random) if noise else samples
+        path = place.audio(f"{name}-{number:05d}", heard, rate)
+        lines.append({"audio_filepath": path, "frames": speech_of(samples, rate)})
+    place.manifest(name, lines)
+
+
+def padded_sentences(speech: Path, split: str, random: np.random.Generator) -> Iterator[tuple[Samples, int]]:
+    """LibriSpeech of a split at 16 kHz, with silence of up to 2 s around and inside."""
+    with open(speech / "librispeech.csv", newline="") as table:
+        rows = [row for row in csv.DictReader(table) if row["split"] == split]
+    for row in rows:
+        samples, rate = soundfile.read(speech / row["path"], dtype="float32")
+        samples = soxr.resample(samples, rate, 16000)
+        middle = int(random.uniform(0.3, 0.7) * len(samples))
+        gaps = [np.zeros(int(random.uniform(0, 2) * 16000), np.float32) for _ in range(3)]
+        parts = (gaps[0], samples[:middle], gaps[1], samples[middle:], gaps[2])
+        yield np.concatenate(parts).astype(np.float32), 16000
+
+
+def main() -> None:
+    """Write all of it."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--speech", type=Path, required=True)
+    parser.add_argument("--without", help="speaker of digits to leave out of the training")
+    parser.add_argument("--strings", type=int, default=3000)
+    given = parser.parse_args()
+    place = Place(given.folder)
+    human, tests = clips(given.speech, "train"), clips(given.speech, "test")
+    taught = [clip for clip in human if clip.speaker != given.without]
+    random = np.random.default_rng(0)
+    write_strings(place, "strings-human", taught, given.strings, seed=1)
+    write_strings(place, "strings-voices", voices(), given.strings // 3, seed=2)
+    write_strings(place, "strings-test", tests, 400, seed=3)
+    for name, chosen in (("digits-train", taught), ("digits-test", tests)):
+        write_digits(place, name, chosen, random)
+    if given.without:
+        left = [clip for clip in (*human, *tests) if clip.speaker == given.without]
+        write_strings(place, "strings-left-out", left, 200, seed=4)
+        write_digits(place, "digits-left-out", left, random)
+    for split, source, seed in (("train", taught, 5), ("test", tests, 6)):
+        joined = [
+            (join(chosen, random, hiss=False), RATE)
+            for chosen in strings(source, 300 if split == "train" else 100, random)
+        ]
+        clean = [*joined, *padded_sentences(given.speech, split, random)]
+        write_frames(place, f"frames-{split}", clean, seed, noise=split == "test")
+
+
+def write_digits(place: Place, name: str, given: Sequence[Clip], random: np.random.Generator) -> None:
+    """Single digits with a little silence around them."""
+    lines: list[dict[str, object]] = [
+        {"audio_filepath": place.audio(f"{name}-{number:05d}", join([clip], random), RATE), "label": clip.text,
+         "speaker": clip.speaker}
+        for number, clip in enumerate(given)
+    ]  # fmt: skip
+    place.manifest(name, lines)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,57 @@
+"""What the demo's checkpoints are trained on: strings, intervals of speech, noise at a known level."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from pipeline.demo.make_training import RATE, TEST_SNR, Clip, clips, join, noisy, speech_of, strings
+
+
+def tone(seconds: float, rate: int = RATE, loud: float = 0.3) -> np.ndarray:
+    return (loud * np.sin(np.arange(int(seconds * rate)) * 2 * np.pi * 440 / rate)).astype(np.float32)
+
+
+GIVEN = [Clip(speaker, text, tone(0.3)) for speaker in ("ann", "bob") for text in ("one", "two")]
+
+
+def test_strings_are_of_one_voice_and_all_voices_come_equally_often():
+    made = list(strings(GIVEN, 100, np.random.default_rng(0)))
+    assert all(len({clip.speaker for clip in each}) == 1 for each in made)
+    assert [each[0].speaker for each in made[:2]] == ["ann", "bob"]
+    assert {len(each) for each in made} == set(range(1, 9))
+
+
+def test_joined_digits_are_whole_and_apart():
+    random = np.random.default_rng(1)
+    said = join(GIVEN[:3], random, hiss=False)
+    spans = speech_of(said, RATE)
+    assert 1 <= len(spans) <= 3  # pauses of 30 ms are closed
+    assert 0.7 < sum(each["end"] - each["start"] for each in spans) < 1.6
+    assert np.abs(said).max() <= 1
+    assert len(join(GIVEN[:1], random)) > 0.3 * RATE
+
+
+def test_speech_is_where_the_energy_is():
+    quiet = np.zeros(RATE, np.float32)
+    found = speech_of(np.concatenate([quiet, tone(1.0), quiet, tone(0.5)]), RATE)
+    assert [(pytest.approx(1.0, abs=0.04), pytest.approx(2.0, abs=0.04)),
+            (pytest.approx(3.0, abs=0.04), pytest.approx(3.5, abs=0.04))] == [(s["start"], s["end"]) for s in found]  # fmt: skip
+    assert speech_of(quiet, RATE) == []
+    assert speech_of(np.empty(0, np.float32), RATE) == []
+
+
+def test_noise_lies_between_the_levels_that_are_named():
+    random = np.random.default_rng(2)
+    said = tone(2.0, loud=0.05)
+    for _ in range(20):
+        noise = noisy(said, random) - said
+        snr = 10 * np.log10(np.square(said).mean() / np.square(noise).mean())
+        assert TEST_SNR[0] - 0.5 < snr < TEST_SNR[1] + 0.5
+
+
+def test_human_digits_are_read_by_split(speech):
+    tests = clips(speech, "test")
+    assert {clip.text for clip in tests} >= {"zero", "nine"}
+    assert len(tests) == 250
+    assert all(clip.samples.dtype == np.float32 for clip in tests)
