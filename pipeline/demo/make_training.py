@@ -3,9 +3,9 @@
     python -m pipeline.demo.make_training FOLDER --speech RECORDINGS [--without SPEAKER] [--strings 3000]
 
 RECORDINGS holds the Free Spoken Digit Dataset (`digits.csv`: path, text, speaker, split) and LibriSpeech
-(`librispeech.csv`: path, speaker, split). Written are `strings-*.jsonl` (digits joined to strings, for CTC), `digits-*.jsonl`
-(single digits, for classes) and `frames-*.jsonl` (both sets with intervals of speech), to be trained on, `test` and, where a
-speaker is left out, `left-out`. Needs `espeak-ng` for the synthetic voices.
+(`librispeech.csv`: path, speaker, split). Written are `strings-*.jsonl` (digits joined to strings, for CTC),
+`digits-*.jsonl` (single digits, for classes) and `frames-*.jsonl` (both sets with intervals of speech), to be trained on,
+`test` and, where a speaker is left out, `left-out`. Needs `espeak-ng` for the synthetic voices.
 """
 
 from __future__ import annotations
@@ -99,6 +99,8 @@ def speech_of(samples: Samples, rate: int) -> list[dict[str, object]]:
     """Intervals of speech of a clean recording, by energy."""
     size = round(FRAME * rate)
     count = len(samples) // size
+    if not count:
+        return []
     power = np.square(samples[: count * size].reshape(count, size).astype(np.float64)).mean(axis=1)
     level = 10 * np.log10(np.convolve(power, np.ones(3) / 3, mode="same") + 1e-12)
     talks = level > max(level.max(initial=-120) - FLOOR_DB, -60)
@@ -119,7 +121,8 @@ def noisy(samples: Samples, random: np.random.Generator) -> Samples:
         spectrum = np.fft.rfft(noise)
         noise = np.fft.irfft(spectrum / np.sqrt(np.arange(1, len(spectrum) + 1)), len(samples))
     loud = np.sqrt(np.square(samples).mean() / np.square(noise).mean()) * 10 ** (-random.uniform(*TEST_SNR) / 20)
-    return np.clip(samples + loud * noise, -1, 1).astype(np.float32)
+    heard: Samples = np.clip(samples + loud * noise, -1, 1).astype(np.float32)
+    return heard
 
 
 def _silence(random: np.random.Generator, shortest: float, longest: float) -> Samples:
