@@ -75,7 +75,7 @@ def join(chosen: Sequence[Clip], random: np.random.Generator, *, hiss: bool = Tr
     for clip in chosen:
         loud = 0.3 / max(1e-3, float(np.abs(clip.samples).max()))
         parts += [loud * random.uniform(0.5, 1.2) * clip.samples, _silence(random, 0.03, 0.45)]
-    said = np.concatenate(parts)
+    said: NDArray[np.floating] = np.concatenate(parts)
     if hiss:
         said = said + 10 ** random.uniform(-4, -2.2) * random.standard_normal(len(said))
     joined: Samples = np.clip(said, -1, 1).astype(np.float32)
