@@ -4,7 +4,7 @@
 
 RECORDINGS holds the Free Spoken Digit Dataset (`digits.csv`: path, text, speaker, split) and LibriSpeech
 (`librispeech.csv`: path, speaker, split). Written are `strings-*.jsonl` (digits joined to strings, for CTC),
-`digits-*.jsonl` (single digits, for classes) and `frames-*.jsonl` (both sets with intervals of speech), to be trained on,
+`digits-*.jsonl` (single digits, for classes) and `frames-*.jsonl` (both sets with intervals of speech): to train on,
 `test` and, where a speaker is left out, `left-out`. Needs `espeak-ng` for the synthetic voices.
 """
 
