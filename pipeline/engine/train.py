@@ -5,15 +5,17 @@ The output's own checkpoints are the only ones: a group of workers that Ray star
 
 from __future__ import annotations
 
+import os
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
 from pipeline.engine import cluster
 from pipeline.errors import StorageFault, UserError, VoxmillError
 from pipeline.placement import LOCAL, choose_device, ray_address
+from pipeline.storage.paths import is_local, local_path
 from pipeline.training.config import TrainConfig
 from pipeline.training.fit import Fitted
 
@@ -55,13 +57,22 @@ def fit_on_cluster(sources: Sequence[str], output: Path, config: TrainConfig, *,
         _check_room(workers, device, cpus=found.cpus, gpus=found.gpus)
         if cluster.num_nodes() > 1:
             cluster.check_versions()
-        asked = _Asked(tuple(sources), str(output.resolve()), config, device, str(log.resolve()))
+        here = replace(config, model=_absolute(config.model), validate=_absolute(config.validate))
+        told = tuple(map(_absolute, sources))
+        asked = _Asked(told, str(output.resolve()), here, device, str(log.resolve()))
         answer = _run(asked, workers)
     if answer.mistake is not None:
         raise UserError(answer.mistake)
     if answer.fault is not None or answer.fitted is None:
         raise StorageFault(answer.fault or "the workers ended without an answer; run the same command again")
     return answer.fitted
+
+
+def _absolute(place: str) -> str:
+    """A path of this machine from its root, for workers have a working directory of their own; others as they are."""
+    if not place or not is_local(place) or (not os.path.lexists(local_path(place)) and not set("*?[{") & set(place)):
+        return place
+    return os.path.abspath(local_path(place))
 
 
 def _check_room(workers: int, device: str, *, cpus: float, gpus: float) -> None:
