@@ -101,3 +101,14 @@ def test_a_damaged_checkpoint_is_named(tmp_path: Path, train: Train) -> None:
     (found / "model.safetensors").write_bytes(b"cut")
     with pytest.raises(UserError, match="is damaged .*--restart"):
         train(tmp_path / "out", task="classify")
+
+
+@pytest.mark.parametrize("task", ["ctc", "classify", "frames", "embed"])
+def test_half_precision_computes_and_single_precision_is_saved(tmp_path: Path, train: Train, task: str) -> None:
+    train(tmp_path / "half", task=task, dtype="bfloat16", epochs=1, background="silence")
+    train(tmp_path / "single", task=task, epochs=1, background="silence")
+    half, single = (curve.read(tmp_path / name / "curve.csv")[0].loss for name in ("half", "single"))
+    assert half == pytest.approx(single, rel=0.05)
+    assert half != single
+    saved = load_file(tmp_path / "half/model.safetensors")
+    assert {tensor.dtype for tensor in saved.values()} == {torch.float32}
