@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import pipeline
-from pipeline import cli
+from pipeline import cli, tuning
 from pipeline.evaluation.__main__ import main as evaluate_main
 from pipeline.table.__main__ import main as table_main
 
@@ -60,6 +60,16 @@ def test_the_job_takes_the_options_that_are_shown(command):
     given = cli._parser(cli.JOBS[kind], "job").parse_args(arguments)
     assert len(given.paths) >= 2
     assert given.task if kind == "label" else given.model
+
+
+@pytest.mark.parametrize("command", [each for each in COMMANDS if "finetune" in each])
+def test_the_training_takes_the_options_that_are_shown(command):
+    words = shlex.split(command, comments=True)
+    start = next(number for number, word in enumerate(words) if "finetune" in word)
+    given = tuning._parser("finetune").parse_args(words[start + 1 :])
+    assert len(given.paths) == 2
+    assert given.model
+    assert given.task in ("ctc", "classify", "frames", "embed")
 
 
 def test_every_job_has_a_script():

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from pipeline import models, tuning
+from pipeline.engine.train import _absolute
 from pipeline.errors import UserError
 from pipeline.training import config, curve
 from tests.tones import write_bare
@@ -100,3 +101,11 @@ def test_a_killed_job_goes_on_as_if_nothing_had_been(tones: Path, bare: Path, tm
     assert "goes on at step" in done.stdout
     assert losses(tmp_path / "killed") == pytest.approx(losses(tmp_path / "whole"), abs=1e-3)
     assert 10 <= before < len(losses(tmp_path / "whole"))
+
+
+def test_workers_are_given_places_from_the_root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "model").mkdir()
+    monkeypatch.chdir(tmp_path)
+    assert [_absolute(place) for place in ("model", "shards/*.tar", "owner/name", "s3://b/x.jsonl", "")] == [
+        str(tmp_path / "model"), str(tmp_path / "shards/*.tar"), "owner/name", "s3://b/x.jsonl", "",
+    ]  # fmt: skip
