@@ -73,6 +73,8 @@ def label(source: Source, output: str | os.PathLike[str], *, tasks: Mapping[str,
     Raises:
         UserError: a mistake that the caller can mend.
     """
+    if not isinstance(tasks, Mapping) or "task" in options:
+        raise UserError("tasks: give a mapping of kind, or KIND:NAME, to checkpoint, as {'transcribe': 'path'}")
     asked = tuple(f"{kind}={os.fspath(model)}" for kind, model in tasks.items())
     return _run("label", source, output, {**options, "task": asked})
 

@@ -26,7 +26,7 @@ class Checkpoint:
     """Folder's name or hub id."""
     hash: str
     encoder: str
-    """Hash of its encoder: equal ones share a pass."""
+    """Hash of its encoder and settings of its features: equal ones share a pass."""
     num_bytes: int
     """Size of the weights."""
     shortest: int
@@ -60,14 +60,14 @@ def choose(path_or_hub_id: str, kind: str) -> Checkpoint:
         raise UserError(f"{path_or_hub_id}: config.json says architectures={said}; {needed}")
     if config.add_adapter:
         raise UserError(f"{path_or_hub_id}: config.json says add_adapter=true; the jobs take no adapter yet")
-    _check_features(path_or_hub_id, path, config.feature_projection_input_dim)
+    features = _check_features(path_or_hub_id, path, config.feature_projection_input_dim)
     if head == "ctc":
         _check_vocabulary(path_or_hub_id, path, config.vocab_size)
     return Checkpoint(
         path=path.resolve(),
         name=path.resolve().name if Path(path_or_hub_id).expanduser().is_dir() else path_or_hub_id,
         hash=checkpoint.fingerprint(path),
-        encoder=encoder_fingerprint(path),
+        encoder=f"{encoder_fingerprint(path)}-{features.stride}-{features.padding_value:g}",
         num_bytes=sum(file.stat().st_size for file in checkpoint.weight_files(path, where=path_or_hub_id)),
         shortest=_shortest(model),
     )
@@ -89,13 +89,14 @@ def _shortest(model: models.Model) -> int:
     return next(frames for frames in itertools.count(1) if model.length(frames) >= 2)
 
 
-def _check_features(where: str, folder: Path, input_dim: int) -> None:
+def _check_features(where: str, folder: Path, input_dim: int) -> FeatureExtractor:
     """Refuse a checkpoint that was trained on other features: it would give plausible nonsense."""
     if input_dim != FEATURE_SIZE:
         raise UserError(
             f"{where}: config.json says feature_projection_input_dim={input_dim}; "
             f"Voxmill computes {FEATURE_SIZE} features a frame"
         )
-    stride = FeatureExtractor.load(folder, where=where).stride
-    if stride != STACK:
-        raise UserError(f"{where}: its feature extractor has stride={stride}; the job computes {STACK}")
+    features = FeatureExtractor.load(folder, where=where)
+    if features.stride != STACK:
+        raise UserError(f"{where}: its feature extractor has stride={features.stride}; the job computes {STACK}")
+    return features

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
@@ -50,7 +50,7 @@ class Choice:
             model_name=self.checkpoint.name,
             model_hash=self.checkpoint.hash,
             parameters=self.parameters,
-            schema=schema(self.task.columns, parse_columns(config.columns)),
+            schema=schema(self.task.columns, parse_columns(config.columns), model_hash=self.checkpoint.hash),
         )
 
 
@@ -108,7 +108,8 @@ def _embed(name: str, model: str, config: RunConfig, others: Sequence[Choice]) -
     _check_segments(found, config)
     chosen = _choice("embed", name, found, config)
     if config.speech == EVERYTHING:
-        return [replace(chosen, parameters=chosen.parameters | {"speech": EVERYTHING})]
+        kept = {name: value for name, value in chosen.parameters.items() if name not in TASKS["frames"].options}
+        return [replace(chosen, parameters=kept | {"speech": EVERYTHING})]
     finder = _speech(config, others)
     speech = finder.task
     assert isinstance(speech, Frames)
@@ -124,10 +125,14 @@ def _embed(name: str, model: str, config: RunConfig, others: Sequence[Choice]) -
 def _speech(config: RunConfig, others: Sequence[Choice]) -> Choice:
     """The task that finds speech: one of the run, or a new one whose rows nobody asked for."""
     there = [each for each in others if each.job.kind == "frames"]
-    if config.speech == "auto" and there:
-        return there[0]
+    named = next((each for each in there if each.name == config.speech), None)
+    if named is not None:
+        return named
     if config.speech == "auto" and not BUILT_IN.is_dir():
-        raise UserError("--speech is needed: a checkpoint of frame labels that finds speech, or all")
+        raise UserError(
+            "--speech is needed: a checkpoint of frame labels that finds speech, the name of a --task frames of this "
+            "run, or all, as in --speech all"
+        )
     found = checkpoint.choose(str(BUILT_IN) if config.speech == "auto" else config.speech, "frames")
     new = _choice("frames", SPEECH, found, config)
     new = replace(new, job=replace(new.job, committed=False))
@@ -149,6 +154,12 @@ def _parameters(kind: str, config: RunConfig) -> dict[str, str]:
 
 _SHARED: Final = ("window", "context", "features", "dtype")
 """Options that change the rows of every task."""
+
+
+def needed(choices: Sequence[Choice], names: Collection[str]) -> tuple[Choice, ...]:
+    """The tasks of these names, and those whose labels they look at."""
+    looked_at = {each.job.after for each in choices if each.name in names}
+    return tuple(each for each in choices if each.name in names or each.name in looked_at)
 
 
 def shared_encoders(choices: Sequence[Choice]) -> list[str]:

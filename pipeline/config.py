@@ -89,8 +89,8 @@ class RunConfig:
     )  # fmt: skip
     speech: str = option(
         "what to run",
-        "what says where speech is: a checkpoint of frame labels, all (everything is speech), or auto: the one of "
-        "--task frames, else the small one that comes along",
+        "what says where speech is: a checkpoint of frame labels, the name of a --task frames of this run, all "
+        "(everything is speech), or auto: the small one that comes along",
         default="auto", metavar="DIR_OR_HUB_ID", of=("embed", "label"),
     )  # fmt: skip
     min_segment: float = option(

@@ -14,7 +14,7 @@ import numpy as np
 from pipeline import audio, sources
 from pipeline.audio import FEATURE_SIZE, Facts
 from pipeline.corpus import FRAMES_PER_SECOND, Recording, Seconds, Unit
-from pipeline.errors import ErrorRow, RecordingError, StorageFault
+from pipeline.errors import ErrorRow, RecordingError, StorageFault, VoxmillError
 from pipeline.sources import Encoded
 from pipeline.stitching import Cuts, Kept
 from pipeline.tasks import Heard, Pieces, Rows, Task
@@ -139,15 +139,29 @@ def infer(
     found = {name: cuts.split(kept) for name, kept in before.items() if name in doing and not doing[name].task.pools}
     notes: dict[str, dict[int, Pieces]] = {name: {} for name in doing}
     faults = dict(known.faults) if known else {}
-    for predictor in predictors:
-        mine = {name: each for name, each in doing.items() if name in predictor.models and each.after not in faults}
-        wants = {name: _want(name, each, cuts, notes[name], found) for name, each in mine.items()}
+    raised: list[Exception] = []
+
+    def attempt(predictor: Predictor, names: Sequence[str]) -> bool:
+        wants = {name: _want(name, doing[name], cuts, notes[name], found) for name in names}
         try:
-            found |= predictor.run(features.frames, stretches, wants) if wants else {}
-        except StorageFault as fault:
-            faults |= dict.fromkeys(mine, str(fault))
+            found.update(predictor.run(features.frames, stretches, wants) if wants else {})
+        except Exception as error:  # noqa: BLE001
+            raised.append(error)
+            return False
+        return True
+
+    for predictor in predictors:
+        mine = [name for name, each in doing.items() if name in predictor.models and each.after not in faults]
+        if attempt(predictor, mine):
+            continue
+        # Each by itself, so that one that fails holds up no other.
+        for name in mine:
+            if doing[name].after not in faults and not (len(mine) > 1 and attempt(predictor, [name])):
+                faults[name] = _told(raised[-1])
     behind = {name: f"{each.after}, whose labels it needs, failed" for name, each in doing.items()
               if each.after in faults}  # fmt: skip
+    if raised and doing.keys() <= behind.keys() | faults.keys():
+        raise raised[0]
     return UnitOutputs(
         recordings=features.recordings,
         lengths=features.lengths,
@@ -157,6 +171,10 @@ def infer(
         faults=behind | faults,
         waste=_waste(cuts, predictors),
     )
+
+
+def _told(error: Exception) -> str:
+    return str(error) if isinstance(error, VoxmillError) else f"{type(error).__name__}: {error}"
 
 
 def _waste(cuts: Cuts, predictors: Sequence[Predictor]) -> float:
@@ -248,6 +266,7 @@ def _heard(outputs: UnitOutputs, kept: Kept) -> Iterator[Heard | None]:
             start=facts.quiet_start if before else facts.start,
             end=_end(facts, length, after=after),
             audio_end=facts.quiet_end if after else facts.start + facts.duration,
+            own_end=facts.start + facts.duration,
         )
 
 

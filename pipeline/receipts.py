@@ -50,9 +50,11 @@ class Receipt:
     """`taken`: somebody else had committed the unit; `fault`: it stays pending."""
     task: str = ""
     """Whose rows these are; '' for a fault of the whole unit."""
+    first: bool = True
+    """Whether it is the first of its unit: several tasks hear the same recordings."""
     rows: int = 0
     audio_seconds: Seconds = 0.0
-    """0 in all but the first receipt of a unit, also below: several tasks hear the same."""
+    """0 in all but the first receipt of a unit, as are frames and time."""
     errors: dict[str, int] = field(default_factory=dict)
     """`stage.type` -> rows."""
     examples: dict[str, str] = field(default_factory=dict)
@@ -98,6 +100,6 @@ def counted_once(receipts: Sequence[Receipt]) -> list[Receipt]:
         if receipt.outcome == "fault"
         else replace(receipt, timings=receipts[ended[-1]].timings)
         if number == ended[0]
-        else replace(receipt, audio_seconds=0.0, frames=0, waste=0.0, timings=Timings())
+        else replace(receipt, first=False, audio_seconds=0.0, frames=0, waste=0.0, timings=Timings())
         for number, receipt in enumerate(receipts)
     ]

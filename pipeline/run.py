@@ -23,6 +23,7 @@ from pipeline.errors import StorageFault, UserError
 from pipeline.job import Job, Work
 from pipeline.placement import choose_dtype
 from pipeline.plan import PlanReport, UnitRef
+from pipeline.quantities import counted
 from pipeline.receipts import Receipt
 from pipeline.sources import probe
 from pipeline.stopping import Stopped, stoppable
@@ -102,7 +103,8 @@ def run(
         StorageFault: storage failed while planning; nothing was planned.
     """
     started, begin = datetime.now(UTC), time.monotonic()
-    _refuse_credentials([*sources, output])
+    models = [config.model, config.speech, *(text.partition("=")[2] for text in config.task)]
+    _refuse_credentials([*sources, output, *models])
     asked = _Run(
         name=f"{started:%Y%m%dT%H%M%S}.{started.microsecond // 1000:03d}-{secrets.token_hex(2)}",
         kind=kind,
@@ -122,10 +124,19 @@ def run(
     report, plan_seconds = _plan(asked)
     if config.dry_run:
         asked.say(plan.format_report(report))
+        _tell_pending(asked)
         return RunSummary(**asked.facts(), finished=_now(), exit_code=COMPLETE, new_recordings=report.planned)
     summary = _label(asked, report, plan_seconds)
     _write_down(asked, summary.to_json())
     return summary
+
+
+def _tell_pending(asked: _Run) -> None:
+    """What each task lacks of what is planned already."""
+    units = plan.units(asked.output)
+    for choice in asked.wanted if units else ():
+        left = len(table.pending(asked.output, choice.name, units))
+        asked.say(f"{choice.name}: {left:,} of {counted(len(units), 'unit')} that are planned already are to do")
 
 
 def _label(asked: _Run, report: PlanReport, plan_seconds: float) -> RunSummary:
@@ -297,7 +308,7 @@ def _work(asked: _Run, lacking: Sequence[Work]) -> _Done:
             table.declare(asked.output, choice.name, choice.record(asked.config), option=asked.beside(choice))
         _write_down(asked, {**asked.facts(), "state": "running"})
         tally = Tally(
-            recordings=sum(work.unit.count * len(work.tasks) for work in lacking),
+            recordings=sum(work.unit.count for work in lacking),
             audio_seconds=sum(work.unit.seconds for work in lacking),
             workers=workers,
             run_began=asked.begin,
@@ -325,35 +336,36 @@ def _work(asked: _Run, lacking: Sequence[Work]) -> _Done:
 def _workers(asked: _Run, lacking: Sequence[Work]) -> Generator[tuple[Generator[Receipt], dict[str, int], str]]:
     """Receipts of what is lacking, from this process or from a cluster, with stage -> number of workers."""
     config = asked.config
-    checkpoints = {each.checkpoint.hash: each.checkpoint.path for each in asked.choices}
-    models = ", ".join(f"{each.checkpoint.name} {each.checkpoint.hash[:8]}" for each in asked.wanted)
-    for line in choices.shared_encoders(asked.choices):
+    needed = choices.needed(asked.choices, {name for work in lacking for name in work.tasks})
+    checkpoints = {each.checkpoint.hash: each.checkpoint.path for each in needed}
+    models = ", ".join(f"{each.checkpoint.name} {each.checkpoint.hash[:8]}" for each in needed)
+    for line in choices.shared_encoders(needed):
         asked.say(line)
     if alone.fits(lacking, config):
         device = alone.device(config)
         asked.say(f"one recording, so without a cluster  ·  {device}  ·  model {models}")
-        job = _job(asked, device)
+        job = _job(asked, needed, device)
         yield alone.receipts(job, lacking, checkpoints, say=asked.say), alone.WORKERS, "this process"
         return
     from pipeline.engine import session
 
-    sizes = choices.model_sizes(asked.choices)
+    sizes = choices.model_sizes(needed)
     with contextlib.ExitStack() as stack:
         with waiting(asked.console, "joining the cluster" if config.address else "starting Ray"):
             opened = stack.enter_context(session.opened(config, sizes=sizes, say=asked.say))
         asked.say(f"{opened.describe()}  ·  model {models}")
-        job = _job(asked, opened.device)
+        job = _job(asked, needed, opened.device)
         yield opened.receipts(job, lacking, checkpoints), opened.workers, opened.pools.describe()
 
 
-def _job(asked: _Run, device: str) -> Job:
+def _job(asked: _Run, needed: Sequence[Choice], device: str) -> Job:
     config = asked.config
     dtype = choose_dtype(config, device)
     settings = flow.Settings.of(
         window=config.window, context=config.context, half=dtype in ("bfloat16", "float16"), features=config.features
     )
     return Job(
-        run=asked.name, output=asked.output, tasks=tuple(each.job for each in asked.choices),
+        run=asked.name, output=asked.output, tasks=tuple(each.job for each in needed),
         device="cuda" if device == "cuda" else "cpu", dtype=dtype, settings=settings, config=config,
     )  # fmt: skip
 

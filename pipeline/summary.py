@@ -154,7 +154,13 @@ def _outcome(summary: RunSummary) -> list[str]:
         )
     left = f", {counted(summary.pending_units, 'unit')} pending" if summary.pending_units else ""
     stopped = [f"stopped {summary.stopped}"] if summary.stopped else []
-    return [done, *stopped, planned + left]
+    each = [
+        f"task    {task.name}: {counted(task.rows, 'row')}, {task.errors:,} with an error"
+        + (f", {counted(task.pending_units, 'unit')} pending" if task.pending_units else "")
+        for task in summary.tasks
+        if len(summary.tasks) > 1
+    ]
+    return [done, *stopped, planned + left, *each]
 
 
 def _errors(summary: RunSummary) -> list[str]:

@@ -73,8 +73,8 @@ class Tally:
             self.first_commit = now - self._run_began
             self.first_audio = receipt.audio_seconds
         self._units.add(receipt.unit)
-        self.taken += receipt.outcome == "taken"
-        self.done += receipt.rows
+        self.taken += receipt.first and receipt.outcome == "taken"
+        self.done += receipt.rows if receipt.first else 0
         self.rows_of[receipt.task] += receipt.rows
         self.errors_of[receipt.task] += sum(receipt.errors.values())
         self.done_seconds += receipt.audio_seconds
@@ -144,14 +144,14 @@ class Tally:
     @property
     def error_share(self) -> float:
         """Error rows of all rows."""
-        return sum(self.errors.values()) / self.done if self.done else 0.0
+        return sum(self.errors.values()) / sum(self.rows_of.values()) if self.done else 0.0
 
     def totals(self) -> dict[str, Any]:
         """The fields of a run's summary that are counted here."""
         return {
             "units": self.units,
             "taken": self.taken,
-            "rows": self.done,
+            "rows": sum(self.rows_of.values()),
             "audio_seconds": self.done_seconds,
             "errors": dict(self.errors),
             "examples": self.examples,

@@ -20,9 +20,9 @@ from pipeline.quantities import counted, show_seconds
 from pipeline.stopping import Stopped
 from pipeline.storage.paths import is_local, local_path, redact
 from pipeline.summary import COMPLETE, ERRORS, MEANINGS, PARTIAL, USAGE
-from pipeline.training import config
+from pipeline.training import checkpoints, config
 from pipeline.training.config import TrainConfig
-from pipeline.training.fit import Fitted, fit
+from pipeline.training.fit import RECORD, Fitted, fit
 from pipeline.training.log import LOG, followed, teller
 from pipeline.training.prepare import prepare
 from pipeline.training.team import Team
@@ -90,6 +90,7 @@ def run(sources: Sequence[str], output: str, chosen: TrainConfig, *, say: Callab
     folder = Path(local_path(output))
     if folder.exists() and not folder.is_dir():
         raise UserError(f"{folder}: a file is where a folder should be; name another OUTPUT, or move that file")
+    _check_free(folder, chosen)
     # Mistakes in labels or model show here, before a cluster is started.
     prepared = prepare(sources, chosen)
     log = folder / LOG
@@ -99,6 +100,15 @@ def run(sources: Sequence[str], output: str, chosen: TrainConfig, *, say: Callab
         from pipeline.engine.train import fit_on_cluster
 
         return fit_on_cluster(sources, folder, chosen, log=log)
+
+
+def _check_free(folder: Path, chosen: TrainConfig) -> None:
+    """Refuse to write over what no training wrote: the checkpoint to start from, another one, a table."""
+    if folder.resolve() == Path(chosen.model).expanduser().resolve():
+        raise UserError(f"{folder}: is the checkpoint to start from; name another folder for the result")
+    strangers = [name for name in ("_plan", "config.json", "model.safetensors") if (folder / name).exists()]
+    if strangers and not any((folder / name).exists() for name in (checkpoints.FOLDER, RECORD)):
+        raise UserError(f"{folder}: holds {strangers[0]}, which no training made; name another folder for the result")
 
 
 def main(argv: Sequence[str] | None = None, *, prog: str | None = None) -> int:

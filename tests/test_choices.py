@@ -57,7 +57,7 @@ def test_several_tasks_may_share_a_kind_under_names_of_their_own(folders):
 
 
 def test_speech_is_found_by_the_frame_labels_of_the_run(folders):
-    order = several(folders, "embed", "frames", "transcribe")
+    order = several(folders, "embed", "frames", "transcribe", speech="frames")
     assert [each.name for each in order] == ["frames", "transcribe", "embed"]
     embed = order[-1]
     assert (embed.job.after, embed.parameters["speech"]) == ("frames", order[0].checkpoint.hash)
@@ -141,7 +141,7 @@ def test_segments_too_short_for_the_checkpoint_are_refused(folders):
 
 def test_a_run_without_a_finder_asks_for_one(folders, monkeypatch, tmp_path):
     monkeypatch.setattr(choices, "BUILT_IN", tmp_path / "none")
-    with pytest.raises(UserError, match="--speech is needed: a checkpoint of frame labels that finds speech, or all"):
+    with pytest.raises(UserError, match="--speech is needed: a checkpoint of frame labels that finds speech, the name"):
         chosen("embed", model=str(folders["embed"]))
 
 
@@ -157,3 +157,14 @@ def test_the_way_out_of_a_conflict_is_an_option_of_the_job(folders, tmp_path):
             [str(tmp_path / "a.flac")], output, config.make({"model": str(folders["classify"]), "top": 2}),
             kind="classify",
         )  # fmt: skip
+
+
+def test_speech_that_is_everything_needs_no_rule(folders):
+    options = {"model": str(folders["embed"]), "speech": "all"}
+    assert chosen("embed", **options)[0].parameters == chosen("embed", threshold="40%", **options)[0].parameters
+
+
+def test_only_what_is_lacking_is_loaded_with_what_it_looks_at(folders):
+    order = several(folders, "transcribe", "frames", "classify", "embed", speech="frames")
+    assert [each.name for each in choices.needed(order, {"embed"})] == ["frames", "embed"]
+    assert [each.name for each in choices.needed(order, {"classify"})] == ["classify"]

@@ -194,3 +194,27 @@ def test_a_unit_of_nothing_but_errors_has_rows_all_the_same(folders, tasks, feat
         made = flow.rows(outputs, kind, tasks[kind])
         assert {column.null_count for column in made.columns.values()} == {len(failed.recordings)}
         assert set(made.errors) == set(range(len(failed.recordings)))
+
+
+def test_a_head_that_fails_holds_up_no_other_on_its_encoder(folders, tasks, features, together, monkeypatch):
+    broken = replace(tasks["classify"], labels=replace(tasks["classify"].labels, problem="a bug"))
+    monkeypatch.setattr(type(broken.labels), "probabilities", refusing(type(broken.labels).probabilities))
+    found = flow.infer(features, [predictor(folders, *ALL)], doing({**tasks, "classify": broken}, *ALL), CUT)
+    assert found.faults == {"classify": "ZeroDivisionError: made up"}
+    for kind in ("transcribe", "frames", "embed"):
+        assert_same(together.kept[kind], found.kept[kind])
+
+
+def refusing(probabilities: Any) -> Any:
+    def refused(labels: Any, logits: Any) -> Any:
+        if labels.problem == "a bug":
+            raise ZeroDivisionError("made up")
+        return probabilities(labels, logits)
+
+    return refused
+
+
+def test_where_all_fail_the_cause_is_raised(folders, tasks, features):
+    failing: Any = Failing("frames")
+    with pytest.raises(StorageFault, match="out of memory on one window"):
+        flow.infer(features, [failing], doing(tasks, "frames"), CUT)

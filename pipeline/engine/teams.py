@@ -59,7 +59,8 @@ def team_up(sizes: Mapping[str, int], *, asked: Asked, gpus_per_actor: float | N
 def _apart(sizes: Mapping[str, int], gpus_per_actor: float, free: float | None) -> list[Team]:
     """Each by itself: they share what one actor would have got, by size, if they fit; else each gets as much."""
     total = sum(sizes.values())
-    if free is not None and total > free * min(1.0, gpus_per_actor):
+    # Ray gives parts of one GPU, or whole ones.
+    if gpus_per_actor > 1 or (free is not None and total > free * gpus_per_actor):
         teams = [Team((name,), size, gpus_per_actor) for name, size in sizes.items()]
     else:
         spread = gpus_per_actor - LEAST_GPU * len(sizes)
@@ -84,10 +85,13 @@ def _filled(sizes: Mapping[str, int], gpus: float, capacity: float) -> list[Team
 
 def _check(teams: list[Team], free: float | None) -> None:
     for team in teams:
-        if free is not None and team.gpus and team.num_bytes > free * max(1.0, team.gpus):
+        # A model runs on one GPU, however many its actor has.
+        gpu = min(1.0, team.gpus)
+        if free is not None and gpu and team.num_bytes > free * gpu:
+            apart = ", or --share-actor never" if len(team.encoders) > 1 else ""
             told = " + ".join(f"{each.num_bytes / 1e9:.1f} GB" for each in teams)
             raise UserError(
-                f"the models do not fit: their weights are {told}, and an actor may hold {free / 1e9:.1f} GB of "
-                f"weights on its GPU ({WEIGHTS_SHARE:.0%} of its memory); use larger GPUs, checkpoints in half "
-                "precision, or --share-actor never"
+                f"the models do not fit: their weights are {told}, and an actor may hold {free * gpu / 1e9:.1f} GB of "
+                f"weights on its {gpu:g} GPU ({WEIGHTS_SHARE:.0%} of the memory); use larger GPUs or a larger "
+                f"--gpus-per-actor{apart}"
             )

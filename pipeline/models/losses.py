@@ -63,7 +63,11 @@ def frame_loss(output: FrameOutput, classes: Tensor) -> Tensor:
         output: of packed features, logits (M, V).
         classes: (M,) number of each frame's class, `IGNORED` for frames that count nothing; or (M, V) shares.
     """
-    return F.cross_entropy(output.logits.float(), classes.to(output.logits.device), ignore_index=IGNORED)
+    classes = classes.to(output.logits.device)
+    if classes.dim() == 1 and bool((classes == IGNORED).all()):
+        # A mean over nothing is not a number.
+        return output.logits.float().sum() * 0.0
+    return F.cross_entropy(output.logits.float(), classes, ignore_index=IGNORED)
 
 
 def class_loss(output: ClassOutput, labels: Tensor) -> Tensor:
@@ -106,6 +110,8 @@ def speaker_loss(
         margin: what the right one must be ahead by.
     """
     speakers = speakers.to(output.logits.device)
-    cosines = F.normalize(output.logits.float(), dim=1) @ F.normalize(class_vectors.float(), dim=0)
+    # Else a product of singles would be one of halves in a training in half precision.
+    with torch.autocast(output.logits.device.type, enabled=False):
+        cosines = F.normalize(output.logits.float(), dim=1) @ F.normalize(class_vectors.float(), dim=0)
     right = F.one_hot(speakers, cosines.shape[1])
     return F.cross_entropy(scale * (cosines - margin * right), speakers)

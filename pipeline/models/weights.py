@@ -81,6 +81,11 @@ def names(folder: Path, *, where: str) -> frozenset[str]:
     return frozenset(_places(weight_files(folder, where=where), where=where))
 
 
+def read(folder: Path, name: str, *, where: str) -> Tensor:
+    """Read one tensor of a checkpoint."""
+    return _read(_places(weight_files(folder, where=where), where=where)[name], name, where=where)
+
+
 def write(model: nn.Module, folder: Path, *, stored: Mapping[str, Stored]) -> None:
     """Write a model's parameters as one `model.safetensors`, whole or not at all."""
     tensors = {

@@ -141,6 +141,11 @@ def _read(output: str, name: str) -> TaskRecord | None:
         return decode_record(read_bytes(uri))
     except FileNotFoundError:
         return None
+    except NotADirectoryError as error:
+        raise UserError(
+            f"{redact(layout.task_folder(output, name))}: a file is where the folder of the task {name} should be; "
+            "move it, or write to another output"
+        ) from error
     except PermissionError as error:
         raise denied(uri, "reading", "s3:GetObject") from error
     except (ValueError, KeyError, TypeError, pa.ArrowException) as error:

@@ -27,6 +27,8 @@ OUTPUT_VERSION: Final = 1
 HEAD: Final = "classes"
 OPTIONS: Final = ("top",)
 
+HOLDS: Final = 0.5
+"""Probability from which one of several labels is taken to hold."""
 SCORE = pa.struct([pa.field("label", pa.string()), pa.field("score", pa.float32())])
 """One class and its probability; for a number, its name and value."""
 WINDOW = pa.struct(
@@ -104,8 +106,12 @@ class Classify:
 
     def _best(self, scores: NDArray[np.float64]) -> list[dict[str, Any]]:
         """The highest first; numbers in the order of the checkpoint."""
-        numbers = self.labels.problem == "regression"
-        order = range(len(scores)) if numbers else np.argsort(-scores, kind="stable")[: self.top]
+        if self.labels.problem == "regression":
+            order = np.arange(len(scores))
+        else:
+            # Of several labels at once all that hold are listed, however many were asked for.
+            hold = int((scores >= HOLDS).sum()) if self.labels.problem == "multi_label_classification" else 0
+            order = np.argsort(-scores, kind="stable")[: max(self.top, hold)]
         return [{"label": self.labels.names[number], "score": float(scores[number])} for number in order]
 
 

@@ -75,10 +75,9 @@ class Embed:
         talk = np.ones(stop - first, bool)
         if self.speech is not None:
             assert stretch.probabilities is not None
-            probabilities = self.speech.speech(stretch.probabilities[first:stop])
             talk[:] = False
-            for start, end in spans(probabilities, self.speech.rule):
-                talk[start:end] = True
+            for start, end in spans(self.speech.speech(stretch.probabilities), self.speech.rule):
+                talk[max(0, start - first) : max(0, end - first)] = True
         edges = np.flatnonzero(np.diff(talk, prepend=False, append=False))
         runs = list(zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True))
         cut = [

@@ -40,7 +40,7 @@ SPAN = pa.struct(
 """Where a label holds: times in seconds from the start of the recording, and the mean of its probability there."""
 
 BACKGROUNDS: Final = ("silence", "none", "background", "non-speech", "nonspeech", "noise")
-"""Names of the class that no span is made of, where `--background` names none."""
+"""Names of the class that no span is made of, where `--background` names none; the first that there is."""
 MOST_PROBABILITIES: Final = 3600 * FRAMES_PER_SECOND
 """Frames of a row of which all probabilities are kept, an hour: longer rows would make units too large to commit."""
 
@@ -102,19 +102,24 @@ class Frames:
         return "  ".join(f"{s['start']:.2f}-{s['end']:.2f} {s['label']}" for s in row["frames"]) or "(no label)"
 
     def _spans(self, heard: Heard) -> list[dict[str, Any]]:
-        own = _own(heard).astype(np.float32)
-        shift = (heard.own or (0, 0))[0]
+        (column,) = heard.columns
+        whole = column.astype(np.float32)
+        first, last = heard.own or (0, len(whole))
+        # Spans are found with the context, and then cut: one that lies across a seam is in both rows, not in none.
         found = [
-            (start, stop, name, float(own[start:stop, number].mean()))
+            (max(start, first), min(stop, last), number)
             for number, name in enumerate(self.labels.names)
             if name != self.background
-            for start, stop in spans(own[:, number], self.rule)
+            for start, stop in spans(whole[:, number], self.rule)
+            if start < last and first < stop
         ]
         return [
-            dict(
-                zip(("start", "end", "label", "score"), (*heard.times(a + shift, b + shift), name, score), strict=True)
-            )
-            for a, b, name, score in sorted(found)
+            {
+                **dict(zip(("start", "end"), heard.times(start, stop), strict=True)),
+                "label": self.labels.names[number],
+                "score": float(whole[start:stop, number].mean()),
+            }
+            for start, stop, number in sorted(found)
         ]
 
 
@@ -131,7 +136,8 @@ def of(checkpoint: Path, config: RunConfig) -> Frames:
         UserError: its classes cannot be read, or the background is none of them.
     """
     labels = Labels.load(checkpoint)
-    background = config.background or next((n for n in labels.names if n.lower() in BACKGROUNDS), None)
+    names = {name.lower(): name for name in reversed(labels.names)}
+    background = config.background or next((names[each] for each in BACKGROUNDS if each in names), None)
     if background is not None and background not in labels.names:
         raise UserError(
             f"--background {background}: the classes of {checkpoint} are {', '.join(labels.names)}; name one of them"

@@ -37,6 +37,9 @@ class Heard:
     """Where the audio ends, counted from the start of the recording: no time is later; None: unknown."""
     end: Seconds | None = None
     """First moment that is the next span's; None for the last span and for a whole recording."""
+    own_end: Seconds | None = None
+    """Where the row's own audio ends; None: with all of it. Words are shared out at quiet moments near a seam, which
+    `start`, `end` and `audio_end` tell; frames at the seam itself."""
 
     @property
     def finite(self) -> bool:
@@ -44,11 +47,13 @@ class Heard:
         return all(bool(np.isfinite(column).all()) for column in self.columns if column.dtype.kind == "f")
 
     def times(self, first: int, stop: int) -> tuple[Seconds, Seconds]:
-        """Start and end of frames [first, stop), counted from the start of the recording, within the audio."""
-        latest = float("inf") if self.audio_end is None else self.audio_end
+        """Start and end of frames [first, stop) from the start of the recording, within the row's own audio."""
+        ends = (self.own_end, self.audio_end, float("inf"))
+        latest = next(each for each in ends if each is not None)
+        earliest = self.offset + (self.own[0] if self.own else 0) / FRAMES_PER_SECOND
         # To the microsecond: frame 7 is 0.14, wherever its span begins.
         start, end = (round(self.offset + frame / FRAMES_PER_SECOND, DECIMALS) for frame in (first, stop))
-        return min(max(self.start, start), latest), min(end, latest)
+        return min(max(round(earliest, DECIMALS), start), latest), min(end, latest)
 
 
 @dataclass(frozen=True, slots=True)

@@ -73,7 +73,10 @@ class Dataset:
         return len(self.examples)
 
     def lengths(self, epoch: int) -> list[int]:
-        """Frames of each example as that epoch draws it, by what planning knows; 0 for what cannot be read."""
+        """Frames of each example as that epoch draws it, by what planning knows.
+
+        What reading finds out must not change batches: each worker, and a training that goes on, knows something else.
+        """
         return [self._length(epoch, index) for index in range(len(self))]
 
     def item(self, epoch: int, index: int) -> Item | None:
@@ -124,8 +127,6 @@ class Dataset:
         return frames[start : start + size] if len(frames) == len(whole) else frames, stretch
 
     def _length(self, epoch: int, index: int) -> int:
-        if index in self.waveforms.errors:
-            return 0
         seconds = self.examples[index].recording.seconds
         if self._drawing is not None:
             number = epoch % self._drawing.variants if self._drawing.variants else epoch

@@ -28,6 +28,11 @@ SHRINKAGE = 0.2
 """Share of the covariance within speakers that becomes a multiple of 1: there are more statistics than examples of a
 speaker."""
 
+LEAST_SPREAD = 1e-3
+"""Of the largest: what changes less counts as if it changed so much."""
+SURPLUS = 0.1
+"""Length of directions in which classes do not differ: they only add noise to cosines."""
+
 
 def start(model: XVectorModel, objective: Objective, dataset: Dataset, *, frame_budget: int, seed: int) -> None:
     """Set the embedding to the best discriminants of pooled statistics, and every speaker's vector to its mean."""
@@ -40,10 +45,11 @@ def start(model: XVectorModel, objective: Objective, dataset: Dataset, *, frame_
     projection /= embedded.std()
     embedded /= embedded.std()
     with torch.no_grad():
-        model.embed.weight.copy_(torch.from_numpy(projection.T))
-        model.embed.bias.copy_(torch.from_numpy(-mean @ projection))
+        size = projection.shape[1]
+        model.embed.weight[:size] = torch.from_numpy(projection.T)
+        model.embed.bias[:size] = torch.from_numpy(-mean @ projection)
         for speaker in set(speakers.tolist()):
-            model.class_vectors[:, speaker] = torch.from_numpy(embedded[speakers == speaker].mean(0))
+            model.class_vectors[:size, speaker] = torch.from_numpy(embedded[speakers == speaker].mean(0))
 
 
 def discriminants(statistics: Doubles, classes: NDArray[np.int64], *, size: int) -> tuple[Doubles, Doubles]:
@@ -52,10 +58,12 @@ def discriminants(statistics: Doubles, classes: NDArray[np.int64], *, size: int)
     Args:
         statistics: (C, P).
         classes: (C,) class of each.
-        size: directions that are kept; those beyond what there are are random and short.
+        size: most directions that are kept; those beyond the classes less one tell nothing, and are short.
     """
     mean = statistics.mean(0)
-    spread = statistics.std(0) + 1e-9
+    spread = statistics.std(0)
+    # A statistic that hardly changes would get a weight that makes noise of it.
+    spread = np.maximum(spread, LEAST_SPREAD * spread.max(initial=0.0) + 1e-9)
     statistics = (statistics - mean) / spread
     numbers, owner = np.unique(classes, return_inverse=True)
     counts = np.bincount(owner)[:, None]
@@ -70,7 +78,9 @@ def discriminants(statistics: Doubles, classes: NDArray[np.int64], *, size: int)
     # Where the covariance within is 1, the largest directions between are those of an ordinary decomposition.
     whitener = np.linalg.inv(np.linalg.cholesky(within))
     _, _, directions = np.linalg.svd(apart @ whitener.T, full_matrices=True)
-    return mean, whitener.T @ directions[:size].T / spread[:, None]
+    projection = whitener.T @ directions[:size].T / spread[:, None]
+    projection[:, len(numbers) - 1 :] *= SURPLUS
+    return mean, projection
 
 
 def _pooled(

@@ -12,7 +12,6 @@ from typing import Any, Protocol, TypeGuard
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.audio.constants import FRAME_LENGTH, FRAME_SHIFT, SAMPLE_RATE, STACK
 from pipeline.corpus import FRAMES_PER_SECOND, Seconds
 from pipeline.text import Tokenizer
 
@@ -21,8 +20,8 @@ Target = Any
 
 IGNORED = -100
 """Class of a frame that counts nothing, as in `pipeline.models.losses`."""
-_CENTRE = ((STACK - 1) * FRAME_SHIFT + FRAME_LENGTH) / 2 / SAMPLE_RATE
-"""Seconds from the start of a stacked frame to the middle of what it hears."""
+_CENTRE = 0.5 / FRAMES_PER_SECOND
+"""Seconds from the start of a frame to the middle of the time that rows give it; what it hears lies 7.5 ms later."""
 
 
 @dataclass(frozen=True, slots=True)

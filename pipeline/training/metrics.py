@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.scoring import speakers as speakers_scoring
+from pipeline.scoring import trials
 
 
 def accuracy(labels: NDArray[np.integer], found: NDArray[np.integer]) -> float:
@@ -36,12 +37,11 @@ def equal_error_rate_of_pairs(
         speakers: (N,) the number of each segment's speaker.
         recordings: (N,) the number of the recording that it is from.
     """
-    unit = embeddings / np.maximum(np.linalg.norm(embeddings, axis=1, keepdims=True), 1e-12)
-    first, second = np.triu_indices(len(unit), k=1)
+    first, second = trials.pairs(len(embeddings))
     same = speakers[first] == speakers[second]
     apart = recordings[first] != recordings[second]
     keep = apart if (same & apart).any() else np.ones_like(same)
-    scores = np.sum(unit[first[keep]] * unit[second[keep]], axis=1)
+    scores = trials.cosines(embeddings.astype(np.float32), first[keep], second[keep])
     if same[keep].all() or not same[keep].any():
         return float("nan")
     return speakers_scoring.curve(scores, same[keep]).equal_error_rate

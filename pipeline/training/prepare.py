@@ -95,13 +95,15 @@ def _short_enough(found: Sequence[Example], config: TrainConfig) -> tuple[list[E
     """Examples that are trained on, and those that are too long to be cut: a transcript is of the whole."""
     if config.task != "ctc":
         return list(found), []
-    short = [each for each in found if each.recording.seconds <= config.longest]
+    # Said slowly, it takes longer.
+    longest = config.longest * min(1.0, *config.speed_list)
+    short = [each for each in found if each.recording.seconds <= longest]
     if not short:
         raise UserError(
             f"{redact(found[0].recording.source)}: labels: all {counted(len(found), 'recording')} are longer than "
             f"--longest {config.longest:g} s; cut them into utterances, or raise --longest"
         )
-    return short, [each for each in found if each.recording.seconds > config.longest]
+    return short, [each for each in found if each.recording.seconds > longest]
 
 
 def _by_recording(example: Example) -> str:
@@ -134,6 +136,11 @@ def _classes(train: Sequence[Example], base: Config, config: TrainConfig) -> _Me
 def _frames(train: Sequence[Example], base: Config, config: TrainConfig) -> _Meaning:
     background = None if config.background == "none" else config.background
     space = space_of_frames([each.label for each in train], background)
+    if len(space.names) < 2:
+        raise ValueError(
+            f"all frames are {', '.join(space.names) or 'without a class'}; label a second class, or give the frames "
+            "that no stretch covers one with --background silence"
+        )
     return _named(space, base, config, "single_label_classification")
 
 

@@ -45,6 +45,7 @@ def audio(tmp_path: Path) -> Path:
 
 def labelled(source: Path, output: Path, folders: dict[str, Path], *kinds: str, **options: Any) -> RunSummary:
     tasks = [f"{kind}={folders[kind]}" for kind in kinds]
+    options = {"speech": "frames", **options} if "frames" in kinds else options
     chosen = config.make({"task": tasks, "device": "cpu", "corpus": "c", "max_errors": 1, "model_actors": 1, **options})
     return run([str(source)], str(output), chosen, kind="label", console=Console(file=io.StringIO(), width=200))
 
@@ -125,6 +126,7 @@ def test_the_manifest_tells_every_task(audio, tmp_path, folders, ray_cluster):
 def test_a_killed_job_goes_on_where_it_was(tmp_path, folders):
     source, output = many_units(tmp_path / "in", count=40), tmp_path / "out"
     arguments = [str(source), str(output), "--unit-seconds", "5", "--device", "cpu", "--num-cpus", "2", "--corpus", "c"]
+    arguments += ["--speech", "frames"]
     arguments += [word for kind in ("frames", "embed") for word in ("--task", f"{kind}={folders[kind]}")]
     program = (str(ROOT / "jobs/label_corpus.py"),)
     job = driver(arguments, home=tmp_path, program=program, model=None, stdout=subprocess.DEVNULL)

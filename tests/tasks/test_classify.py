@@ -103,3 +103,9 @@ def test_a_problem_that_there_is_not_is_refused(tmp_path):
     (tmp_path / "config.json").write_text('{"problem_type": "guessing"}')
     with pytest.raises(Exception, match="problem_type='guessing'; it must be one of single_label_classification"):
         Labels.load(tmp_path)
+
+
+def test_of_several_labels_all_that_hold_are_listed():
+    task = Classify(Labels(("a", "b", "c"), "multi_label_classification"), top=1)
+    found = row(task, heard([[0.9, 0.2, 0.6]], [(0, 50)]))
+    assert [each["label"] for each in found["scores"]] == ["a", "c"]

@@ -92,3 +92,18 @@ def test_the_background_is_the_class_that_is_called_so_and_times_become_frames(t
 def test_a_background_that_is_no_class_is_refused(tmp_path):
     with pytest.raises(UserError, match="--background hush: the classes of .* are talk, Silence; name one of them"):
         made(tmp_path, background="hush")
+
+
+def test_a_label_across_a_seam_is_in_both_rows():
+    task = Frames(Labels(("silence", "speech")), "silence", Rule(0.5, 0.5, min_frames=4, min_gap=0), False)
+    talk = [0, 0, 1, 1, 1, 1, 0, 0]
+    before = heard(talk, own=(0, 4), own_end=0.08, audio_end=0.05)  # the quiet moment is before the seam
+    after = heard(talk, own=(4, 8), start=0.05)
+    assert [spans(task, before), spans(task, after)] == [
+        [(0.04, 0.08, "speech", 1.0)], [(0.08, 0.12, "speech", 1.0)],
+    ]  # fmt: skip
+
+
+def test_silence_is_the_background_before_noise(tmp_path):
+    (tmp_path / "config.json").write_text('{"id2label": {"0": "noise", "1": "speech", "2": "silence"}}')
+    assert TASKS["frames"].of(tmp_path, config.make({})).background == "silence"

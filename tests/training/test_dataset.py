@@ -93,4 +93,5 @@ def test_what_cannot_be_read_is_none_and_counted(make: Make) -> None:
     data.waveforms = Waveforms(recordings, cache=0)
     assert data.item(0, 2) is None
     assert data.waveforms.errors[2].stage == "read"
-    assert data.lengths(0)[2] == 0
+    # Batches stay as planned: another worker, or the same training later, may not know it.
+    assert data.lengths(0) == make().lengths(0)

@@ -22,6 +22,9 @@ from pipeline.models.wav2vec2_bert.encoder import Encoder
 from pipeline.models.wav2vec2_bert.heads import seen_by_head
 from pipeline.models.wav2vec2_bert.top import top_of
 
+LEAST_VARIANCE = 1e-12
+"""Up to it a channel's deviation counts as 0."""
+
 
 class TimeDelay(nn.Module):
     """A dilated convolution without padding, and its positive part."""
@@ -100,4 +103,6 @@ def _statistics(document: Tensor) -> Tensor:
     precise = document.to(torch.promote_types(document.dtype, torch.float32))
     mean = precise.mean(dim=0)
     variance = (precise - mean).square().sum(dim=0) / (len(precise) - 1)
-    return torch.cat([mean, variance.sqrt()]).to(document.dtype)
+    # The slope of a root at 0 has no end, and a channel that does not change would spoil the gradient of all.
+    deviation = variance.clamp_min(LEAST_VARIANCE).sqrt() * (variance > LEAST_VARIANCE)
+    return torch.cat([mean, deviation]).to(document.dtype)
