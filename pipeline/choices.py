@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Final
 
 from pipeline import checkpoint, options
@@ -23,8 +22,6 @@ EVERYTHING: Final = "all"
 """`--speech` where all audio is taken for speech."""
 SPEECH: Final = "_speech"
 """Name, which no folder has, of the task that only finds speech."""
-BUILT_IN: Final = Path(__file__).parent / "demo" / "speech-frames"
-"""The small checkpoint that finds speech where no other is named."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +88,8 @@ def _parse(given: Sequence[str]) -> list[tuple[str, str, str]]:
         kind, colon, name = left.partition(":")
         if not equals or not model or kind not in TASKS or (colon and not plain_name(name)):
             raise UserError(
-                f"--task {text}: write it as KIND=MODEL or KIND:NAME=MODEL; the kinds are {', '.join(TASKS)}"
+                f"--task {text}: write it as KIND=MODEL or KIND:NAME=MODEL; the kinds are {', '.join(TASKS)}, and "
+                "NAME is a plain folder name of letters, digits, _ . and -"
             )
         found.append((kind, name or kind, model))
     return found
@@ -128,12 +126,12 @@ def _speech(config: RunConfig, others: Sequence[Choice]) -> Choice:
     named = next((each for each in there if each.name == config.speech), None)
     if named is not None:
         return named
-    if config.speech == "auto" and not BUILT_IN.is_dir():
+    if not config.speech:
         raise UserError(
             "--speech is needed: a checkpoint of frame labels that finds speech, the name of a --task frames of this "
             "run, or all, as in --speech all"
         )
-    found = checkpoint.choose(str(BUILT_IN) if config.speech == "auto" else config.speech, "frames")
+    found = checkpoint.choose(config.speech, "frames")
     new = _choice("frames", SPEECH, found, config)
     new = replace(new, job=replace(new.job, committed=False))
     return next((each for each in there if each.checkpoint.hash == found.hash), new)

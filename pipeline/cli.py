@@ -49,11 +49,11 @@ JOBS = {
         ),
         Job(
             "embed", "embed", "a vector for every stretch of speech, and for every recording",
-            "Embed the speakers of", "--model path/to/checkpoint", "--min-segment 2s",
+            "Embed the speakers of", "--model path/to/checkpoint --speech path/to/frames", "--min-segment 2s",
         ),
         Job(
             "label", "label", "several of these in one pass", "Do several tasks in one pass over",
-            "--task transcribe=path/to/checkpoint --task embed=path/to/other",
+            "--task transcribe=path/to/checkpoint --task classify=path/to/other",
         ),
     )
 }  # fmt: skip

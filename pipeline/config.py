@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -89,9 +90,9 @@ class RunConfig:
     )  # fmt: skip
     speech: str = option(
         "what to run",
-        "what says where speech is: a checkpoint of frame labels, the name of a --task frames of this run, all "
-        "(everything is speech), or auto: the small one that comes along",
-        default="auto", metavar="DIR_OR_HUB_ID", of=("embed", "label"),
+        "what says where speech is, needed for embeddings: a checkpoint of frame labels, the name of a --task frames "
+        "of this run, or all (everything is speech)",
+        default="", metavar="DIR_OR_HUB_ID", of=("embed", "label"),
     )  # fmt: skip
     min_segment: float = option(
         "what to run", "speech in shorter pieces gets no vector",
@@ -200,7 +201,7 @@ def _contradictions(config: RunConfig) -> list[str]:
             meant = f"; did you mean {share:g}%?" if 1 < share <= 100 else ""
             found.append(f"{flag(name)} must be between 0 and 1, got {share:g}{meant}")
     if config.name is not None and not plain_name(config.name):
-        found.append(f"--name must be a plain folder name that starts with neither _ nor a dot, got {config.name!r}")
+        found.append(f"--name must be a plain folder name of letters, digits, _ . and -, got {config.name!r}")
     if config.release > config.threshold:
         found.append(f"--release must be at most --threshold, got {config.release:g} and {config.threshold:g}")
     if config.max_segment < 2 * config.min_segment:
@@ -218,7 +219,7 @@ def _contradictions(config: RunConfig) -> list[str]:
 
 def plain_name(name: str) -> bool:
     """Whether it can be the folder of a task."""
-    return bool(name) and not name.startswith(("_", ".")) and "/" not in name
+    return re.fullmatch(r"[A-Za-z0-9][\w.-]*", name) is not None
 
 
 def make(options: Mapping[str, Any], *, kind: str | None = None) -> RunConfig:

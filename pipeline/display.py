@@ -123,7 +123,7 @@ def block(tally: Tally) -> Group:
     total = tally.done_seconds if finished else max(tally.audio_seconds, tally.done_seconds, 1e-9)
     bar = ProgressBar(total=total, completed=min(tally.done_seconds, total), width=30, pulse=tally.first_commit is None)
     head = Table.grid(padding=(0, 1))
-    head.add_row("transcribing", bar, _whole(f"{tally.done:,}/{tally.recordings:,} recordings"))
+    head.add_row("working", bar, _whole(f"{tally.done:,}/{tally.recordings:,} recordings"))
     eta = "" if tally.eta is None or finished else f"  ·  about {show_seconds(tally.eta)} left"
     audio = f"{show_seconds(tally.done_seconds)} of {show_seconds(total)} audio  ·  {tally.speed:,.0f}x real time{eta}"
     lines: list[Table | Text] = [head, _whole(f"  {audio}")]

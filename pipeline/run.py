@@ -136,7 +136,7 @@ def _tell_pending(asked: _Run) -> None:
     units = plan.units(asked.output)
     for choice in asked.wanted if units else ():
         left = len(table.pending(asked.output, choice.name, units))
-        asked.say(f"{choice.name}: {left:,} of {counted(len(units), 'unit')} that are planned already are to do")
+        asked.say(f"{choice.name}: {left:,} of {counted(len(units), 'unit')} planned already to do")
 
 
 def _label(asked: _Run, report: PlanReport, plan_seconds: float) -> RunSummary:

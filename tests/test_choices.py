@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 from typing import Any
 
 import pytest
+from rich.console import Console
 
 from pipeline import choices, config
 from pipeline.choices import Choice, choose, model_sizes, shared_encoders
@@ -139,8 +141,7 @@ def test_segments_too_short_for_the_checkpoint_are_refused(folders):
         chosen("embed", model=str(folders["embed"]), speech="all", min_segment="100ms")
 
 
-def test_a_run_without_a_finder_asks_for_one(folders, monkeypatch, tmp_path):
-    monkeypatch.setattr(choices, "BUILT_IN", tmp_path / "none")
+def test_a_run_without_a_finder_asks_for_one(folders):
     with pytest.raises(UserError, match="--speech is needed: a checkpoint of frame labels that finds speech, the name"):
         chosen("embed", model=str(folders["embed"]))
 
@@ -168,3 +169,24 @@ def test_only_what_is_lacking_is_loaded_with_what_it_looks_at(folders):
     order = several(folders, "transcribe", "frames", "classify", "embed", speech="frames")
     assert [each.name for each in choices.needed(order, {"embed"})] == ["frames", "embed"]
     assert [each.name for each in choices.needed(order, {"classify"})] == ["classify"]
+
+
+def test_a_dry_run_tells_what_each_task_lacks(folders, tmp_path):
+    (tmp_path / "a.flac").write_bytes(encoded(clips()[0].samples, rate=clips()[0].rate))
+    output, screen = str(tmp_path / "out"), io.StringIO()
+    run([str(tmp_path / "a.flac")], output, config.make({"model": str(folders["classify"])}), kind="classify")
+    tasks = [f"classify={folders['classify']}", f"frames={folders['frames']}"]
+    told = config.make({"task": tasks, "dry_run": True})
+    run([str(tmp_path / "a.flac")], output, told, kind="label", console=Console(file=screen, width=200))
+    lines = screen.getvalue().splitlines()
+    assert "classify: 0 of 1 unit planned already to do" in lines
+    assert "frames: 1 of 1 unit planned already to do" in lines
+
+
+def test_a_file_in_place_of_a_tasks_folder_is_named(folders, tmp_path):
+    (tmp_path / "a.flac").write_bytes(encoded(clips()[0].samples, rate=clips()[0].rate))
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out/classify").write_text("a file")
+    with pytest.raises(UserError, match="a file is where the folder of the task classify should be; move it"):
+        run([str(tmp_path / "a.flac")], str(tmp_path / "out"), config.make({"model": str(folders["classify"])}),
+            kind="classify")  # fmt: skip

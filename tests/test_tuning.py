@@ -13,6 +13,8 @@ from typing import Any
 import pytest
 
 from pipeline import tuning
+from pipeline.errors import UserError
+from pipeline.training import config
 from pipeline.training.fit import Fitted
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -154,3 +156,15 @@ def test_help_has_every_option_with_its_default() -> None:
     assert "--from-scratch" in text
     assert "4 partial" in text
     assert "From scratch, config.json needs" in text
+
+
+def test_nothing_is_written_over_what_no_training_made(tones: Path, bare: Path, tmp_path: Path) -> None:
+    before = (bare / "config.json").read_bytes()
+    table = tmp_path / "table"
+    (table / "_plan").mkdir(parents=True)
+    chosen = config.make({"model": str(bare), "task": "classify", "without_ray": True})
+    for folder, message in ((bare, "is the checkpoint to start from"), (table, "holds _plan, which no training made")):
+        with pytest.raises(UserError, match=f"{folder}: {message}.*name another folder for the result"):
+            tuning.run([str(tones)], str(folder), chosen, say=print)
+    assert (bare / "config.json").read_bytes() == before
+    assert [each.name for each in table.iterdir()] == ["_plan"]

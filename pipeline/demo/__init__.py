@@ -10,15 +10,6 @@ def corpus_folder() -> Path:
     return Path(__file__).resolve().parent
 
 
-def checkpoint_folder(name: str = "digits-ctc") -> Path:
-    """Folder of one of the checkpoints, in Hugging Face format."""
-    return Path(__file__).resolve().parent / name
-
-
-CHECKPOINTS = {
-    "transcribe": "digits-ctc",
-    "classify": "keyword",
-    "frames": "speech-frames",
-    "embed": "speaker-xvector",
-}
-"""Kind of task -> its checkpoint."""
+def checkpoint_folder() -> Path:
+    """Folder of the checkpoint `digits-ctc`, in Hugging Face format."""
+    return Path(__file__).resolve().parent / "digits-ctc"

@@ -124,7 +124,8 @@ def loops(folder: Path, found: list[dict[str, Path]], _: float) -> str:
     for kind, (name, field) in LOOPS.items():
         theirs = loop(sorted(few.glob("*.flac")), found[0][kind], name, field) / seconds
         options = {"model": str(found[0][kind]), "unit_seconds": 45, "device": "cpu", "speech": "all"}
-        run([str(few)], str(folder / f"job-{kind}"), config.make(options), kind=kind)
+        summary = run([str(few)], str(folder / f"job-{kind}"), config.make(options), kind=kind)
+        assert summary.exit_code == 0, (summary.stopped, summary.faults)
         ours = 1 / steady_speed(folder / f"job-{kind}", kind)
         lines.append(
             f"loop {kind}: s_per_audio_s job={ours:.3f} transformers={theirs:.3f} ratio_{kind}={theirs / ours:.2f}"
