@@ -64,10 +64,9 @@ def test_no_task_hides_the_errors_of_another():
 def test_frames_are_carried_as_precisely_as_the_model_takes_them(asked, device, dtype, frames):
     settings = config.make({"model": "m", "dtype": asked, "window": "6s", "context": "0.5s", "features": "float32"})
     task = TaskJob(kind="transcribe", name="transcribe", model_name="m", model_hash="h", encoder="e")
-    asked_for: Any = SimpleNamespace(
-        name="r", output="file:///out", config=settings, choices=(SimpleNamespace(job=task),)
-    )
-    job = _job(asked_for, device)
+    asked_for: Any = SimpleNamespace(name="r", output="file:///out", config=settings)
+    needed: Any = (SimpleNamespace(job=task),)
+    job = _job(asked_for, needed, device)
     assert (job.device, job.dtype) == (device, dtype)
     assert job.settings == Settings(window=300, context=25, features="float32", dtype=frames)
     assert (job.run, job.output, job.tasks, job.config) == ("r", "file:///out", (task,), settings)

@@ -71,7 +71,7 @@ def test_two_workers_have_the_same_weights_and_learn(
 def test_a_mistake_in_a_worker_is_the_users_one_line(
     tones: Path, bare: Path, tmp_path: Path, ray_cluster: None
 ) -> None:
-    train(tones, tmp_path / "out", bare, epochs=1)
+    train(tones, tmp_path / "out", bare, epochs=1, without_ray=True)
     chosen = config.make({**OPTIONS, "model": str(bare), "epochs": 2})
     with pytest.raises(UserError, match="^/.*holds the result of another training"):
         tuning.run([str(tones)], str(tmp_path / "out"), chosen, say=lambda words: None)
@@ -80,12 +80,12 @@ def test_a_mistake_in_a_worker_is_the_users_one_line(
 
 
 def test_a_killed_job_goes_on_as_if_nothing_had_been(tones: Path, bare: Path, tmp_path: Path) -> None:
-    train(tones, tmp_path / "whole", bare, without_ray=True, epochs=40)
+    train(tones, tmp_path / "whole", bare, without_ray=True, epochs=20)
     command = [
         sys.executable, ROOT / "jobs/finetune.py", tones, tmp_path / "killed", "--model", bare, "--num-cpus", "2",
         "--checkpoint-every", "0s",
     ]  # fmt: skip
-    for name, value in {**OPTIONS, "epochs": 40}.items():
+    for name, value in {**OPTIONS, "epochs": 20}.items():
         command += [f"--{name.replace('_', '-')}", *([] if value is True else [str(value)])]
     first = subprocess.Popen(command, start_new_session=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     deadline = time.monotonic() + 120

@@ -251,9 +251,9 @@ def test_a_file_that_goes_or_changes_after_planning_is_an_error_row(tmp_path, jo
     folder = write(tmp_path / "in", a__flac=FLAC)
     declare = run.table.declare
 
-    def after_planning(*arguments):
+    def after_planning(*arguments, **options):
         happens(folder / "a.flac")
-        return declare(*arguments)
+        return declare(*arguments, **options)
 
     monkeypatch.setattr(run.table, "declare", after_planning)
     code, screen = job(folder, tmp_path / "out")

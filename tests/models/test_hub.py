@@ -114,7 +114,8 @@ def python(code: str, hub: Hub, home: Path) -> subprocess.CompletedProcess[str]:
 
 
 CHOOSE = (
-    f"from pipeline import checkpoint as c; found = c.choose({HUB_ID!r}); print(found.name, found.hash, found.path)"
+    f"from pipeline import checkpoint as c; found = c.choose({HUB_ID!r}, 'transcribe'); "
+    "print(found.name, found.hash, found.path)"
 )
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import torch
 
-from pipeline.training import config, fit
+from pipeline.training import config, discriminant, fit
 from pipeline.training.fit import Fitted
 from pipeline.training.prepare import prepare
 from pipeline.training.team import Team
@@ -28,6 +28,12 @@ def train(tones: Path, bare: Path) -> Train:
         return fit.fit(prepare([str(tones)], chosen), output, chosen, team=Team(), device="cpu", say=say)
 
     return call
+
+
+@pytest.fixture(autouse=True)
+def few_discriminants(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tones need not be heard thousands of times before the training."""
+    monkeypatch.setattr(discriminant, "EXAMPLES", 100)
 
 
 @pytest.fixture(autouse=True)

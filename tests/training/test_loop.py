@@ -35,7 +35,7 @@ def test_a_killed_training_goes_on_as_if_nothing_had_been(
     train(tmp_path / "whole", task="ctc", **AUGMENTED, **more)
     steps = len(losses(tmp_path / "whole"))
     assert steps >= 6
-    real, left = loop.Trainer._step, [5, 4, 10_000]
+    real, left = loop.Trainer._step, [5, 2, 10_000]
 
     def dying(self: Any, *args: Any) -> Any:
         left[0] -= 1
