@@ -21,6 +21,7 @@ bench: $(READY)
 	$(BIN)/python tests/benchmarks/run.py
 
 chaos: $(READY)
+	$(BIN)/python -m pytest -m slow
 	$(BIN)/python tests/chaos/kills.py
 
 $(READY): pyproject.toml infra/constraints.txt

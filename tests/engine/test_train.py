@@ -79,6 +79,7 @@ def test_a_mistake_in_a_worker_is_the_users_one_line(
         train(tones, tmp_path / "out", bare, workers=99)
 
 
+@pytest.mark.slow
 def test_a_killed_job_goes_on_as_if_nothing_had_been(tones: Path, bare: Path, tmp_path: Path) -> None:
     train(tones, tmp_path / "whole", bare, without_ray=True, epochs=20)
     command = [

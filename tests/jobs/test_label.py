@@ -123,6 +123,7 @@ def test_the_manifest_tells_every_task(audio, tmp_path, folders, ray_cluster):
     assert told["audio_seconds"] == pytest.approx(sum(len(clip.samples) / clip.rate for clip in clips()[:3]), abs=0.01)
 
 
+@pytest.mark.slow
 def test_a_killed_job_goes_on_where_it_was(tmp_path, folders):
     source, output = many_units(tmp_path / "in", count=40), tmp_path / "out"
     arguments = [str(source), str(output), "--unit-seconds", "5", "--device", "cpu", "--num-cpus", "2", "--corpus", "c"]
