@@ -11,9 +11,10 @@ from pipeline import models
 from pipeline.audio.constants import FEATURE_SIZE, STACK
 from pipeline.audio.extractor import FeatureExtractor
 from pipeline.errors import UserError
-from pipeline.models import Head, checkpoint
+from pipeline.models import checkpoint
 from pipeline.models.sharing import encoder_fingerprint
 from pipeline.models.wav2vec2_bert.xvector import XVectorModel
+from pipeline.tasks import TASKS
 from pipeline.text import Tokenizer
 
 
@@ -33,13 +34,13 @@ class Checkpoint:
     """Frames that its head needs to say anything."""
 
 
-HEADS: Mapping[str, tuple[Head, str]] = {
-    "transcribe": ("ctc", "transcription needs a CTC head (Wav2Vec2BertForCTC)"),
-    "classify": ("classes", "classification needs a head for it (Wav2Vec2BertForSequenceClassification)"),
-    "frames": ("frames", "frame labels need a head for them (Wav2Vec2BertForAudioFrameClassification)"),
-    "embed": ("xvector", "speaker embeddings need an x-vector head (Wav2Vec2BertForXVector)"),
+NEEDED: Mapping[str, str] = {
+    "transcribe": "transcription needs a CTC head (Wav2Vec2BertForCTC)",
+    "classify": "classification needs a head for it (Wav2Vec2BertForSequenceClassification)",
+    "frames": "frame labels need a head for them (Wav2Vec2BertForAudioFrameClassification)",
+    "embed": "speaker embeddings need an x-vector head (Wav2Vec2BertForXVector)",
 }
-"""What each kind of task needs, and how that is said."""
+"""How it is said which head a kind of task needs."""
 
 
 def choose(path_or_hub_id: str, kind: str) -> Checkpoint:
@@ -50,14 +51,14 @@ def choose(path_or_hub_id: str, kind: str) -> Checkpoint:
     """
     if not path_or_hub_id:
         raise UserError("--model is needed: a checkpoint folder or hub id of Wav2Vec2-BERT")
-    head, needed = HEADS[kind]
+    head = TASKS[kind].head
     path = checkpoint.resolve(path_or_hub_id)
     # On the meta device names and shapes are checked and nothing is read: mistakes show before any work.
     model = models.load(path, device="meta")
     config = model.config
     if config.head != head:
         said = config.document.get("architectures")
-        raise UserError(f"{path_or_hub_id}: config.json says architectures={said}; {needed}")
+        raise UserError(f"{path_or_hub_id}: config.json says architectures={said}; {NEEDED[kind]}")
     if config.add_adapter:
         raise UserError(f"{path_or_hub_id}: config.json says add_adapter=true; the jobs take no adapter yet")
     features = _check_features(path_or_hub_id, path, config.feature_projection_input_dim)

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 import pyarrow as pa
 
-from pipeline.errors import StorageFault, UserError
+from pipeline.errors import UserError
 from pipeline.evaluation import classify, embed, frames, options, transcribe
 from pipeline.evaluation.options import Options
 from pipeline.evaluation.references import References, columns_for, known_fields, references
@@ -16,9 +16,8 @@ from pipeline.evaluation.report import Evaluation, Scores
 from pipeline.evaluation.rows import ALWAYS, NO_REFERENCE, Compared, compared
 from pipeline.plan.store import units
 from pipeline.storage.paths import join, redact
-from pipeline.storage.retry import hasty, unreachable
 from pipeline.table import Table, pending, read_table
-from pipeline.table.presence import require_table
+from pipeline.table.presence import look_for_table
 from pipeline.table.task import read_record, tasks
 
 
@@ -59,7 +58,7 @@ def evaluate(output: str | os.PathLike[str], **chosen: Any) -> Evaluation:
 
 
 def _evaluate(output: str, chosen: Options) -> Evaluation:
-    _look(output)
+    look_for_table(output)
     name = chosen.task or _only_task(output)
     record, folder = read_record(output, name), redact(join(output, name))
     judge = JUDGES.get(record.task)
@@ -85,15 +84,6 @@ def _evaluate(output: str, chosen: Options) -> Evaluation:
         unmatched_lines=wanted.unmatched,
         scores=scores,
     )
-
-
-def _look(output: str) -> None:
-    """Find out whether there is a table before any work: a wrong endpoint answers in seconds."""
-    try:
-        with hasty():
-            require_table(output)
-    except StorageFault as fault:
-        raise unreachable(fault) from fault
 
 
 def _only_task(output: str) -> str:

@@ -13,9 +13,8 @@ from pipeline.arguments import Parser
 from pipeline.errors import StorageFault, UserError
 from pipeline.quantities import parse_seconds, show_seconds
 from pipeline.storage.paths import redact
-from pipeline.storage.retry import hasty, unreachable
 from pipeline.table.failures import failures, format_failures
-from pipeline.table.presence import require_table
+from pipeline.table.presence import look_for_table
 from pipeline.table.read import read_table
 from pipeline.table.status import format_status, status, to_json
 from pipeline.table.task import tasks
@@ -44,7 +43,7 @@ def main(argv: Sequence[str] | None = None, *, prog: str = "python -m pipeline.t
     if more:
         given.parser.error(f"unrecognized arguments: {redact(' '.join(more))}")
     try:
-        _look(given.output)
+        look_for_table(given.output)
         code: int = given.command(given)
     except UserError as error:
         print(error, file=sys.stderr)
@@ -57,15 +56,6 @@ def main(argv: Sequence[str] | None = None, *, prog: str = "python -m pipeline.t
         print(f"{fault}. Nothing is lost; try again.", file=sys.stderr)
         return PARTIAL
     return code
-
-
-def _look(output: str) -> None:
-    """Find out whether there is a table before any work: a wrong endpoint answers in seconds."""
-    try:
-        with hasty():
-            require_table(output)
-    except StorageFault as fault:
-        raise unreachable(fault) from fault
 
 
 def _parser(prog: str) -> Parser:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from pipeline.errors import UserError
+from pipeline.errors import StorageFault, UserError
 from pipeline.plan import layout as plan_layout
 from pipeline.plan.generations import numbers
 from pipeline.quantities import counted
 from pipeline.storage.listing import list_names
 from pipeline.storage.paths import redact
+from pipeline.storage.retry import hasty, unreachable
 from pipeline.table import layout
 from pipeline.table.done import unit_sizes
 from pipeline.table.task import tasks
@@ -26,6 +27,19 @@ def require_table(output: str) -> None:
         raise UserError(f"{redact(output)}: there is no table here, it is a file. {_REMEDY}") from error
     if not {f"{plan_layout.PLAN_FOLDER}/", f"{layout.RUNS_FOLDER}/"} & set(names) and not tasks(output):
         raise UserError(f"{redact(output)}: there is no table here. {_REMEDY}")
+
+
+def look_for_table(output: str) -> None:
+    """Require a table before any work: a wrong endpoint answers in seconds.
+
+    Raises:
+        UserError: there is no table, or nobody answers.
+    """
+    try:
+        with hasty():
+            require_table(output)
+    except StorageFault as fault:
+        raise unreachable(fault) from fault
 
 
 def require_plan(output: str) -> None:
