@@ -4,8 +4,9 @@
 
 RECORDINGS holds the Free Spoken Digit Dataset (`digits.csv`: path, text, speaker, split) and LibriSpeech
 (`librispeech.csv`: path, speaker, split). Written are `strings-*.jsonl` (digits joined to strings, for CTC),
-`digits-*.jsonl` (single digits, for classes) and `frames-*.jsonl` (both sets with intervals of speech): to train on,
-`test` and, where a speaker is left out, `left-out`. Needs `espeak-ng` for the synthetic voices.
+`digits-*.jsonl` (single digits, for classes), `frames-*.jsonl` (both sets with intervals of speech) and
+`speakers-*.jsonl` (both sets by speaker): to train on, `valid` to choose by (other takes), `test` and,
+where a speaker is left out, `left-out`. Needs `espeak-ng` for the synthetic voices.
 """
 
 from __future__ import annotations
@@ -34,6 +35,8 @@ FRAME = 0.02
 """Seconds of a frame of the labels."""
 FLOOR_DB, CLOSED = 35.0, 5
 """Speech is what is less than so far below the loudest frame; gaps of fewer frames than this count as speech too."""
+VALID_TAKES = (5, 6)
+"""Takes of each digit that are not trained on, to choose by."""
 TEST_SNR = (5.0, 25.0)
 """Decibels of speech above white or pink noise in the tests of frames, uniform."""
 VARIANTS = ("m1", "m3", "m5", "m7", "f1", "f2", "f4", "f5", "Annie", "Alex")
@@ -46,6 +49,7 @@ class Clip:
 
     speaker: str
     text: str
+    take: int
     samples: Samples
     """(N,) at `RATE`."""
 
@@ -54,7 +58,10 @@ def clips(speech: Path, split: str) -> list[Clip]:
     """Human digits of a split."""
     with open(speech / "digits.csv", newline="") as table:
         rows = [row for row in csv.DictReader(table) if row["split"] == split]
-    return [Clip(row["speaker"], row["text"], _read(speech / row["path"])) for row in rows]
+    return [
+        Clip(row["speaker"], row["text"], int(Path(row["path"]).stem.rsplit("_", 1)[1]), _read(speech / row["path"]))
+        for row in rows
+    ]
 
 
 def voices() -> list[Clip]:
@@ -63,7 +70,7 @@ def voices() -> list[Clip]:
     for number, (accent, variant) in enumerate((a, v) for a in ACCENTS for v in VARIANTS):
         voice = Speaker(f"{accent}+{variant}", f"{accent}+{variant}", 120 + 12 * (number % 5), 50, "flac", ())
         try:
-            made += [Clip(voice.name, digit, speak(digit, voice)) for digit in DIGITS]
+            made += [Clip(voice.name, digit, 0, speak(digit, voice)) for digit in DIGITS]
         except (subprocess.CalledProcessError, IndexError):
             continue
     return made
@@ -176,12 +183,18 @@ def write_frames(place: Place, name: str, clean: Sequence[tuple[Samples, int]], 
     place.manifest(name, lines)
 
 
+def sentences(speech: Path, split: str) -> Iterator[tuple[Path, str]]:
+    """LibriSpeech of a split: path and speaker."""
+    with open(speech / "librispeech.csv", newline="") as table:
+        for row in csv.DictReader(table):
+            if row["split"] == split:
+                yield (speech / row["path"]).resolve(), row["speaker"]
+
+
 def padded_sentences(speech: Path, split: str, random: np.random.Generator) -> Iterator[tuple[Samples, int]]:
     """LibriSpeech of a split at 16 kHz, with silence of up to 2 s around and inside."""
-    with open(speech / "librispeech.csv", newline="") as table:
-        rows = [row for row in csv.DictReader(table) if row["split"] == split]
-    for row in rows:
-        samples, rate = soundfile.read(speech / row["path"], dtype="float32")
+    for path, _ in sentences(speech, split):
+        samples, rate = soundfile.read(path, dtype="float32")
         samples = soxr.resample(samples, rate, 16000)
         middle = int(random.uniform(0.3, 0.7) * len(samples))
         gaps = [np.zeros(int(random.uniform(0, 2) * 16000), np.float32) for _ in range(3)]
@@ -199,24 +212,28 @@ def main() -> None:
     given = parser.parse_args()
     place = Place(given.folder)
     human, tests = clips(given.speech, "train"), clips(given.speech, "test")
-    taught = [clip for clip in human if clip.speaker != given.without]
+    known = [clip for clip in human if clip.speaker != given.without]
+    taught = [clip for clip in known if clip.take not in VALID_TAKES]
+    valid = [clip for clip in known if clip.take in VALID_TAKES]
     random = np.random.default_rng(0)
     write_strings(place, "strings-human", taught, given.strings, seed=1)
     write_strings(place, "strings-voices", voices(), given.strings // 3, seed=2)
-    write_strings(place, "strings-test", tests, 400, seed=3)
-    for name, chosen in (("digits-train", taught), ("digits-test", tests)):
-        write_digits(place, name, chosen, random)
+    for name, count, chosen, seed in (("valid", 200, valid, 7), ("test", 400, tests, 3)):
+        write_strings(place, f"strings-{name}", chosen, count, seed)
+    for name, chosen in (("train", taught), ("valid", valid), ("test", tests)):
+        write_digits(place, f"digits-{name}", chosen, random)
     if given.without:
         left = [clip for clip in (*human, *tests) if clip.speaker == given.without]
         write_strings(place, "strings-left-out", left, 200, seed=4)
         write_digits(place, "digits-left-out", left, random)
-    for split, source, seed in (("train", taught, 5), ("test", tests, 6)):
-        joined = [
-            (join(chosen, random, hiss=False), RATE)
-            for chosen in strings(source, 300 if split == "train" else 100, random)
-        ]
-        clean = [*joined, *padded_sentences(given.speech, split, random)]
-        write_frames(place, f"frames-{split}", clean, seed, noise=split == "test")
+    for name, count, chosen, seed in (("train", 300, taught, 5), ("test", 100, tests, 6)):
+        joined = [(join(said, random, hiss=False), RATE) for said in strings(chosen, count, random)]
+        clean = [*joined, *padded_sentences(given.speech, name, random)]
+        write_frames(place, f"frames-{name}", clean, seed, noise=name == "test")
+    write_strings(place, "speakers-digits", taught, 100, seed=8, shortest=6)
+    for name in ("train", "test"):
+        said = sentences(given.speech, name)
+        place.manifest(f"speakers-{name}", [{"audio_filepath": str(path), "speaker": who} for path, who in said])
 
 
 def write_digits(place: Place, name: str, given: Sequence[Clip], random: np.random.Generator) -> None:
