@@ -52,13 +52,16 @@ def start(model: XVectorModel, objective: Objective, dataset: Dataset, *, frame_
             model.class_vectors[:size, speaker] = torch.from_numpy(embedded[speakers == speaker].mean(0))
 
 
-def discriminants(statistics: Doubles, classes: NDArray[np.int64], *, size: int) -> tuple[Doubles, Doubles]:
+def discriminants(
+    statistics: Doubles, classes: NDArray[np.int64], *, size: int, shrinkage: float = SHRINKAGE
+) -> tuple[Doubles, Doubles]:
     """Mean (P,) and projection (P, size) in which classes differ most for how much their members do.
 
     Args:
         statistics: (C, P).
         classes: (C,) class of each.
         size: most directions that are kept; those beyond the classes less one tell nothing, and are short.
+        shrinkage: as `SHRINKAGE`.
     """
     mean = statistics.mean(0)
     spread = statistics.std(0)
@@ -73,7 +76,7 @@ def discriminants(statistics: Doubles, classes: NDArray[np.int64], *, size: int)
     inside = statistics - means[owner]
     within = inside.T @ inside / len(statistics)
     level = np.trace(within) / len(within)
-    within = (1 - SHRINKAGE) * within + (SHRINKAGE * level + 1e-12) * np.eye(len(within))
+    within = (1 - shrinkage) * within + (shrinkage * level + 1e-12) * np.eye(len(within))
     apart = means * np.sqrt(counts / len(statistics))
     # Where the covariance within is 1, the largest directions between are those of an ordinary decomposition.
     whitener = np.linalg.inv(np.linalg.cholesky(within))
