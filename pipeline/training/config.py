@@ -156,7 +156,7 @@ class TrainConfig:
         "augmentation", "share that loses all above 4 kHz", default=0.0, parse=parse_share, metavar="SHARE"
     )
     variants: int = option(
-        "augmentation", "changed copies of each example that are made once and kept; 0: made anew in every epoch",
+        "augmentation", "changed copies of each example, made once as far as --cache goes; 0: made anew in every epoch",
         default=0, metavar="N",
     )  # fmt: skip
     gain: float = option(
@@ -192,7 +192,7 @@ class TrainConfig:
         "resources", "threads that prepare audio ahead; default: 4 a GPU, none on a CPU", default=None, metavar="N"
     )
     cache: int = option(
-        "resources", "decoded audio that a worker keeps in memory; what does not fit is decoded each time",
+        "resources", "decoded audio and --variants that a worker keeps in memory; what does not fit is made each time",
         default=4_000_000_000, parse=parse_bytes, metavar="SIZE",
     )  # fmt: skip
     stop_after: float | None = option(

@@ -46,7 +46,7 @@ class Drawing:
     speeds: tuple[float, ...] = (1.0,)
     recipe: Recipe = Recipe()
     variants: int = 0
-    """Changed copies of each recording that are made once; 0 where each epoch makes its own."""
+    """Changed copies of each recording, made once where memory allows; 0 where each epoch makes its own."""
 
 
 class Dataset:
@@ -113,9 +113,10 @@ class Dataset:
         variant = epoch % self._drawing.variants
         random = self._random(variant, index)
         speed = float(random.choice(self._drawing.speeds))
-        if (variant, index) not in self._made:
-            self._made[variant, index] = self._heard(at_speed(samples, speed), random)
-        whole = self._made[variant, index]
+        whole = self._made.get((variant, index))
+        if whole is None:
+            whole = self._heard(at_speed(samples, speed), random)
+            self.waveforms.room.keep(self._made, (variant, index), whole)
         size = num_frames(round(self._drawing.longest * SAMPLE_RATE))
         # A number that no variant has: where to cut is drawn in every epoch.
         random = self._random(self._drawing.variants + epoch, index)

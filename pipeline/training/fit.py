@@ -28,7 +28,7 @@ from pipeline.training.loop import Job, Trainer
 from pipeline.training.objectives import OBJECTIVES
 from pipeline.training.prepare import Prepared
 from pipeline.training.team import Team
-from pipeline.training.waveforms import Waveforms
+from pipeline.training.waveforms import Room, Waveforms
 
 RECORD = "training.json"
 """What was trained on what, and how well it went."""
@@ -110,6 +110,7 @@ def _job(
     # Random heads are the same on all workers.
     torch.manual_seed(config.seed)
     model = start.on_device(prepared.make_model(config), torch.device(device))
+    room = Room(config.cache)
     dtype = {"auto": "bfloat16" if device == "cuda" else "float32"}.get(config.dtype, config.dtype)
     drawing = Drawing(
         seed=config.seed, longest=config.longest, speeds=config.speed_list, recipe=config.recipe,
@@ -119,8 +120,8 @@ def _job(
         config=config,
         model=model,
         objective=OBJECTIVES[config.task](config, prepared.space),
-        train=_some_readable(_dataset(prepared.train, prepared.space, config, drawing)),
-        validation=_dataset(prepared.validation, prepared.validation_space, config, None)
+        train=_some_readable(_dataset(prepared.train, prepared.space, room, drawing)),
+        validation=_dataset(prepared.validation, prepared.validation_space, room, None)
         if prepared.validation
         else None,
         folder=output,
@@ -132,8 +133,8 @@ def _job(
     )
 
 
-def _dataset(chosen: Sequence[examples.Example], space: Space, config: TrainConfig, drawing: Drawing | None) -> Dataset:
-    waveforms = Waveforms([each.recording for each in chosen], cache=config.cache)
+def _dataset(chosen: Sequence[examples.Example], space: Space, room: Room, drawing: Drawing | None) -> Dataset:
+    waveforms = Waveforms([each.recording for each in chosen], room=room)
     waveforms.fill()
     return Dataset(chosen, space, waveforms, drawing)
 
