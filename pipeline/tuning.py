@@ -28,16 +28,16 @@ from pipeline.training.prepare import prepare
 from pipeline.training.team import Team
 
 EXAMPLES = """examples:
-  {prog} manifest.jsonl tuned/ --model path/to/checkpoint --task ctc --epochs 20
+  {prog} manifest.jsonl tuned/ --model path/to/checkpoint --task transcribe --epochs 20
   {prog} manifest.jsonl tuned/ --model path/to/checkpoint --task classify --freeze-encoder
   {prog} 'shards/*.tar' tuned/ --model path/to/checkpoint --task embed --speeds 0.9,1,1.1 --speed-speakers
-  {prog} manifest.jsonl small/ --model folder/with/config.json --from-scratch --task ctc
+  {prog} manifest.jsonl small/ --model folder/with/config.json --from-scratch --task transcribe
 
 labels:
-  ctc       the text of a .txt sidecar, or the manifest's field `text`
-  classify  `label`: a text is a class, a list of texts several classes, a number is to be predicted
-  frames    `frames`: [{{"start": 0.5, "end": 1.25, "label": "speech"}}, ...] in seconds
-  embed     `speaker`
+  transcribe  the text of a .txt sidecar, or the manifest's field `text`
+  classify    `label`: a text is a class, a list of texts several classes, a number is to be predicted
+  frames      `frames`: [{{"start": 0.5, "end": 1.25, "label": "speech"}}, ...] in seconds
+  embed       `speaker`
 SOURCE may also be the folder of a table: its rows' columns are labels too (--label-field, --labels-from).
 
 OUTPUT is a local folder, on a cluster one that all workers share. It becomes a Hugging Face checkpoint, with

@@ -74,7 +74,7 @@ def test_a_stopped_training_has_code_4_and_says_how_to_go_on(run: Run, tones: Pa
     ("options", "words"),
     [
         (["--label-field", "lable"], r"labels: none of its 16 recordings has the field 'lable'"),
-        (["--task", "ctc", "--label-field", "number"], r"labels: .* must have text, got [01].0"),
+        (["--task", "transcribe", "--label-field", "number"], r"labels: .* must have text, got [01].0"),
         (["--speeds", "9"], r"--speeds must be between 0.5 and 2, got 9"),
         (["--epochs", "0", "--clip", "-1"], r"--epochs must be above 0, got 0; --clip must be above 0, got -1"),
         (["--warmup", "150%"], r"--warmup must be between 0 and 1"),
@@ -83,6 +83,7 @@ def test_a_stopped_training_has_code_4_and_says_how_to_go_on(run: Run, tones: Pa
         (["--model-config", "num_attention_heads=3"], r"config.json says hidden_size=16, num_attention_heads=3"),
         (["--workers", "2"], r"--without-ray trains with one worker, --workers asks for 2"),
         (["--validate", "nowhere.jsonl"], r"nowhere.jsonl"),
+        (["--task", "ctc"], r"--task: invalid choice: 'ctc' .*transcribe.*classify.*frames.*embed"),
         (["--lable-field", "x"], r"did you mean --label-field\?"),
     ],
 )

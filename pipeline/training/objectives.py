@@ -18,9 +18,10 @@ from pipeline.models import Model, losses
 from pipeline.models.layout import Packed
 from pipeline.models.wav2vec2_bert.heads import ClassModel, CtcModel, FrameModel
 from pipeline.models.wav2vec2_bert.xvector import XVectorModel
+from pipeline.tasks import Kind
 from pipeline.text import Tokenizer, batch_decode
 from pipeline.training import metrics
-from pipeline.training.config import Task, TrainConfig
+from pipeline.training.config import TrainConfig
 from pipeline.training.labels import Classes, Frames, Numbers, Space, Target, Words
 from pipeline.training.segments import equal_segments, random_segments
 
@@ -205,8 +206,8 @@ def _speakers(config: TrainConfig, space: Space) -> Objective:
     return SpeakerObjective(config)
 
 
-OBJECTIVES: Mapping[Task, Callable[[TrainConfig, Space], Objective]] = {
-    "ctc": _words,
+OBJECTIVES: Mapping[Kind, Callable[[TrainConfig, Space], Objective]] = {
+    "transcribe": _words,
     "classify": _classes,
     "frames": _frames,
     "embed": _speakers,

@@ -11,9 +11,10 @@ from pipeline.models import Model, checkpoint
 from pipeline.models.wav2vec2_bert.config import Config
 from pipeline.quantities import counted
 from pipeline.storage.paths import redact
+from pipeline.tasks import Kind
 from pipeline.text import Tokenizer
 from pipeline.training import examples, start
-from pipeline.training.config import Task, TrainConfig
+from pipeline.training.config import TrainConfig
 from pipeline.training.examples import Example
 from pipeline.training.labels import Space, Words, space_of_classes, space_of_frames, space_of_speakers
 from pipeline.training.vocabulary import letters_of
@@ -93,7 +94,7 @@ def prepare(sources: Sequence[str], config: TrainConfig) -> Prepared:
 
 def _short_enough(found: Sequence[Example], config: TrainConfig) -> tuple[list[Example], list[Example]]:
     """Examples that are trained on, and those that are too long to be cut: a transcript is of the whole."""
-    if config.task != "ctc":
+    if config.task != "transcribe":
         return list(found), []
     # Said slowly, it takes longer.
     longest = config.longest * min(1.0, *config.speed_list)
@@ -110,7 +111,7 @@ def _by_recording(example: Example) -> str:
     return example.recording.recording
 
 
-_KEYS: Mapping[Task, Callable[[Example], str]] = {"embed": lambda example: str(example.label)}
+_KEYS: Mapping[Kind, Callable[[Example], str]] = {"embed": lambda example: str(example.label)}
 """What must not be on both sides: for x-vectors a speaker, else a recording."""
 
 
@@ -169,8 +170,8 @@ def _named(space: Any, base: Config, config: TrainConfig, problem_type: str) -> 
     return _Meaning(kept, True, start.changes_for_labels(base.labels, problem_type=problem_type))
 
 
-_MEANINGS: Mapping[Task, Callable[[Sequence[Example], Config, TrainConfig], _Meaning]] = {
-    "ctc": _words,
+_MEANINGS: Mapping[Kind, Callable[[Sequence[Example], Config, TrainConfig], _Meaning]] = {
+    "transcribe": _words,
     "classify": _classes,
     "frames": _frames,
     "embed": _speakers,

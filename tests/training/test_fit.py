@@ -22,7 +22,7 @@ from pipeline.training import curve, fit
 from tests.training.conftest import Train
 
 TASKS: dict[str, dict[str, Any]] = {
-    "ctc": {},
+    "transcribe": {},
     "classify": {},
     "frames": {"background": "silence"},
     "embed": {"longest": "0.5s", "segment_from": "0.3s", "validation_segment": "0.5s", "margin": 0.1},
@@ -78,7 +78,7 @@ def test_several_classes_and_numbers_have_losses_of_their_own(
 
 
 def test_a_vocabulary_is_written_from_the_transcripts(tmp_path: Path, train: Train) -> None:
-    train(tmp_path / "out", task="ctc")
+    train(tmp_path / "out", task="transcribe")
     tokenizer = Tokenizer.load(tmp_path / "out")
     assert tokenizer.tokens == ("<pad>", "<unk>", "|", *"ghilow")
     assert models.load(tmp_path / "out").config.vocab_size == 9
@@ -90,7 +90,7 @@ def test_a_vocabulary_is_written_from_the_transcripts(tmp_path: Path, train: Tra
 def test_a_training_goes_on_from_a_checkpoint_with_another_head_and_a_frozen_encoder(
     tmp_path: Path, train: Train
 ) -> None:
-    train(tmp_path / "ctc", task="ctc")
+    train(tmp_path / "ctc", task="transcribe")
     said: list[str] = []
     train(
         tmp_path / "classes", said=said, task="classify", model=str(tmp_path / "ctc"), from_scratch=False,
@@ -106,9 +106,9 @@ def test_a_training_goes_on_from_a_checkpoint_with_another_head_and_a_frozen_enc
 
 
 def test_a_head_of_the_same_kind_is_kept_with_its_vocabulary(tmp_path: Path, train: Train) -> None:
-    train(tmp_path / "first", task="ctc")
+    train(tmp_path / "first", task="transcribe")
     train(
-        tmp_path / "second", task="ctc", model=str(tmp_path / "first"), from_scratch=False, learning_rate=1e-9,
+        tmp_path / "second", task="transcribe", model=str(tmp_path / "first"), from_scratch=False, learning_rate=1e-9,
         epochs=1, weight_decay=0,
     )  # fmt: skip
     before, after = (load_file(tmp_path / name / "model.safetensors") for name in ("first", "second"))
@@ -117,7 +117,7 @@ def test_a_head_of_the_same_kind_is_kept_with_its_vocabulary(tmp_path: Path, tra
 
 
 def test_fields_of_the_configuration_can_be_changed(tmp_path: Path, train: Train) -> None:
-    train(tmp_path / "ctc", task="ctc")
+    train(tmp_path / "ctc", task="transcribe")
     train(
         tmp_path / "frames", task="frames", model=str(tmp_path / "ctc"), from_scratch=False, background="silence",
         model_config="use_weighted_layer_sum=true,hidden_dropout=0.3", freeze_encoder=True,
