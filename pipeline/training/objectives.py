@@ -119,8 +119,9 @@ class FrameObjective:
     metric, higher_is_better, judges_loss = "frame_f1", True, True
 
     def __init__(self, space: Frames) -> None:
-        # Without a background the first class is the one that F1 passes over.
-        self._num_classes = len(space.names)
+        # Without a background the first class is the one that F1 passes over; a head that was kept has its own order.
+        passed = 0 if space.background is None else space.names.index(space.background)
+        self._marked = np.array([number for number in range(len(space.names)) if number != passed])
 
     def least(self, model: Model) -> int:
         """One frame."""
@@ -131,14 +132,13 @@ class FrameObjective:
         return losses.frame_loss(model.score(hidden, layout), torch.from_numpy(np.concatenate(targets)))
 
     def observe(self, model: FrameModel, hidden: Tensor, layout: Packed, targets: Sequence[Target]) -> Any:
-        """Marks of each class but the first, (frames, classes - 1), there and found."""
+        """Marks of each class but the background, (frames, classes - 1), there and found."""
         classes = np.concatenate(targets)
         found = model.score(hidden, layout).logits.argmax(1).cpu().numpy()[classes != losses.IGNORED]
-        each = np.arange(1, self._num_classes)
-        return classes[classes != losses.IGNORED][:, None] == each, found[:, None] == each
+        return classes[classes != losses.IGNORED][:, None] == self._marked, found[:, None] == self._marked
 
     def score(self, observed: Sequence[Any]) -> float:
-        """F1 over all classes but the first together."""
+        """F1 over all classes but the background together."""
         labels, found = (np.concatenate([each[side] for each in observed]) for side in (0, 1))
         return metrics.f1(labels, found)
 
