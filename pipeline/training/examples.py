@@ -79,13 +79,20 @@ def fingerprint(examples: Sequence[Example]) -> str:
     return digest.hexdigest()
 
 
-def held_out(examples: Sequence[Example], *, share: float, by: Callable[[Example], str]) -> list[bool]:
-    """Which examples are for validation: all of a key together, by a hash, so that more data moves none of them."""
-    found = [int(hashlib.sha256(by(each).encode()).hexdigest()[:8], 16) / 16**8 < share for each in examples]
-    if share > 0 and not any(found) and len({by(each) for each in examples}) > 1:
-        smallest = min(by(each) for each in examples)
-        found = [by(each) == smallest for each in examples]
-    return found
+def held_out(examples: Sequence[Example], *, share: float, by: Callable[[Example], str], least: int = 1) -> list[bool]:
+    """Which examples are for validation: all of a key together, by a hash, so that more data moves none of them.
+
+    Args:
+        examples: all there are.
+        share: of the keys, on average.
+        by: an example's key.
+        least: keys that are held out even where their share is smaller, if as many are left.
+    """
+    places = {key: int(hashlib.sha256(key.encode()).hexdigest()[:8], 16) / 16**8 for key in {by(e) for e in examples}}
+    out = {key for key, place in places.items() if place < share}
+    if share > 0 and len(out) < least and len(places) >= 2 * least:
+        out = set(sorted(places, key=lambda key: (places[key], key))[:least])
+    return [by(each) in out for each in examples]
 
 
 def _is_table(source: str) -> bool:

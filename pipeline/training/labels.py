@@ -83,7 +83,9 @@ class Classes:
 
     def check(self, label: Any) -> str | None:
         """The label must be a known class, or a list of such."""
-        named = label if self.several and isinstance(label, list) else [label]
+        if self.several and not isinstance(label, list):
+            return f"must be a list of classes, got {label!r:.60}"
+        named = label if self.several else [label]
         unknown = [each for each in named if each not in self.names]
         return f"{unknown[0]!r:.60} is none of the classes {', '.join(self.names[:8])}" if unknown else None
 
@@ -118,8 +120,11 @@ class Frames:
     """Class of frames that no stretch covers; None where they count nothing."""
 
     def check(self, label: Any) -> str | None:
-        """The label must be a list of stretches."""
-        return stretch_problem(label)
+        """The label must be a list of stretches of known classes."""
+        if problem := stretch_problem(label):
+            return problem
+        unknown = [each["label"] for each in label if each["label"] not in self.names]
+        return f"{unknown[0]!r:.60} is none of the classes {', '.join(self.names[:8])}" if unknown else None
 
     def target(self, label: Any, stretch: Stretch, num_frames: int) -> Target:
         """(T,) class numbers: that of the stretch in which the middle of each frame lies."""

@@ -58,3 +58,12 @@ def test_what_is_held_out_is_held_out_with_all_of_its_key_and_stays_so(tones: Pa
     assert not out & {each.label for each, is_out in zip(found, held, strict=True) if not is_out}
     assert examples.held_out(found[:8], share=0.4, by=lambda each: each.label) == held[:8]
     assert not any(examples.held_out(found, share=0, by=lambda each: each.label))
+
+
+def test_as_many_keys_are_held_out_as_validation_needs(tones: Path) -> None:
+    found = examples.find([str(tones)], "speaker").examples
+    for least in (1, 2):
+        held = examples.held_out(found, share=1e-9, by=lambda each: each.label, least=least)
+        assert len({each.label for each, is_out in zip(found, held, strict=True) if is_out}) == least
+    # Of four speakers three cannot be held out and as many trained on.
+    assert not any(examples.held_out(found, share=1e-9, by=lambda each: each.label, least=3))
