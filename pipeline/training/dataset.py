@@ -6,7 +6,7 @@ Letters: N samples, T frames.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -98,8 +98,10 @@ class Dataset:
             normalise_in_place(frames)
         if len(frames) < STACK:
             return None
-        features = stack(frames)
-        return Item(index, features, self._space.target(self.examples[index].label, stretch, len(features)))
+        features, example = stack(frames), self.examples[index]
+        # Audio may be a part of a recording, whose labels count from the start of the whole, as in tables and scores.
+        stretch = replace(stretch, start=example.recording.start + stretch.start)
+        return Item(index, features, self._space.target(example.label, stretch, len(features)))
 
     def _heard(self, samples: Samples, random: np.random.Generator) -> Frames:
         """(N,) -> log-mel frames, (n, 80), of what augmentation leaves."""

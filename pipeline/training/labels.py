@@ -29,7 +29,7 @@ class Stretch:
     """What of a recording an example is, and how fast it is said."""
 
     start: Seconds = 0.0
-    """In the recording as it is."""
+    """In the recording as it is, from its very start, as the times of labels count."""
     speed: float = 1.0
     version: int = 0
     """Number of the speed among those that there are; 0 for the first."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -110,6 +111,21 @@ def test_targets_move_with_the_audio(make: Make, variants: int) -> None:
                 agree.append(((item.features > middle) == item.target[:, None]).mean(0).max())
     assert len(agree) > 10
     assert np.mean(agree) > 0.93
+
+
+@pytest.mark.parametrize("drawing", [None, Drawing(seed=1, longest=5.0), Drawing(seed=1, longest=5.0, variants=1)])
+def test_labels_of_a_part_count_from_the_start_of_the_whole_recording(
+    tones: Path, tmp_path: Path, drawing: Drawing | None
+) -> None:
+    label = [{"start": 0.3, "end": 0.5, "label": "tone"}]
+    line = {"audio_filepath": str(tones.parent / "03.wav"), "offset": 0.2, "duration": 0.6, "frames": label}
+    (tmp_path / "part.jsonl").write_text(json.dumps(line))
+    found = examples.find([str(tmp_path / "part.jsonl")], "frames").examples
+    waveforms = Waveforms([each.recording for each in found], room=Room(0))
+    item = Dataset(found, space_of_frames([label], "silence"), waveforms, drawing).item(0, 0)
+    assert item is not None
+    # 0.1 s to 0.3 s of what is heard; the middle of frame t is 17.5 ms after t times 20 ms.
+    assert np.flatnonzero(item.target)[[0, -1]].tolist() == [5, 14]
 
 
 def test_what_cannot_be_read_is_none_and_counted(make: Make) -> None:
