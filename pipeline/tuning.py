@@ -36,7 +36,7 @@ EXAMPLES = """examples:
 labels:
   transcribe  the text of a .txt sidecar, or the manifest's field `text`
   classify    `label`: a text is a class, a list of texts several classes, a number is to be predicted
-  frames      `frames`: [{{"start": 0.5, "end": 1.25, "label": "speech"}}, ...] in seconds
+  frames      `frames`: [{{"start": 0.5, "end": 1.25, "label": "speech"}}, ...], seconds of the recording
   embed       `speaker`
 SOURCE may also be the folder of a table: its rows' columns are labels too (--label-field, --labels-from).
 

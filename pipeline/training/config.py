@@ -63,8 +63,8 @@ class TrainConfig:
         default="", metavar="NAME",
     )  # fmt: skip
     labels_from: str = option(
-        "labels", "where the source is a table: the task whose rows hold the labels",
-        default="transcribe", metavar="NAME",
+        "labels", "of a source that is a table: task whose rows hold the labels; default: transcribe, or the only one",
+        default="", metavar="NAME",
     )  # fmt: skip
     background: str = option(
         "labels", "frames: class of the frames that no stretch covers; none: they count nothing",

@@ -39,13 +39,13 @@ class Found:
     """Names of what recordings have, to say what might have been meant."""
 
 
-def find(given: Sequence[str], label_field: str, *, task_of_table: str = "transcribe") -> Found:
+def find(given: Sequence[str], label_field: str, *, task_of_table: str | None = None) -> Found:
     """Every labelled recording of some sources, in a fixed order.
 
     Args:
         given: manifests, folders, tar shards, patterns, or folders of tables.
         label_field: `text` is the reference; anything else is looked for in the metadata, and in a table's columns.
-        task_of_table: of a table, whose rows are looked at.
+        task_of_table: of a table, whose rows are looked at; None is `transcribe`, or the only one that there is.
 
     Raises:
         UserError: nothing is found, or nothing has the label; names what there is instead.
@@ -116,17 +116,17 @@ def _fields(recording: Recording) -> dict[str, Any]:
     return {**said, **({"text": recording.reference} if recording.reference is not None else {})}
 
 
-def _of_table(source: str, label_field: str, task: str) -> Iterator[tuple[Recording, dict[str, Any]]]:
+def _of_table(source: str, label_field: str, task: str | None) -> Iterator[tuple[Recording, dict[str, Any]]]:
     """Recordings as they were planned, with the columns of their committed rows; rows with an error have no label."""
     from pipeline.plan import load_unit, units
     from pipeline.table import read_table
 
     table = read_table(source, task=task)
-    columns = [name for name in ("unit", "id", label_field) if name in table.schema.names]
+    columns = [name for name in dict.fromkeys(("unit", "id", "error", label_field)) if name in table.schema.names]
     rows = {(row["unit"], row["id"]): row for batch in table.batches(columns=columns) for row in batch.to_pylist()}
     for ref in units(source):
         for recording in load_unit(source, ref).recordings:
             row = rows.get((ref.name, recording.id))
             if row is not None:
                 column = {label_field: row[label_field]} if row.get(label_field) is not None else {}
-                yield recording, {**_fields(recording), **column}
+                yield recording, {} if row["error"] else {**_fields(recording), **column}

@@ -67,7 +67,7 @@ def prepare(sources: Sequence[str], config: TrainConfig) -> Prepared:
     base = start.read(config.model, from_scratch=config.from_scratch)
     # Read again when it is saved; what is wrong with it shows before hours of training.
     FeatureExtractor.load(checkpoint.resolve(config.model), where=config.model)
-    found = examples.find(sources, config.field, task_of_table=config.labels_from)
+    found = _found(sources, config)
     chosen, too_long = _short_enough(found.examples, config)
     train, validation = _parts(chosen, config)
     where = ", ".join(map(redact, sources))
@@ -91,6 +91,10 @@ def prepare(sources: Sequence[str], config: TrainConfig) -> Prepared:
     )  # fmt: skip
 
 
+def _found(sources: Sequence[str], config: TrainConfig) -> examples.Found:
+    return examples.find(sources, config.field, task_of_table=config.labels_from or None)
+
+
 def _parts(chosen: Sequence[Example], config: TrainConfig) -> tuple[list[Example], list[Example]]:
     """What is trained on, and what is validated on.
 
@@ -98,7 +102,7 @@ def _parts(chosen: Sequence[Example], config: TrainConfig) -> tuple[list[Example
         UserError: nothing is left to train on.
     """
     if config.validate:
-        return list(chosen), examples.find([config.validate], config.field, task_of_table=config.labels_from).examples
+        return list(chosen), _found([config.validate], config).examples
     # What must not be on both sides is a recording; for x-vectors a speaker, and it takes two to be told apart.
     by, least = (_by_speaker, 2) if config.task == "embed" else (_by_recording, 1)
     held = examples.held_out(chosen, share=config.validation_share, by=by, least=least)
