@@ -6,6 +6,7 @@ import argparse
 import os
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ from pipeline.storage.paths import is_local, local_path, redact
 from pipeline.summary import COMPLETE, ERRORS, MEANINGS, PARTIAL, USAGE
 from pipeline.training import checkpoints, config
 from pipeline.training.config import TrainConfig
-from pipeline.training.fit import RECORD, Fitted, fit
+from pipeline.training.fit import RECORD, Fitted, fit, forget
 from pipeline.training.log import LOG, followed, teller
 from pipeline.training.prepare import prepare
 from pipeline.training.team import Team
@@ -93,6 +94,10 @@ def run(sources: Sequence[str], output: str, chosen: TrainConfig, *, say: Callab
     _check_free(folder, chosen)
     # Mistakes in labels or model show here, before a cluster is started.
     prepared = prepare(sources, chosen)
+    if chosen.restart:
+        # Here and once: workers that begin again after a fault go on from their checkpoint.
+        forget(folder)
+        chosen = replace(chosen, restart=False)
     log = folder / LOG
     with followed(log, say):
         if chosen.without_ray:

@@ -169,3 +169,31 @@ def test_nothing_is_written_over_what_no_training_made(tones: Path, bare: Path, 
             tuning.run([str(tones)], str(folder), chosen, say=print)
     assert (bare / "config.json").read_bytes() == before
     assert [each.name for each in table.iterdir()] == ["_plan"]
+
+
+def test_a_restart_forgets_once_so_that_workers_that_begin_again_go_on(
+    tones: Path, bare: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from pipeline.engine import train
+
+    options: dict[str, Any] = {"model": str(bare), "task": "classify", "from_scratch": True, "epochs": 1}
+    stopped = config.make({**options, "without_ray": True, "stop_after": 1e-6})
+    assert tuning.run([str(tones)], str(tmp_path / "out"), stopped, say=print).state == "stopped"
+    left = list((tmp_path / "out/_training").iterdir())
+    asked: list[tuple[bool, list[Path]]] = []
+
+    def begun(sources: Any, output: Path, chosen: config.TrainConfig, *, log: Path) -> None:
+        asked.append((chosen.restart, [path for path in left if path.exists()]))
+
+    monkeypatch.setattr(train, "fit_on_cluster", begun)
+    for restart in (False, True):
+        tuning.run([str(tones)], str(tmp_path / "out"), config.make({**options, "restart": restart}), say=print)
+    assert asked == [(False, left), (False, [])]
+
+
+def test_a_restarted_training_replaces_another(run: Run, tones: Path, bare: Path, tmp_path: Path) -> None:
+    given = (tones, tmp_path / "out", "--model", bare, *QUICK)
+    assert run(*given)[0] == 0
+    assert run(*given, "--seed", "5")[0] == 2
+    code, said = run(*given, "--seed", "5", "--restart")
+    assert (code, "exit    0: complete" in said) == (0, True)

@@ -59,7 +59,7 @@ def fit(prepared: Prepared, output: Path, config: TrainConfig, *, team: Team, de
     Args:
         prepared: examples and what their labels mean.
         output: local folder that all workers share.
-        config: what is asked.
+        config: what is asked; whoever wants to `restart` has called `forget` before, once for all workers.
         team: this worker among others.
         device: of the model.
         say: shows a line.
@@ -69,9 +69,6 @@ def fit(prepared: Prepared, output: Path, config: TrainConfig, *, team: Team, de
         StorageFault: audio cannot be read.
     """
     asked = _asked(prepared, config)
-    if config.restart and team.leads:
-        shutil.rmtree(output / checkpoints.FOLDER, ignore_errors=True)
-        (output / RECORD).unlink(missing_ok=True)
     if (before := _ended_before(output, asked)) is not None:
         return before
     output.mkdir(parents=True, exist_ok=True)
@@ -91,6 +88,12 @@ def fit(prepared: Prepared, output: Path, config: TrainConfig, *, team: Team, de
 
 
 Say = Callable[[str], None]
+
+
+def forget(output: Path) -> None:
+    """Forget what an earlier training left here, so that the next one begins anew."""
+    shutil.rmtree(output / checkpoints.FOLDER, ignore_errors=True)
+    (output / RECORD).unlink(missing_ok=True)
 
 
 def save(model: Model, prepared: Prepared, output: Path, config: TrainConfig) -> None:
@@ -175,10 +178,10 @@ def _fitted(job: Job, prepared: Prepared, state: Literal["ended", "stopped"], tr
 
 
 _NOT_ASKED = (
-    "restart", "checkpoint_every", "device", "dtype", "address", "num_cpus", "without_ray", "threads", "loaders",
-    "cache", "stop_after", "max_errors", "log_every", "debug", "validate",
+    "model", "restart", "checkpoint_every", "device", "dtype", "address", "num_cpus", "without_ray", "threads",
+    "loaders", "cache", "stop_after", "max_errors", "log_every", "debug", "validate",
 )  # fmt: skip
-"""Options that a resumption may change: they change no result, or its rounding only."""
+"""Options that a resumption may change: they change no result, or its rounding only, or are asked for by content."""
 
 
 def _asked(prepared: Prepared, config: TrainConfig) -> str:
@@ -218,4 +221,7 @@ def _record(output: Path, asked: str, prepared: Prepared, config: TrainConfig, f
         "result": asdict(fitted),
         "files": [CSV, PNG],
     }
-    (output / RECORD).write_text(json.dumps(record, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    # Whole or not there: half of it could not be read by the next run.
+    draft = output / f".{RECORD}"
+    draft.write_text(json.dumps(record, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    draft.replace(output / RECORD)

@@ -136,7 +136,23 @@ def test_a_training_that_has_ended_is_not_done_again_and_another_is_refused(tmp_
     assert (again.state, again.steps, said) == ("done before", first.steps, [])
     with pytest.raises(UserError, match="holds the result of another training.*--restart"):
         train(tmp_path / "out", task="classify", learning_rate=1e-5)
-    assert train(tmp_path / "out", task="classify", learning_rate=1e-5, restart=True).state == "ended"
+    fit.forget(tmp_path / "out")
+    assert train(tmp_path / "out", task="classify", learning_rate=1e-5).state == "ended"
+
+
+@pytest.mark.parametrize("from_scratch", [True, False])
+def test_a_training_is_the_same_wherever_its_checkpoint_lies(
+    tmp_path: Path, bare: Path, train: Train, monkeypatch: pytest.MonkeyPatch, from_scratch: bool
+) -> None:
+    model = bare
+    if not from_scratch:
+        model = tmp_path / "first"
+        train(model, task="transcribe", epochs=1)
+    given: dict[str, Any] = {"task": "classify", "epochs": 1, "from_scratch": from_scratch}
+    train(tmp_path / "out", model=str(model), **given)
+    monkeypatch.chdir(tmp_path)
+    model.rename(tmp_path / "moved")
+    assert train(tmp_path / "out", model="moved", **given).state == "done before"
 
 
 def test_nothing_is_pickled_and_nothing_is_left_over(tmp_path: Path, train: Train) -> None:
