@@ -77,6 +77,7 @@ def test_a_stopped_training_has_code_4_and_says_how_to_go_on(run: Run, tones: Pa
         (["--task", "transcribe", "--label-field", "number"], r"labels: .* must have text, got [01].0"),
         (["--speeds", "9"], r"--speeds must be between 0.5 and 2, got 9"),
         (["--epochs", "0", "--clip", "-1"], r"--epochs must be above 0, got 0; --clip must be above 0, got -1"),
+        (["--snr-from", "40"], r"--snr-to must be at least --snr-from, got 30 dB and 40 dB"),
         (["--warmup", "150%"], r"--warmup must be between 0 and 1"),
         (["--learning-rate", "fast"], r"--learning-rate: 'fast' is no number"),
         (["--model-config", "hidden_dropout"], r"--model-config: 'hidden_dropout' is no field and value"),

@@ -269,6 +269,8 @@ def _problems(config: TrainConfig) -> Iterator[str]:
             yield f"{flag(name)} must be between 0 and 1, got {getattr(config, name):g}"
     if not config.segment_from <= config.segment_to:
         yield f"--segment-to must be at least --segment-from, got {config.segment_to:g} s and {config.segment_from:g} s"
+    if config.snr_from > config.snr_to:
+        yield f"--snr-to must be at least --snr-from, got {config.snr_to:g} dB and {config.snr_from:g} dB"
     if config.average >= 1:
         yield "--average must be below 1: the mean would never move"
     for name in ("task", "keep", "decay", "device", "dtype"):

@@ -129,13 +129,16 @@ class Dataset:
         normalise_in_place(frames)
         return frames[start : start + size] if len(frames) == len(whole) else frames, stretch
 
+    def length(self, index: int) -> int:
+        """Frames of an example as it is, by what planning knows."""
+        return _frames_of(self.examples[index].recording.seconds)
+
     def _length(self, epoch: int, index: int) -> int:
-        seconds = self.examples[index].recording.seconds
-        if self._drawing is not None:
-            number = epoch % self._drawing.variants if self._drawing.variants else epoch
-            speed = self._random(number, index).choice(self._drawing.speeds)
-            seconds = min(seconds / speed, self._drawing.longest)
-        return num_frames(round(seconds * SAMPLE_RATE)) // STACK
+        if self._drawing is None:
+            return self.length(index)
+        number = epoch % self._drawing.variants if self._drawing.variants else epoch
+        speed = self._random(number, index).choice(self._drawing.speeds)
+        return _frames_of(min(self.examples[index].recording.seconds / speed, self._drawing.longest))
 
     def _random(self, number: int, index: int) -> np.random.Generator:
         assert self._drawing is not None
@@ -149,6 +152,10 @@ class Dataset:
         start = random.integers(len(samples))
         taken = np.take(samples, np.arange(start, start + num_samples), mode="wrap")
         return taken / np.float32(np.sqrt(np.square(taken).mean()) + 1e-9)
+
+
+def _frames_of(seconds: Seconds) -> int:
+    return num_frames(round(seconds * SAMPLE_RATE)) // STACK
 
 
 def _cut(samples: Samples, drawing: Drawing, random: np.random.Generator) -> tuple[Samples, Stretch]:

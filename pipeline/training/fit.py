@@ -19,7 +19,7 @@ from pipeline.models import Model, checkpoint
 from pipeline.models.wav2vec2_bert.xvector import XVectorModel
 from pipeline.quantities import counted
 from pipeline.storage.paths import redact
-from pipeline.training import checkpoints, discriminant, examples, start
+from pipeline.training import checkpoints, discriminant, examples, groups, start
 from pipeline.training.config import TrainConfig
 from pipeline.training.curve import CSV, PNG
 from pipeline.training.dataset import Dataset, Drawing
@@ -28,6 +28,7 @@ from pipeline.training.loop import Job, Trainer
 from pipeline.training.objectives import OBJECTIVES
 from pipeline.training.prepare import Prepared
 from pipeline.training.team import Team
+from pipeline.training.unusable import unusable
 from pipeline.training.waveforms import Room, Waveforms
 
 RECORD = "training.json"
@@ -48,7 +49,7 @@ class Fitted:
     examples: int
     """Recordings that were trained on."""
     unusable: int
-    """Recordings that could not be read, had no label or were too long."""
+    """Recordings that could not be read, had no label, were too long or too short."""
     unusable_examples: dict[str, str]
     """Reason -> one of them."""
 
@@ -113,6 +114,8 @@ def _job(
     # Random heads are the same on all workers.
     torch.manual_seed(config.seed)
     model = start.on_device(prepared.make_model(config), torch.device(device))
+    if config.freeze_encoder:
+        groups.freeze_encoder(model)
     room = Room(config.cache)
     dtype = {"auto": "bfloat16" if device == "cuda" else "float32"}.get(config.dtype, config.dtype)
     drawing = Drawing(
@@ -157,22 +160,24 @@ def _described(job: Job) -> str:
     learning = sum(parameter.numel() for parameter in job.model.parameters() if parameter.requires_grad)
     return (
         f"{job.config.task}: {counted(len(job.train), 'example')}, validated on {held}; "
-        f"{size / 1e6:.1f} M parameters, {learning / 1e6:.1f} M of them learn; {job.model.encoder.device}, "
+        f"{size:,} parameters, {learning:,} of them learn; {job.model.encoder.device}, "
         f"{str(job.dtype).removeprefix('torch.')}"
     )
 
 
 def _fitted(job: Job, prepared: Prepared, state: Literal["ended", "stopped"], trainer: Trainer) -> Fitted:
     position = trainer.position
+    words = prepared.space if isinstance(prepared.space, Words) else None
+    untrained = list(unusable(job.train, job.model, job.objective, words=words))
+    # Text that is too long for its audio is judged all the same.
+    unjudged = list(unusable(job.validation, job.model, job.objective)) if job.validation else []
     reasons = dict(prepared.left_out_examples)
-    unreadable = 0
-    for dataset in filter(None, (job.train, job.validation)):
-        unreadable += len(dataset.waveforms.errors)
-        for number, error in dataset.waveforms.errors.items():
-            reasons.setdefault(f"{error.stage}: {error.message}", dataset.examples[number].recording.id)
+    for reason, example in (*untrained, *unjudged):
+        reasons.setdefault(reason, example)
     return Fitted(
         state=state, steps=position.step, seconds=position.seconds, metric=job.objective.metric, best=position.best,
-        best_step=position.best_step, examples=len(job.train), unusable=prepared.left_out + unreadable,
+        best_step=position.best_step, examples=len(job.train) - len(untrained),
+        unusable=prepared.left_out + len(untrained) + len(unjudged),
         unusable_examples=dict(list(reasons.items())[:5]),
     )  # fmt: skip
 

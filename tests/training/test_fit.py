@@ -102,7 +102,8 @@ def test_a_training_goes_on_from_a_checkpoint_with_another_head_and_a_frozen_enc
     assert all(torch.equal(before[name], after[name]) for name in shared)
     assert "classifier.weight" in after
     assert "lm_head.weight" not in after
-    assert "validated on" in said[0]
+    learning = sum(tensor.numel() for name, tensor in after.items() if name not in shared)
+    assert f"{learning:,} of them learn" in said[0]
 
 
 def test_a_head_of_the_same_kind_is_kept_with_its_vocabulary(tmp_path: Path, train: Train) -> None:
@@ -171,15 +172,32 @@ def test_what_cannot_be_read_is_counted_and_named(tmp_path: Path, tones: Path, t
     soundfile.write(tmp_path / "unlabelled.wav", np.zeros(1600), 16000)
     more = [{"audio_filepath": "broken.wav", "label": "low"}, {"audio_filepath": "unlabelled.wav"}]
     (tmp_path / "manifest.jsonl").write_text("".join(json.dumps(line) + "\n" for line in (*lines, *more)))
-    from pipeline.training import config
-    from pipeline.training.prepare import prepare
-    from pipeline.training.team import Team
-
-    (tmp_path / "bare").mkdir(exist_ok=True)
-    chosen = config.make({"model": str(tmp_path / "bare"), "from_scratch": True, "task": "classify", "epochs": 1})
-    prepared = prepare([str(tmp_path / "manifest.jsonl")], chosen)
-    fitted = fit.fit(prepared, tmp_path / "out", chosen, team=Team(), device="cpu", say=lambda words: None)
-    assert fitted.unusable == 2
+    given: dict[str, Any] = {"source": tmp_path / "manifest.jsonl", "task": "classify", "epochs": 1}
+    fitted = train(tmp_path / "out", validation_share=0, **given)
+    assert (fitted.examples, fitted.unusable) == (16, 2)
     reasons = " ".join(fitted.unusable_examples)
     assert "labels: no field 'label'" in reasons
     assert "decode: not an audio file" in reasons
+
+
+def test_what_is_too_short_to_be_learnt_is_counted_and_named(tmp_path: Path, train: Train) -> None:
+    lines = []
+    for name, seconds, text in (("ok", 1.0, "aab"), ("blip", 0.02, "a"), ("fast", 0.2, "abababab")):
+        soundfile.write(tmp_path / f"{name}.wav", np.random.default_rng(0).normal(0, 0.1, int(seconds * 16000)), 16000)
+        lines.append({"audio_filepath": f"{name}.wav", "text": text, "label": text})
+    source = tmp_path / "manifest.jsonl"
+    source.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    fitted = train(tmp_path / "words", source=source, task="transcribe", validation_share=0)
+    assert (fitted.examples, fitted.unusable) == (2, 1)
+    lines[2]["text"] = "aabb" * 2
+    source.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    fitted = train(tmp_path / "more", source=source, task="transcribe", validation_share=0)
+    # 9 frames of 20 ms for 8 letters, of which four pairs are equal.
+    assert (fitted.examples, fitted.unusable) == (1, 2)
+    named = {reason: Path(example).name for reason, example in fitted.unusable_examples.items()}
+    assert named == {
+        "shorter than the model needs, 1 frame of 20 ms": "blip.wav",
+        "text longer than the audio has frames": "fast.wav",
+    }
+    classes = train(tmp_path / "classes", source=source, task="classify", validation_share=0)
+    assert (classes.examples, classes.unusable) == (2, 1)
