@@ -69,7 +69,9 @@ def prepare(sources: Sequence[str], config: TrainConfig) -> Prepared:
     FeatureExtractor.load(checkpoint.resolve(config.model), where=config.model)
     found = _found(sources, config)
     chosen, too_long = _short_enough(found.examples, config)
-    train, validation = _parts(chosen, config)
+    others = _found([config.validate], config) if config.validate else examples.Found()
+    train, validation = (chosen, others.examples) if config.validate else _held_out(chosen, config)
+    unlabelled, problems = [*found.unlabelled, *others.unlabelled], [*found.problems, *others.problems]
     where = ", ".join(map(redact, sources))
     try:
         # Speakers of the validation are others. Of words and classes a rare one may be in the validation only, and
@@ -80,14 +82,14 @@ def prepare(sources: Sequence[str], config: TrainConfig) -> Prepared:
     other = space_of_speakers([each.label for each in validation]) if config.task == "embed" else meaning.space
     _check(train, meaning.space)
     _check(validation, other)
-    reasons = {f"labels: no field {config.field!r}": found.unlabelled[0]} if found.unlabelled else {}
+    reasons = {f"labels: no field {config.field!r}": unlabelled[0]} if unlabelled else {}
     reasons |= {f"longer than --longest {config.longest:g} s": too_long[0].recording.id} if too_long else {}
-    reasons |= {f"not listed: {problem}": problem for problem in found.problems[:1]}
+    reasons |= {f"not listed: {problem}": problem for problem in problems[:1]}
     return Prepared(
         train=tuple(train), validation=tuple(validation), space=meaning.space, validation_space=other, base=base,
         keeps_head=meaning.keeps_head and not config.from_scratch,
         changes={**meaning.changes, **start.parse_changes(config.model_config)},
-        left_out=len(found.unlabelled) + len(too_long) + len(found.problems), left_out_examples=reasons,
+        left_out=len(unlabelled) + len(too_long) + len(problems), left_out_examples=reasons,
     )  # fmt: skip
 
 
@@ -95,14 +97,12 @@ def _found(sources: Sequence[str], config: TrainConfig) -> examples.Found:
     return examples.find(sources, config.field, task_of_table=config.labels_from or None)
 
 
-def _parts(chosen: Sequence[Example], config: TrainConfig) -> tuple[list[Example], list[Example]]:
-    """What is trained on, and what is validated on.
+def _held_out(chosen: Sequence[Example], config: TrainConfig) -> tuple[list[Example], list[Example]]:
+    """What is trained on, and what of it is validated on instead.
 
     Raises:
         UserError: nothing is left to train on.
     """
-    if config.validate:
-        return list(chosen), _found([config.validate], config).examples
     # What must not be on both sides is a recording; for x-vectors a speaker, and it takes two to be told apart.
     by, least = (_by_speaker, 2) if config.task == "embed" else (_by_recording, 1)
     held = examples.held_out(chosen, share=config.validation_share, by=by, least=least)

@@ -55,6 +55,13 @@ def test_speakers_are_held_out_by_two_so_that_they_can_be_told_apart(tones: Path
     assert not trained & judged
 
 
+def test_what_validation_leaves_out_is_counted_too(tones: Path, bare: Path, tmp_path: Path) -> None:
+    manifest = changed(tones, tmp_path / "some.jsonl", 2, label=None)
+    found = prepared(tones, bare, task="classify", validate=str(manifest))
+    assert (len(found.train), len(found.validation), found.left_out) == (16, 15, 1)
+    assert Path(found.left_out_examples["labels: no field 'label'"]).name == "02.wav"
+
+
 def test_something_must_be_left_to_train_on(tones: Path, bare: Path) -> None:
     with pytest.raises(UserError, match=r"--validation-share 1 holds out all there is \(16 recordings\).*--validate"):
         prepared(tones, bare, task="classify", validation_share=1)
