@@ -65,7 +65,8 @@ class Words:
         except ValueError as error:
             return str(error)
         if self.tokenizer.unknown_id in ids:
-            unknown = next(letter for letter in label if self.tokenizer.unknown_id in self.tokenizer.encode(letter))
+            letters = "".join(label.split())
+            unknown = next(letter for letter in letters if self.tokenizer.unknown_id in self.tokenizer.encode(letter))
             return f"has {unknown!r}, which is not in the vocabulary"
         return None
 

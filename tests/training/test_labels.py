@@ -25,6 +25,7 @@ def test_texts_are_spelled_and_unknown_letters_named() -> None:
     space = Words(letters_of(["two one", "six"]))
     assert space.target("  six   two ", WHOLE, 50) == tuple(space.tokenizer.encode("six two"))
     assert space.check("eight") == "has 'g', which is not in the vocabulary"
+    assert space.check("six\u00a0two\tq") == "has 'q', which is not in the vocabulary"
     assert space.check(3) == "must be text, got 3"
 
 
