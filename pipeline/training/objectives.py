@@ -41,8 +41,10 @@ class Objective(Protocol):
     def loss(self, model: Any, hidden: Tensor, layout: Packed, targets: Sequence[Target], done: float) -> Tensor:
         """(M, d) -> the loss of a batch; `done` is the share of the training that lies behind."""
 
-    def observe(self, model: Any, hidden: Tensor, layout: Packed, targets: Sequence[Target]) -> Any:
-        """What the score needs to know of a batch of validation."""
+    def observe(
+        self, model: Any, hidden: Tensor, layout: Packed, targets: Sequence[Target], recordings: Sequence[int]
+    ) -> Any:
+        """What the score needs to know of a batch of validation; each example has the number of its recording."""
 
     def score(self, observed: Sequence[Any]) -> float:
         """How good the model is, from all that was observed."""
@@ -64,7 +66,9 @@ class WordObjective:
         """See `losses.ctc_loss`."""
         return losses.ctc_loss(model.score(hidden, layout), targets, model.config)
 
-    def observe(self, model: CtcModel, hidden: Tensor, layout: Packed, targets: Sequence[Target]) -> Any:
+    def observe(
+        self, model: CtcModel, hidden: Tensor, layout: Packed, targets: Sequence[Target], recordings: Sequence[int]
+    ) -> Any:
         """References and transcripts."""
         parts = torch.split(model.score(hidden, layout).logits.float().cpu(), list(layout.lengths))
         padded = torch.nn.utils.rnn.pad_sequence(list(parts), batch_first=True)
@@ -96,7 +100,9 @@ class ClassObjective:
         """See `losses.class_loss`."""
         return losses.class_loss(model.score(hidden, layout), torch.tensor(targets))
 
-    def observe(self, model: ClassModel, hidden: Tensor, layout: Packed, targets: Sequence[Target]) -> Any:
+    def observe(
+        self, model: ClassModel, hidden: Tensor, layout: Packed, targets: Sequence[Target], recordings: Sequence[int]
+    ) -> Any:
         """Labels and what was found, (C,) or (C, V)."""
         logits = model.score(hidden, layout).logits.float().cpu()
         if self._numbers:
@@ -131,7 +137,9 @@ class FrameObjective:
         """See `losses.frame_loss`."""
         return losses.frame_loss(model.score(hidden, layout), torch.from_numpy(np.concatenate(targets)))
 
-    def observe(self, model: FrameModel, hidden: Tensor, layout: Packed, targets: Sequence[Target]) -> Any:
+    def observe(
+        self, model: FrameModel, hidden: Tensor, layout: Packed, targets: Sequence[Target], recordings: Sequence[int]
+    ) -> Any:
         """Marks of each class but the background, (frames, classes - 1), there and found."""
         classes = np.concatenate(targets)
         found = model.score(hidden, layout).logits.argmax(1).cpu().numpy()[classes != losses.IGNORED]
@@ -167,18 +175,18 @@ class SpeakerObjective:
         margin = self._margin * (min(1.0, done / self._warmup) if self._warmup else 1.0)
         return losses.speaker_loss(output, model.class_vectors, speakers, scale=self._scale, margin=margin)
 
-    def observe(self, model: XVectorModel, hidden: Tensor, layout: Packed, targets: Sequence[Target]) -> Any:
-        """Embeddings (segments, E), the speaker of each, and how many each example has."""
+    def observe(
+        self, model: XVectorModel, hidden: Tensor, layout: Packed, targets: Sequence[Target], recordings: Sequence[int]
+    ) -> Any:
+        """Embeddings (segments, E), and the speaker and the recording of each."""
         stretches, cut, owners = equal_segments(hidden, layout, length=self._frames(model)[2])
         embeddings = model.score(stretches, cut).embeddings.float().cpu().numpy()
-        return embeddings, np.array([targets[owner] for owner in owners]), np.array(owners), len(targets)
+        return embeddings, np.array(targets)[owners], np.array(recordings)[owners]
 
     def score(self, observed: Sequence[Any]) -> float:
-        """Equal error rate over pairs of stretches of different examples."""
-        embeddings, speakers, owners = (np.concatenate([each[side] for each in observed]) for side in range(3))
-        firsts = np.cumsum([0, *(each[3] for each in observed)])[:-1]
-        sizes = [len(each[2]) for each in observed]
-        return metrics.equal_error_rate_of_pairs(embeddings, speakers, owners + np.repeat(firsts, sizes))
+        """Equal error rate over pairs of stretches of different recordings."""
+        embeddings, speakers, recordings = (np.concatenate([each[side] for each in observed]) for side in range(3))
+        return metrics.equal_error_rate_of_pairs(embeddings, speakers, recordings)
 
     def _frames(self, model: XVectorModel) -> tuple[int, int, int]:
         """Shortest, longest and compared stretches, in frames that the head sees."""
