@@ -6,6 +6,7 @@ import argparse
 import os
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,22 +23,22 @@ from pipeline.storage.paths import is_local, local_path, redact
 from pipeline.summary import COMPLETE, ERRORS, MEANINGS, PARTIAL, USAGE
 from pipeline.training import checkpoints, config
 from pipeline.training.config import TrainConfig
-from pipeline.training.fit import RECORD, Fitted, fit
+from pipeline.training.fit import RECORD, Fitted, fit, forget
 from pipeline.training.log import LOG, followed, teller
 from pipeline.training.prepare import prepare
 from pipeline.training.team import Team
 
 EXAMPLES = """examples:
-  {prog} manifest.jsonl tuned/ --model path/to/checkpoint --task ctc --epochs 20
+  {prog} manifest.jsonl tuned/ --model path/to/checkpoint --task transcribe --epochs 20
   {prog} manifest.jsonl tuned/ --model path/to/checkpoint --task classify --freeze-encoder
   {prog} 'shards/*.tar' tuned/ --model path/to/checkpoint --task embed --speeds 0.9,1,1.1 --speed-speakers
-  {prog} manifest.jsonl small/ --model folder/with/config.json --from-scratch --task ctc
+  {prog} manifest.jsonl small/ --model folder/with/config.json --from-scratch --task transcribe
 
 labels:
-  ctc       the text of a .txt sidecar, or the manifest's field `text`
-  classify  `label`: a text is a class, a list of texts several classes, a number is to be predicted
-  frames    `frames`: [{{"start": 0.5, "end": 1.25, "label": "speech"}}, ...] in seconds
-  embed     `speaker`
+  transcribe  the text of a .txt sidecar, or the manifest's field `text`
+  classify    `label`: a text is a class, a list of texts several classes, a number is to be predicted
+  frames      `frames`: [{{"start": 0.5, "end": 1.25, "label": "speech"}}, ...], seconds of the recording
+  embed       `speaker`
 SOURCE may also be the folder of a table: its rows' columns are labels too (--label-field, --labels-from).
 
 OUTPUT is a local folder, on a cluster one that all workers share. It becomes a Hugging Face checkpoint, with
@@ -93,6 +94,10 @@ def run(sources: Sequence[str], output: str, chosen: TrainConfig, *, say: Callab
     _check_free(folder, chosen)
     # Mistakes in labels or model show here, before a cluster is started.
     prepared = prepare(sources, chosen)
+    if chosen.restart:
+        # Here and once: workers that begin again after a fault go on from their checkpoint.
+        forget(folder)
+        chosen = replace(chosen, restart=False)
     log = folder / LOG
     with followed(log, say):
         if chosen.without_ray:

@@ -69,7 +69,7 @@ def test_the_training_takes_the_options_that_are_shown(command):
     given = tuning._parser("finetune").parse_args(words[start + 1 :])
     assert len(given.paths) == 2
     assert given.model
-    assert given.task in ("ctc", "classify", "frames", "embed")
+    assert given.task in ("transcribe", "classify", "frames", "embed")
 
 
 def test_every_job_has_a_script():

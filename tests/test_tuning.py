@@ -74,15 +74,17 @@ def test_a_stopped_training_has_code_4_and_says_how_to_go_on(run: Run, tones: Pa
     ("options", "words"),
     [
         (["--label-field", "lable"], r"labels: none of its 16 recordings has the field 'lable'"),
-        (["--task", "ctc", "--label-field", "number"], r"labels: .* must have text, got [01].0"),
+        (["--task", "transcribe", "--label-field", "number"], r"labels: .* must have text, got [01].0"),
         (["--speeds", "9"], r"--speeds must be between 0.5 and 2, got 9"),
         (["--epochs", "0", "--clip", "-1"], r"--epochs must be above 0, got 0; --clip must be above 0, got -1"),
+        (["--snr-from", "40"], r"--snr-to must be at least --snr-from, got 30 dB and 40 dB"),
         (["--warmup", "150%"], r"--warmup must be between 0 and 1"),
         (["--learning-rate", "fast"], r"--learning-rate: 'fast' is no number"),
         (["--model-config", "hidden_dropout"], r"--model-config: 'hidden_dropout' is no field and value"),
         (["--model-config", "num_attention_heads=3"], r"config.json says hidden_size=16, num_attention_heads=3"),
         (["--workers", "2"], r"--without-ray trains with one worker, --workers asks for 2"),
         (["--validate", "nowhere.jsonl"], r"nowhere.jsonl"),
+        (["--task", "ctc"], r"--task: invalid choice: 'ctc' .*transcribe.*classify.*frames.*embed"),
         (["--lable-field", "x"], r"did you mean --label-field\?"),
     ],
 )
@@ -168,3 +170,31 @@ def test_nothing_is_written_over_what_no_training_made(tones: Path, bare: Path, 
             tuning.run([str(tones)], str(folder), chosen, say=print)
     assert (bare / "config.json").read_bytes() == before
     assert [each.name for each in table.iterdir()] == ["_plan"]
+
+
+def test_a_restart_forgets_once_so_that_workers_that_begin_again_go_on(
+    tones: Path, bare: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from pipeline.engine import train
+
+    options: dict[str, Any] = {"model": str(bare), "task": "classify", "from_scratch": True, "epochs": 1}
+    stopped = config.make({**options, "without_ray": True, "stop_after": 1e-6})
+    assert tuning.run([str(tones)], str(tmp_path / "out"), stopped, say=print).state == "stopped"
+    left = list((tmp_path / "out/_training").iterdir())
+    asked: list[tuple[bool, list[Path]]] = []
+
+    def begun(sources: Any, output: Path, chosen: config.TrainConfig, *, log: Path) -> None:
+        asked.append((chosen.restart, [path for path in left if path.exists()]))
+
+    monkeypatch.setattr(train, "fit_on_cluster", begun)
+    for restart in (False, True):
+        tuning.run([str(tones)], str(tmp_path / "out"), config.make({**options, "restart": restart}), say=print)
+    assert asked == [(False, left), (False, [])]
+
+
+def test_a_restarted_training_replaces_another(run: Run, tones: Path, bare: Path, tmp_path: Path) -> None:
+    given = (tones, tmp_path / "out", "--model", bare, *QUICK)
+    assert run(*given)[0] == 0
+    assert run(*given, "--seed", "5")[0] == 2
+    code, said = run(*given, "--seed", "5", "--restart")
+    assert (code, "exit    0: complete" in said) == (0, True)

@@ -14,7 +14,9 @@ from __future__ import annotations
 import argparse
 import csv
 import json
+import shutil
 import subprocess
+import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -25,7 +27,10 @@ import soundfile
 import soxr
 from numpy.typing import NDArray
 
+from pipeline.arguments import Parser
 from pipeline.demo.make_corpus import DIGITS, Speaker, speak
+from pipeline.errors import UserError
+from pipeline.summary import COMPLETE, USAGE
 
 Samples = NDArray[np.float32]
 
@@ -202,37 +207,81 @@ def padded_sentences(speech: Path, split: str, random: np.random.Generator) -> I
         yield np.concatenate(parts).astype(np.float32), 16000
 
 
-def main() -> None:
-    """Write all of it."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+def check(speech: Path) -> None:
+    """Look for all that is needed before anything is written.
+
+    Raises:
+        UserError: names what is missing, and how to mend it.
+    """
+    for name, columns in (("digits.csv", "path, text, speaker, split"), ("librispeech.csv", "path, speaker, split")):
+        if not (speech / name).is_file():
+            raise UserError(
+                f"{speech}: there is no {name} here; name with --speech the folder of the recordings, in which "
+                f"{name} lists them ({columns})"
+            )
+    if shutil.which("espeak-ng") is None:
+        raise UserError("espeak-ng is not installed, which makes the synthetic voices; apt-get install espeak-ng")
+
+
+def _known(human: Sequence[Clip], without: str | None) -> list[Clip]:
+    """Clips of all speakers but one.
+
+    Raises:
+        UserError: nobody is left out, or nobody is left.
+    """
+    names = sorted({clip.speaker for clip in human})
+    if without is not None and without not in names:
+        raise UserError(f"--without {without}: there is no such speaker, only {', '.join(names)}")
+    known = [clip for clip in human if clip.speaker != without]
+    if not known:
+        raise UserError(f"--without {without}: there is no other speaker to train on")
+    return known
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Write all of it; the exit code."""
+    parser = Parser(
+        prog="python -m pipeline.demo.make_training", description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )  # fmt: skip
     parser.add_argument("folder", type=Path)
-    parser.add_argument("--speech", type=Path, required=True)
-    parser.add_argument("--without", help="speaker of digits to leave out of the training")
-    parser.add_argument("--strings", type=int, default=3000)
-    given = parser.parse_args()
-    place = Place(given.folder)
-    human, tests = clips(given.speech, "train"), clips(given.speech, "test")
-    known = [clip for clip in human if clip.speaker != given.without]
+    parser.add_argument("--speech", type=Path, required=True, help="folder with digits.csv and librispeech.csv")
+    parser.add_argument("--without", metavar="SPEAKER", help="speaker of digits to leave out of the training")
+    parser.add_argument("--strings", type=int, default=3000, metavar="N", help="strings of digits (default: 3000)")
+    given = parser.parse_args(argv)
+    try:
+        check(given.speech)
+        _write(Place(given.folder), given.speech, given.without, given.strings)
+    except UserError as error:
+        print(error, file=sys.stderr)
+        return USAGE
+    return COMPLETE
+
+
+def _write(place: Place, speech: Path, without: str | None, num_strings: int) -> None:
+    """All manifests and all audio."""
+    human, tests = clips(speech, "train"), clips(speech, "test")
+    known = _known(human, without)
     taught = [clip for clip in known if clip.take not in VALID_TAKES]
     valid = [clip for clip in known if clip.take in VALID_TAKES]
     random = np.random.default_rng(0)
-    write_strings(place, "strings-human", taught, given.strings, seed=1)
-    write_strings(place, "strings-voices", voices(), given.strings // 3, seed=2)
+    write_strings(place, "strings-human", taught, num_strings, seed=1)
+    write_strings(place, "strings-voices", voices(), num_strings // 3, seed=2)
     for name, count, chosen, seed in (("valid", 200, valid, 7), ("test", 400, tests, 3)):
         write_strings(place, f"strings-{name}", chosen, count, seed)
     for name, chosen in (("train", taught), ("valid", valid), ("test", tests)):
         write_digits(place, f"digits-{name}", chosen, random)
-    if given.without:
-        left = [clip for clip in (*human, *tests) if clip.speaker == given.without]
+    if without:
+        left = [clip for clip in (*human, *tests) if clip.speaker == without]
         write_strings(place, "strings-left-out", left, 200, seed=4)
         write_digits(place, "digits-left-out", left, random)
     for name, count, chosen, seed in (("train", 300, taught, 5), ("test", 100, tests, 6)):
         joined = [(join(said, random, hiss=False), RATE) for said in strings(chosen, count, random)]
-        clean = [*joined, *padded_sentences(given.speech, name, random)]
+        clean = [*joined, *padded_sentences(speech, name, random)]
         write_frames(place, f"frames-{name}", clean, seed, noise=name == "test")
     write_strings(place, "speakers-digits", taught, 100, seed=8, shortest=6)
     for name in ("train", "test"):
-        said = sentences(given.speech, name)
+        said = sentences(speech, name)
         place.manifest(f"speakers-{name}", [{"audio_filepath": str(path), "speaker": who} for path, who in said])
 
 
@@ -247,4 +296,4 @@ def write_digits(place: Place, name: str, given: Sequence[Clip], random: np.rand
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -88,6 +88,7 @@ def save_best(folder: Path, weights: dict[str, Tensor]) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     draft = folder / f".{_BEST}"
     save_file(_plain(weights), draft)
+    _sync(draft)
     os.replace(draft, folder / _BEST)
 
 

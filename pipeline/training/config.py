@@ -5,20 +5,18 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 from pipeline import options
 from pipeline.errors import UserError
 from pipeline.models import Head
 from pipeline.options import flag, option
 from pipeline.quantities import parse_bytes, parse_count, parse_seconds, parse_share
+from pipeline.tasks import TASKS, Kind
 from pipeline.training.augment import Recipe
 from pipeline.training.schedule import Decay
 
-Task = Literal["ctc", "classify", "frames", "embed"]
-"""Words; a class, several classes or a number a recording; a class a frame; a vector a speaker."""
-HEADS: Mapping[Task, Head] = {"ctc": "ctc", "classify": "classes", "frames": "frames", "embed": "xvector"}
-LABEL_FIELDS: Mapping[Task, str] = {"ctc": "text", "classify": "label", "frames": "frames", "embed": "speaker"}
+LABEL_FIELDS: Mapping[Kind, str] = {"transcribe": "text", "classify": "label", "frames": "frames", "embed": "speaker"}
 """Where labels are looked for where nothing else is said."""
 
 
@@ -42,10 +40,10 @@ class TrainConfig:
         "checkpoint to start from: a Hugging Face folder or hub id, with any head or none (needed)",
         default="", metavar="DIR_OR_HUB_ID",
     )  # fmt: skip
-    task: Task = option(
+    task: Kind = option(
         "what to train",
-        "ctc: words; classify: classes or a number; frames: a class a frame; embed: an x-vector a speaker",
-        default="ctc",
+        "transcribe: words; classify: classes or a number; frames: a class a frame; embed: an x-vector a speaker",
+        default="transcribe",
     )
     from_scratch: bool = option(
         "what to train", "start from random weights: --model is then a folder with nothing but a config.json",
@@ -65,8 +63,8 @@ class TrainConfig:
         default="", metavar="NAME",
     )  # fmt: skip
     labels_from: str = option(
-        "labels", "where the source is a table: the task whose rows hold the labels",
-        default="transcribe", metavar="NAME",
+        "labels", "of a source that is a table: task whose rows hold the labels; default: transcribe, or the only one",
+        default="", metavar="NAME",
     )  # fmt: skip
     background: str = option(
         "labels", "frames: class of the frames that no stretch covers; none: they count nothing",
@@ -114,7 +112,7 @@ class TrainConfig:
     frame_budget: int = option("learning", "frames of 20 ms in one batch of one worker", default=6000, metavar="N")
     accumulate: int = option("learning", "batches of one step", default=1, metavar="N")
     longest: float = option(
-        "learning", "longest stretch that is trained on: of a longer recording a random one; ctc leaves it out",
+        "learning", "longest stretch that is trained on: of a longer recording a random one; transcribe leaves it out",
         default=20.0, parse=parse_seconds, metavar="TIME",
     )  # fmt: skip
     segment_from: float = option(
@@ -156,7 +154,7 @@ class TrainConfig:
         "augmentation", "share that loses all above 4 kHz", default=0.0, parse=parse_share, metavar="SHARE"
     )
     variants: int = option(
-        "augmentation", "changed copies of each example that are made once and kept; 0: made anew in every epoch",
+        "augmentation", "changed copies of each example, made once as far as --cache goes; 0: made anew in every epoch",
         default=0, metavar="N",
     )  # fmt: skip
     gain: float = option(
@@ -192,7 +190,7 @@ class TrainConfig:
         "resources", "threads that prepare audio ahead; default: 4 a GPU, none on a CPU", default=None, metavar="N"
     )
     cache: int = option(
-        "resources", "decoded audio that a worker keeps in memory; what does not fit is decoded each time",
+        "resources", "decoded audio and --variants that a worker keeps in memory; what does not fit is made each time",
         default=4_000_000_000, parse=parse_bytes, metavar="SIZE",
     )  # fmt: skip
     stop_after: float | None = option(
@@ -216,7 +214,7 @@ class TrainConfig:
     @property
     def head(self) -> Head:
         """What stands on the encoder."""
-        return HEADS[self.task]
+        return cast(Head, TASKS[self.task].head)
 
     @property
     def field(self) -> str:
@@ -271,6 +269,8 @@ def _problems(config: TrainConfig) -> Iterator[str]:
             yield f"{flag(name)} must be between 0 and 1, got {getattr(config, name):g}"
     if not config.segment_from <= config.segment_to:
         yield f"--segment-to must be at least --segment-from, got {config.segment_to:g} s and {config.segment_from:g} s"
+    if config.snr_from > config.snr_to:
+        yield f"--snr-to must be at least --snr-from, got {config.snr_to:g} dB and {config.snr_from:g} dB"
     if config.average >= 1:
         yield "--average must be below 1: the mean would never move"
     for name in ("task", "keep", "decay", "device", "dtype"):

@@ -88,11 +88,11 @@ class Curve:
 def read(path: Path) -> list[Row]:
     """Rows of a curve; none where there is no file. A last line that a kill cut short is left out."""
     try:
-        with path.open(newline="", encoding="utf-8") as file:
-            lines = list(csv.reader(file))[1:]
+        text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
         return []
-    return [_parsed(line) for line in lines if len(line) == len(_NAMES)]
+    whole = text[: text.rfind("\n") + 1].splitlines()
+    return [_parsed(line) for line in list(csv.reader(whole))[1:]]
 
 
 def _parsed(line: Sequence[str]) -> Row:

@@ -6,7 +6,7 @@ Letters: N samples, T frames.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -46,7 +46,7 @@ class Drawing:
     speeds: tuple[float, ...] = (1.0,)
     recipe: Recipe = Recipe()
     variants: int = 0
-    """Changed copies of each recording that are made once; 0 where each epoch makes its own."""
+    """Changed copies of each recording, made once where memory allows; 0 where each epoch makes its own."""
 
 
 class Dataset:
@@ -98,8 +98,10 @@ class Dataset:
             normalise_in_place(frames)
         if len(frames) < STACK:
             return None
-        features = stack(frames)
-        return Item(index, features, self._space.target(self.examples[index].label, stretch, len(features)))
+        features, example = stack(frames), self.examples[index]
+        # Audio may be a part of a recording, whose labels count from the start of the whole, as in tables and scores.
+        stretch = replace(stretch, start=example.recording.start + stretch.start)
+        return Item(index, features, self._space.target(example.label, stretch, len(features)))
 
     def _heard(self, samples: Samples, random: np.random.Generator) -> Frames:
         """(N,) -> log-mel frames, (n, 80), of what augmentation leaves."""
@@ -113,9 +115,10 @@ class Dataset:
         variant = epoch % self._drawing.variants
         random = self._random(variant, index)
         speed = float(random.choice(self._drawing.speeds))
-        if (variant, index) not in self._made:
-            self._made[variant, index] = self._heard(at_speed(samples, speed), random)
-        whole = self._made[variant, index]
+        whole = self._made.get((variant, index))
+        if whole is None:
+            whole = self._heard(at_speed(samples, speed), random)
+            self.waveforms.room.keep(self._made, (variant, index), whole)
         size = num_frames(round(self._drawing.longest * SAMPLE_RATE))
         # A number that no variant has: where to cut is drawn in every epoch.
         random = self._random(self._drawing.variants + epoch, index)
@@ -126,13 +129,16 @@ class Dataset:
         normalise_in_place(frames)
         return frames[start : start + size] if len(frames) == len(whole) else frames, stretch
 
+    def length(self, index: int) -> int:
+        """Frames of an example as it is, by what planning knows."""
+        return _frames_of(self.examples[index].recording.seconds)
+
     def _length(self, epoch: int, index: int) -> int:
-        seconds = self.examples[index].recording.seconds
-        if self._drawing is not None:
-            number = epoch % self._drawing.variants if self._drawing.variants else epoch
-            speed = self._random(number, index).choice(self._drawing.speeds)
-            seconds = min(seconds / speed, self._drawing.longest)
-        return num_frames(round(seconds * SAMPLE_RATE)) // STACK
+        if self._drawing is None:
+            return self.length(index)
+        number = epoch % self._drawing.variants if self._drawing.variants else epoch
+        speed = self._random(number, index).choice(self._drawing.speeds)
+        return _frames_of(min(self.examples[index].recording.seconds / speed, self._drawing.longest))
 
     def _random(self, number: int, index: int) -> np.random.Generator:
         assert self._drawing is not None
@@ -146,6 +152,10 @@ class Dataset:
         start = random.integers(len(samples))
         taken = np.take(samples, np.arange(start, start + num_samples), mode="wrap")
         return taken / np.float32(np.sqrt(np.square(taken).mean()) + 1e-9)
+
+
+def _frames_of(seconds: Seconds) -> int:
+    return num_frames(round(seconds * SAMPLE_RATE)) // STACK
 
 
 def _cut(samples: Samples, drawing: Drawing, random: np.random.Generator) -> tuple[Samples, Stretch]:

@@ -22,8 +22,8 @@ from pipeline.training.validation import packed
 
 Doubles = NDArray[np.float64]
 
-EXAMPLES = 6000
-"""That are looked at: several of each speaker, or as many as there are."""
+EXAMPLES, OF_EACH = 6000, 4
+"""That are looked at: so many, or so many of each speaker on average if that is more. All would not fit in memory."""
 SHRINKAGE = 0.2
 """Share of the covariance within speakers that becomes a multiple of 1: there are more statistics than examples of a
 speaker."""
@@ -97,10 +97,12 @@ def _pooled(
     torch.manual_seed(seed)
     try:
         with torch.inference_mode():
-            for epoch in range(-(-EXAMPLES // max(1, len(dataset)))):
+            enough = max(EXAMPLES, OF_EACH * model.class_vectors.shape[1])
+            for epoch in range(-(-enough // max(1, len(dataset)))):
                 planned = epoch_batches(dataset.lengths(epoch), frame_budget=frame_budget, seed=seed, epoch=epoch)
                 for indices in planned:
-                    speakers += _observe(model, objective, dataset, epoch, indices)
+                    if len(speakers) < enough:
+                        speakers += _observe(model, objective, dataset, epoch, indices)
     finally:
         hook.remove()
     return torch.cat(found).numpy() if found else np.empty((0, 0)), np.array(speakers, dtype=np.int64)

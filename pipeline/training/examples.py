@@ -39,13 +39,13 @@ class Found:
     """Names of what recordings have, to say what might have been meant."""
 
 
-def find(given: Sequence[str], label_field: str, *, task_of_table: str = "transcribe") -> Found:
+def find(given: Sequence[str], label_field: str, *, task_of_table: str | None = None) -> Found:
     """Every labelled recording of some sources, in a fixed order.
 
     Args:
         given: manifests, folders, tar shards, patterns, or folders of tables.
         label_field: `text` is the reference; anything else is looked for in the metadata, and in a table's columns.
-        task_of_table: of a table, whose rows are looked at.
+        task_of_table: of a table, whose rows are looked at; None is `transcribe`, or the only one that there is.
 
     Raises:
         UserError: nothing is found, or nothing has the label; names what there is instead.
@@ -79,13 +79,20 @@ def fingerprint(examples: Sequence[Example]) -> str:
     return digest.hexdigest()
 
 
-def held_out(examples: Sequence[Example], *, share: float, by: Callable[[Example], str]) -> list[bool]:
-    """Which examples are for validation: all of a key together, by a hash, so that more data moves none of them."""
-    found = [int(hashlib.sha256(by(each).encode()).hexdigest()[:8], 16) / 16**8 < share for each in examples]
-    if share > 0 and not any(found) and len({by(each) for each in examples}) > 1:
-        smallest = min(by(each) for each in examples)
-        found = [by(each) == smallest for each in examples]
-    return found
+def held_out(examples: Sequence[Example], *, share: float, by: Callable[[Example], str], least: int = 1) -> list[bool]:
+    """Which examples are for validation: all of a key together, by a hash, so that more data moves none of them.
+
+    Args:
+        examples: all there are.
+        share: of the keys, on average.
+        by: an example's key.
+        least: keys that are held out even where their share is smaller, if as many are left.
+    """
+    places = {key: int(hashlib.sha256(key.encode()).hexdigest()[:8], 16) / 16**8 for key in {by(e) for e in examples}}
+    out = {key for key, place in places.items() if place < share}
+    if share > 0 and len(out) < least and len(places) >= 2 * least:
+        out = set(sorted(places, key=lambda key: (places[key], key))[:least])
+    return [by(each) in out for each in examples]
 
 
 def _is_table(source: str) -> bool:
@@ -109,17 +116,17 @@ def _fields(recording: Recording) -> dict[str, Any]:
     return {**said, **({"text": recording.reference} if recording.reference is not None else {})}
 
 
-def _of_table(source: str, label_field: str, task: str) -> Iterator[tuple[Recording, dict[str, Any]]]:
+def _of_table(source: str, label_field: str, task: str | None) -> Iterator[tuple[Recording, dict[str, Any]]]:
     """Recordings as they were planned, with the columns of their committed rows; rows with an error have no label."""
     from pipeline.plan import load_unit, units
     from pipeline.table import read_table
 
     table = read_table(source, task=task)
-    columns = [name for name in ("unit", "id", label_field) if name in table.schema.names]
+    columns = [name for name in dict.fromkeys(("unit", "id", "error", label_field)) if name in table.schema.names]
     rows = {(row["unit"], row["id"]): row for batch in table.batches(columns=columns) for row in batch.to_pylist()}
     for ref in units(source):
         for recording in load_unit(source, ref).recordings:
             row = rows.get((ref.name, recording.id))
             if row is not None:
                 column = {label_field: row[label_field]} if row.get(label_field) is not None else {}
-                yield recording, {**_fields(recording), **column}
+                yield recording, {} if row["error"] else {**_fields(recording), **column}

@@ -19,7 +19,7 @@ from pipeline.models import Model, checkpoint
 from pipeline.models.wav2vec2_bert.xvector import XVectorModel
 from pipeline.quantities import counted
 from pipeline.storage.paths import redact
-from pipeline.training import checkpoints, discriminant, examples, start
+from pipeline.training import checkpoints, discriminant, examples, groups, start
 from pipeline.training.config import TrainConfig
 from pipeline.training.curve import CSV, PNG
 from pipeline.training.dataset import Dataset, Drawing
@@ -28,7 +28,8 @@ from pipeline.training.loop import Job, Trainer
 from pipeline.training.objectives import OBJECTIVES
 from pipeline.training.prepare import Prepared
 from pipeline.training.team import Team
-from pipeline.training.waveforms import Waveforms
+from pipeline.training.unusable import unusable
+from pipeline.training.waveforms import Room, Waveforms
 
 RECORD = "training.json"
 """What was trained on what, and how well it went."""
@@ -48,7 +49,7 @@ class Fitted:
     examples: int
     """Recordings that were trained on."""
     unusable: int
-    """Recordings that could not be read, had no label or were too long."""
+    """Recordings that could not be read, had no label, were too long or too short."""
     unusable_examples: dict[str, str]
     """Reason -> one of them."""
 
@@ -59,7 +60,7 @@ def fit(prepared: Prepared, output: Path, config: TrainConfig, *, team: Team, de
     Args:
         prepared: examples and what their labels mean.
         output: local folder that all workers share.
-        config: what is asked.
+        config: what is asked; whoever wants to `restart` has called `forget` before, once for all workers.
         team: this worker among others.
         device: of the model.
         say: shows a line.
@@ -69,9 +70,6 @@ def fit(prepared: Prepared, output: Path, config: TrainConfig, *, team: Team, de
         StorageFault: audio cannot be read.
     """
     asked = _asked(prepared, config)
-    if config.restart and team.leads:
-        shutil.rmtree(output / checkpoints.FOLDER, ignore_errors=True)
-        (output / RECORD).unlink(missing_ok=True)
     if (before := _ended_before(output, asked)) is not None:
         return before
     output.mkdir(parents=True, exist_ok=True)
@@ -93,6 +91,12 @@ def fit(prepared: Prepared, output: Path, config: TrainConfig, *, team: Team, de
 Say = Callable[[str], None]
 
 
+def forget(output: Path) -> None:
+    """Forget what an earlier training left here, so that the next one begins anew."""
+    shutil.rmtree(output / checkpoints.FOLDER, ignore_errors=True)
+    (output / RECORD).unlink(missing_ok=True)
+
+
 def save(model: Model, prepared: Prepared, output: Path, config: TrainConfig) -> None:
     """Write config.json, weights, processor and vocabulary, as `models.load` and transformers read them."""
     models.save(model.eval(), output)
@@ -110,6 +114,9 @@ def _job(
     # Random heads are the same on all workers.
     torch.manual_seed(config.seed)
     model = start.on_device(prepared.make_model(config), torch.device(device))
+    if config.freeze_encoder:
+        groups.freeze_encoder(model)
+    room = Room(config.cache)
     dtype = {"auto": "bfloat16" if device == "cuda" else "float32"}.get(config.dtype, config.dtype)
     drawing = Drawing(
         seed=config.seed, longest=config.longest, speeds=config.speed_list, recipe=config.recipe,
@@ -119,8 +126,8 @@ def _job(
         config=config,
         model=model,
         objective=OBJECTIVES[config.task](config, prepared.space),
-        train=_some_readable(_dataset(prepared.train, prepared.space, config, drawing)),
-        validation=_dataset(prepared.validation, prepared.validation_space, config, None)
+        train=_some_readable(_dataset(prepared.train, prepared.space, room, drawing)),
+        validation=_dataset(prepared.validation, prepared.validation_space, room, None)
         if prepared.validation
         else None,
         folder=output,
@@ -132,8 +139,8 @@ def _job(
     )
 
 
-def _dataset(chosen: Sequence[examples.Example], space: Space, config: TrainConfig, drawing: Drawing | None) -> Dataset:
-    waveforms = Waveforms([each.recording for each in chosen], cache=config.cache)
+def _dataset(chosen: Sequence[examples.Example], space: Space, room: Room, drawing: Drawing | None) -> Dataset:
+    waveforms = Waveforms([each.recording for each in chosen], room=room)
     waveforms.fill()
     return Dataset(chosen, space, waveforms, drawing)
 
@@ -153,31 +160,33 @@ def _described(job: Job) -> str:
     learning = sum(parameter.numel() for parameter in job.model.parameters() if parameter.requires_grad)
     return (
         f"{job.config.task}: {counted(len(job.train), 'example')}, validated on {held}; "
-        f"{size / 1e6:.1f} M parameters, {learning / 1e6:.1f} M of them learn; {job.model.encoder.device}, "
+        f"{size:,} parameters, {learning:,} of them learn; {job.model.encoder.device}, "
         f"{str(job.dtype).removeprefix('torch.')}"
     )
 
 
 def _fitted(job: Job, prepared: Prepared, state: Literal["ended", "stopped"], trainer: Trainer) -> Fitted:
     position = trainer.position
+    words = prepared.space if isinstance(prepared.space, Words) else None
+    untrained = list(unusable(job.train, job.model, job.objective, words=words))
+    # Text that is too long for its audio is judged all the same.
+    unjudged = list(unusable(job.validation, job.model, job.objective)) if job.validation else []
     reasons = dict(prepared.left_out_examples)
-    unreadable = 0
-    for dataset in filter(None, (job.train, job.validation)):
-        unreadable += len(dataset.waveforms.errors)
-        for number, error in dataset.waveforms.errors.items():
-            reasons.setdefault(f"{error.stage}: {error.message}", dataset.examples[number].recording.id)
+    for reason, example in (*untrained, *unjudged):
+        reasons.setdefault(reason, example)
     return Fitted(
         state=state, steps=position.step, seconds=position.seconds, metric=job.objective.metric, best=position.best,
-        best_step=position.best_step, examples=len(job.train), unusable=prepared.left_out + unreadable,
+        best_step=position.best_step, examples=len(job.train) - len(untrained),
+        unusable=prepared.left_out + len(untrained) + len(unjudged),
         unusable_examples=dict(list(reasons.items())[:5]),
     )  # fmt: skip
 
 
 _NOT_ASKED = (
-    "restart", "checkpoint_every", "device", "dtype", "address", "num_cpus", "without_ray", "threads", "loaders",
-    "cache", "stop_after", "max_errors", "log_every", "debug", "validate",
+    "model", "restart", "checkpoint_every", "device", "dtype", "address", "num_cpus", "without_ray", "threads",
+    "loaders", "cache", "stop_after", "max_errors", "log_every", "debug", "validate",
 )  # fmt: skip
-"""Options that a resumption may change: they change no result, or its rounding only."""
+"""Options that a resumption may change: they change no result, or its rounding only, or are asked for by content."""
 
 
 def _asked(prepared: Prepared, config: TrainConfig) -> str:
@@ -217,4 +226,7 @@ def _record(output: Path, asked: str, prepared: Prepared, config: TrainConfig, f
         "result": asdict(fitted),
         "files": [CSV, PNG],
     }
-    (output / RECORD).write_text(json.dumps(record, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    # Whole or not there: half of it could not be read by the next run.
+    draft = output / f".{RECORD}"
+    draft.write_text(json.dumps(record, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    draft.replace(output / RECORD)

@@ -29,7 +29,7 @@ class Stretch:
     """What of a recording an example is, and how fast it is said."""
 
     start: Seconds = 0.0
-    """In the recording as it is."""
+    """In the recording as it is, from its very start, as the times of labels count."""
     speed: float = 1.0
     version: int = 0
     """Number of the speed among those that there are; 0 for the first."""
@@ -65,7 +65,8 @@ class Words:
         except ValueError as error:
             return str(error)
         if self.tokenizer.unknown_id in ids:
-            unknown = next(letter for letter in label if self.tokenizer.unknown_id in self.tokenizer.encode(letter))
+            letters = "".join(label.split())
+            unknown = next(letter for letter in letters if self.tokenizer.unknown_id in self.tokenizer.encode(letter))
             return f"has {unknown!r}, which is not in the vocabulary"
         return None
 
@@ -83,7 +84,9 @@ class Classes:
 
     def check(self, label: Any) -> str | None:
         """The label must be a known class, or a list of such."""
-        named = label if self.several and isinstance(label, list) else [label]
+        if self.several and not isinstance(label, list):
+            return f"must be a list of classes, got {label!r:.60}"
+        named = label if self.several else [label]
         unknown = [each for each in named if each not in self.names]
         return f"{unknown[0]!r:.60} is none of the classes {', '.join(self.names[:8])}" if unknown else None
 
@@ -118,8 +121,11 @@ class Frames:
     """Class of frames that no stretch covers; None where they count nothing."""
 
     def check(self, label: Any) -> str | None:
-        """The label must be a list of stretches."""
-        return stretch_problem(label)
+        """The label must be a list of stretches of known classes."""
+        if problem := stretch_problem(label):
+            return problem
+        unknown = [each["label"] for each in label if each["label"] not in self.names]
+        return f"{unknown[0]!r:.60} is none of the classes {', '.join(self.names[:8])}" if unknown else None
 
     def target(self, label: Any, stretch: Stretch, num_frames: int) -> Target:
         """(T,) class numbers: that of the stretch in which the middle of each frame lies."""

@@ -18,9 +18,10 @@ from pipeline.models import Model, losses
 from pipeline.models.layout import Packed
 from pipeline.models.wav2vec2_bert.heads import ClassModel, CtcModel, FrameModel
 from pipeline.models.wav2vec2_bert.xvector import XVectorModel
+from pipeline.tasks import Kind
 from pipeline.text import Tokenizer, batch_decode
 from pipeline.training import metrics
-from pipeline.training.config import Task, TrainConfig
+from pipeline.training.config import TrainConfig
 from pipeline.training.labels import Classes, Frames, Numbers, Space, Target, Words
 from pipeline.training.segments import equal_segments, random_segments
 
@@ -40,8 +41,10 @@ class Objective(Protocol):
     def loss(self, model: Any, hidden: Tensor, layout: Packed, targets: Sequence[Target], done: float) -> Tensor:
         """(M, d) -> the loss of a batch; `done` is the share of the training that lies behind."""
 
-    def observe(self, model: Any, hidden: Tensor, layout: Packed, targets: Sequence[Target]) -> Any:
-        """What the score needs to know of a batch of validation."""
+    def observe(
+        self, model: Any, hidden: Tensor, layout: Packed, targets: Sequence[Target], recordings: Sequence[int]
+    ) -> Any:
+        """What the score needs to know of a batch of validation; each example has the number of its recording."""
 
     def score(self, observed: Sequence[Any]) -> float:
         """How good the model is, from all that was observed."""
@@ -63,7 +66,9 @@ class WordObjective:
         """See `losses.ctc_loss`."""
         return losses.ctc_loss(model.score(hidden, layout), targets, model.config)
 
-    def observe(self, model: CtcModel, hidden: Tensor, layout: Packed, targets: Sequence[Target]) -> Any:
+    def observe(
+        self, model: CtcModel, hidden: Tensor, layout: Packed, targets: Sequence[Target], recordings: Sequence[int]
+    ) -> Any:
         """References and transcripts."""
         parts = torch.split(model.score(hidden, layout).logits.float().cpu(), list(layout.lengths))
         padded = torch.nn.utils.rnn.pad_sequence(list(parts), batch_first=True)
@@ -95,7 +100,9 @@ class ClassObjective:
         """See `losses.class_loss`."""
         return losses.class_loss(model.score(hidden, layout), torch.tensor(targets))
 
-    def observe(self, model: ClassModel, hidden: Tensor, layout: Packed, targets: Sequence[Target]) -> Any:
+    def observe(
+        self, model: ClassModel, hidden: Tensor, layout: Packed, targets: Sequence[Target], recordings: Sequence[int]
+    ) -> Any:
         """Labels and what was found, (C,) or (C, V)."""
         logits = model.score(hidden, layout).logits.float().cpu()
         if self._numbers:
@@ -118,8 +125,9 @@ class FrameObjective:
     metric, higher_is_better, judges_loss = "frame_f1", True, True
 
     def __init__(self, space: Frames) -> None:
-        # Without a background the first class is the one that F1 passes over.
-        self._num_classes = len(space.names)
+        # Without a background the first class is the one that F1 passes over; a head that was kept has its own order.
+        passed = 0 if space.background is None else space.names.index(space.background)
+        self._marked = np.array([number for number in range(len(space.names)) if number != passed])
 
     def least(self, model: Model) -> int:
         """One frame."""
@@ -129,15 +137,16 @@ class FrameObjective:
         """See `losses.frame_loss`."""
         return losses.frame_loss(model.score(hidden, layout), torch.from_numpy(np.concatenate(targets)))
 
-    def observe(self, model: FrameModel, hidden: Tensor, layout: Packed, targets: Sequence[Target]) -> Any:
-        """Marks of each class but the first, (frames, classes - 1), there and found."""
+    def observe(
+        self, model: FrameModel, hidden: Tensor, layout: Packed, targets: Sequence[Target], recordings: Sequence[int]
+    ) -> Any:
+        """Marks of each class but the background, (frames, classes - 1), there and found."""
         classes = np.concatenate(targets)
         found = model.score(hidden, layout).logits.argmax(1).cpu().numpy()[classes != losses.IGNORED]
-        each = np.arange(1, self._num_classes)
-        return classes[classes != losses.IGNORED][:, None] == each, found[:, None] == each
+        return classes[classes != losses.IGNORED][:, None] == self._marked, found[:, None] == self._marked
 
     def score(self, observed: Sequence[Any]) -> float:
-        """F1 over all classes but the first together."""
+        """F1 over all classes but the background together."""
         labels, found = (np.concatenate([each[side] for each in observed]) for side in (0, 1))
         return metrics.f1(labels, found)
 
@@ -166,18 +175,18 @@ class SpeakerObjective:
         margin = self._margin * (min(1.0, done / self._warmup) if self._warmup else 1.0)
         return losses.speaker_loss(output, model.class_vectors, speakers, scale=self._scale, margin=margin)
 
-    def observe(self, model: XVectorModel, hidden: Tensor, layout: Packed, targets: Sequence[Target]) -> Any:
-        """Embeddings (segments, E), the speaker of each, and how many each example has."""
+    def observe(
+        self, model: XVectorModel, hidden: Tensor, layout: Packed, targets: Sequence[Target], recordings: Sequence[int]
+    ) -> Any:
+        """Embeddings (segments, E), and the speaker and the recording of each."""
         stretches, cut, owners = equal_segments(hidden, layout, length=self._frames(model)[2])
         embeddings = model.score(stretches, cut).embeddings.float().cpu().numpy()
-        return embeddings, np.array([targets[owner] for owner in owners]), np.array(owners), len(targets)
+        return embeddings, np.array(targets)[owners], np.array(recordings)[owners]
 
     def score(self, observed: Sequence[Any]) -> float:
-        """Equal error rate over pairs of stretches of different examples."""
-        embeddings, speakers, owners = (np.concatenate([each[side] for each in observed]) for side in range(3))
-        firsts = np.cumsum([0, *(each[3] for each in observed)])[:-1]
-        sizes = [len(each[2]) for each in observed]
-        return metrics.equal_error_rate_of_pairs(embeddings, speakers, owners + np.repeat(firsts, sizes))
+        """Equal error rate over pairs of stretches of different recordings."""
+        embeddings, speakers, recordings = (np.concatenate([each[side] for each in observed]) for side in range(3))
+        return metrics.equal_error_rate_of_pairs(embeddings, speakers, recordings)
 
     def _frames(self, model: XVectorModel) -> tuple[int, int, int]:
         """Shortest, longest and compared stretches, in frames that the head sees."""
@@ -205,8 +214,8 @@ def _speakers(config: TrainConfig, space: Space) -> Objective:
     return SpeakerObjective(config)
 
 
-OBJECTIVES: Mapping[Task, Callable[[TrainConfig, Space], Objective]] = {
-    "ctc": _words,
+OBJECTIVES: Mapping[Kind, Callable[[TrainConfig, Space], Objective]] = {
+    "transcribe": _words,
     "classify": _classes,
     "frames": _frames,
     "embed": _speakers,

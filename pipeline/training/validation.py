@@ -31,6 +31,8 @@ def validate(
     """
     model.eval()
     least = objective.least(model)
+    # Several examples may be parts of one recording.
+    numbers = {each.recording.recording: number for number, each in enumerate(dataset.examples)}
     sums: list[tuple[float, int]] = []
     observed: list[Any] = []
     with torch.inference_mode():
@@ -40,9 +42,10 @@ def validate(
             if not items:
                 continue
             targets = [item.target for item in items]
+            recordings = [numbers[dataset.examples[item.index].recording.recording] for item in items]
             with torch.autocast(model.encoder.device.type, dtype, enabled=dtype != torch.float32):
                 hidden, layout = seen_by_head(model, *packed(items, model.encoder.device))
-                observed.append(objective.observe(model, hidden, layout, targets))
+                observed.append(objective.observe(model, hidden, layout, targets, recordings))
                 if objective.judges_loss:
                     sums.append((float(objective.loss(model, hidden, layout, targets, 1.0)), len(items)))
     count = sum(number for _, number in sums)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator, Sequence
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +19,26 @@ Samples = NDArray[np.float32]
 READ_BYTES = 64_000_000
 """Encoded bytes that are fetched together."""
 _BYTES_A_SECOND = 4 * SAMPLE_RATE
+Key = TypeVar("Key")
+
+
+class Room:
+    """Memory for arrays that are wanted again; all that is kept for a training shares it, and so do its threads.
+
+    Args:
+        size: bytes.
+    """
+
+    def __init__(self, size: int) -> None:
+        self.left = size
+        self._lock = threading.Lock()
+
+    def keep(self, kept: dict[Key, Samples], key: Key, array: Samples) -> None:
+        """Put an array to those that are kept, if there is room for it."""
+        with self._lock:
+            if key not in kept and array.nbytes <= self.left:
+                kept[key] = array
+                self.left -= array.nbytes
 
 
 class Waveforms:
@@ -26,13 +48,13 @@ class Waveforms:
 
     Args:
         recordings: in the order of their numbers.
-        cache: bytes of samples to keep.
+        room: where samples are kept.
     """
 
-    def __init__(self, recordings: Sequence[Recording], *, cache: int) -> None:
+    def __init__(self, recordings: Sequence[Recording], *, room: Room) -> None:
+        self.room = room
         self._recordings = recordings
         self._kept: dict[int, Samples] = {}
-        self._room = cache
         self.errors: dict[int, ErrorRow] = {}
         """Number of a recording -> why it has no samples."""
 
@@ -55,7 +77,7 @@ class Waveforms:
     def _groups(self) -> Iterator[list[int]]:
         """Numbers of recordings that are fetched together, as long as their samples fit."""
         group: list[int] = []
-        size, room = 0, self._room
+        size, room = 0, self.room.left
         for number, each in enumerate(self._recordings):
             room -= round(each.seconds * _BYTES_A_SECOND)
             if room < 0:
@@ -69,9 +91,8 @@ class Waveforms:
             yield group
 
     def _keep(self, number: int, samples: Samples | None) -> None:
-        if samples is not None and samples.nbytes <= self._room:
-            self._kept[number] = samples
-            self._room -= samples.nbytes
+        if samples is not None:
+            self.room.keep(self._kept, number, samples)
 
     def _decode(self, group: Sequence[int]) -> list[Samples | None]:
         encoded = sources.read(Unit("", tuple(self._recordings[number] for number in group)))

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import numpy as np
 import pytest
+import soundfile
 
-from pipeline.demo.make_training import RATE, TEST_SNR, Clip, clips, join, noisy, speech_of, strings
+from pipeline.demo import make_training
+from pipeline.demo.make_training import RATE, TEST_SNR, Clip, clips, join, main, noisy, speech_of, strings
 
 
 def tone(seconds: float, rate: int = RATE, loud: float = 0.3) -> np.ndarray:
     return (loud * np.sin(np.arange(int(seconds * rate)) * 2 * np.pi * 440 / rate)).astype(np.float32)
 
 
-GIVEN = [Clip(speaker, text, tone(0.3)) for speaker in ("ann", "bob") for text in ("one", "two")]
+GIVEN = [Clip(speaker, text, 0, tone(0.3)) for speaker in ("ann", "bob") for text in ("one", "two")]
 
 
 def test_strings_are_of_one_voice_and_all_voices_come_equally_often():
@@ -55,3 +60,50 @@ def test_human_digits_are_read_by_split(speech):
     assert {clip.text for clip in tests} >= {"zero", "nine"}
     assert len(tests) == 250
     assert all(clip.samples.dtype == np.float32 for clip in tests)
+
+
+def small(folder: Path) -> Path:
+    """Two speakers, each digit said twice, and one sentence a split."""
+    digits, sentences = ["path,text,speaker,split"], ["path,speaker,split"]
+    for take, split in ((0, "test"), (5, "train"), (7, "train")):
+        for speaker in ("ann", "bob"):
+            soundfile.write(folder / f"0_{speaker}_{take}.flac", tone(0.3), RATE)
+            digits.append(f"0_{speaker}_{take}.flac,zero,{speaker},{split}")
+    for split in ("train", "test"):
+        soundfile.write(folder / f"{split}.flac", tone(1.0, 16000), 16000)
+        sentences.append(f"{split}.flac,19,{split}")
+    (folder / "digits.csv").write_text("\n".join(digits))
+    (folder / "librispeech.csv").write_text("\n".join(sentences))
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("missing", "words"),
+    [
+        ("digits.csv", "there is no digits.csv here; name with --speech the folder"),
+        ("librispeech.csv", "there is no librispeech.csv here; name with --speech the folder"),
+        ("espeak-ng", "espeak-ng is not installed.*apt-get install espeak-ng"),
+        ("carl", "--without carl: there is no such speaker, only ann, bob"),
+    ],
+)
+def test_what_is_missing_is_one_line_and_code_2(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], missing: str, words: str
+):
+    speech = small(tmp_path)
+    (speech / missing).unlink(missing_ok=True)
+    monkeypatch.setattr(make_training.shutil, "which", lambda name: None if name == missing else name)
+    assert main([str(tmp_path / "out"), "--speech", str(speech), "--without", "carl"]) == 2
+    said = capsys.readouterr().err
+    assert len(said.splitlines()) == 1
+    assert re.search(words, said)
+    assert not (tmp_path / "out").exists()
+
+
+def test_takes_that_are_chosen_by_are_not_trained_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    speech = small(tmp_path)
+    monkeypatch.setattr(make_training.shutil, "which", lambda name: name)
+    monkeypatch.setattr(make_training, "voices", lambda: GIVEN)
+    assert main([str(tmp_path / "out"), "--speech", str(speech), "--without", "bob", "--strings", "6"]) == 0
+    counts = {path.stem: len(path.read_text().splitlines()) for path in (tmp_path / "out").glob("digits-*.jsonl")}
+    assert counts == {"digits-train": 1, "digits-valid": 1, "digits-test": 2, "digits-left-out": 3}
+    assert "bob" not in (tmp_path / "out/strings-human.jsonl").read_text()

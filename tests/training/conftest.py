@@ -19,13 +19,13 @@ Train = Callable[..., Fitted]
 
 @pytest.fixture
 def train(tones: Path, bare: Path) -> Train:
-    """Return a function (output, options) -> how a training on the tones went."""
+    """Return a function (output, options) -> how a training went, on the tones where no other source is named."""
 
-    def call(output: Path, *, said: list[str] | None = None, **given: Any) -> Fitted:
+    def call(output: Path, *, source: Path = tones, said: list[str] | None = None, **given: Any) -> Fitted:
         defaults = {"model": str(bare), "from_scratch": True, "epochs": 3, "frame_budget": 150, "learning_rate": 3e-3}
         chosen = config.make({**defaults, "validation_share": 0.25, **given})
         say = said.append if said is not None else lambda words: None
-        return fit.fit(prepare([str(tones)], chosen), output, chosen, team=Team(), device="cpu", say=say)
+        return fit.fit(prepare([str(source)], chosen), output, chosen, team=Team(), device="cpu", say=say)
 
     return call
 

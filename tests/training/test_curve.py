@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from pipeline.training.curve import Curve, Row, read
 
 
@@ -20,12 +22,14 @@ def test_rows_are_written_at_once_and_read_back(tmp_path: Path) -> None:
     assert header == "step,epoch,learning_rate,loss,gradient,validation_loss,accuracy"
 
 
-def test_what_lies_beyond_the_checkpoint_is_dropped_and_a_cut_line_too(tmp_path: Path) -> None:
+@pytest.mark.parametrize("cut", ["8,0.8,0.0", "8,0.8,0.001,0.125,0.5,,1e", "8,0.8,0.001,0.125,0.5,,0.9"])
+def test_what_lies_beyond_the_checkpoint_is_dropped_and_a_cut_line_too(tmp_path: Path, cut: str) -> None:
     curve = Curve(tmp_path, metric="accuracy", steps=0)
     for step in range(1, 8):
         curve.add(row(step))
     with (tmp_path / "curve.csv").open("a") as file:
-        file.write("8,0.8,0.0")
+        file.write(cut)
+    assert read(tmp_path / "curve.csv") == curve.rows
     again = Curve(tmp_path, metric="accuracy", steps=4)
     assert [each.step for each in again.rows] == [1, 2, 3, 4]
     assert read(tmp_path / "curve.csv") == again.rows

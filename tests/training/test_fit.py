@@ -22,7 +22,7 @@ from pipeline.training import curve, fit
 from tests.training.conftest import Train
 
 TASKS: dict[str, dict[str, Any]] = {
-    "ctc": {},
+    "transcribe": {},
     "classify": {},
     "frames": {"background": "silence"},
     "embed": {"longest": "0.5s", "segment_from": "0.3s", "validation_segment": "0.5s", "margin": 0.1},
@@ -78,7 +78,7 @@ def test_several_classes_and_numbers_have_losses_of_their_own(
 
 
 def test_a_vocabulary_is_written_from_the_transcripts(tmp_path: Path, train: Train) -> None:
-    train(tmp_path / "out", task="ctc")
+    train(tmp_path / "out", task="transcribe")
     tokenizer = Tokenizer.load(tmp_path / "out")
     assert tokenizer.tokens == ("<pad>", "<unk>", "|", *"ghilow")
     assert models.load(tmp_path / "out").config.vocab_size == 9
@@ -90,7 +90,7 @@ def test_a_vocabulary_is_written_from_the_transcripts(tmp_path: Path, train: Tra
 def test_a_training_goes_on_from_a_checkpoint_with_another_head_and_a_frozen_encoder(
     tmp_path: Path, train: Train
 ) -> None:
-    train(tmp_path / "ctc", task="ctc")
+    train(tmp_path / "ctc", task="transcribe")
     said: list[str] = []
     train(
         tmp_path / "classes", said=said, task="classify", model=str(tmp_path / "ctc"), from_scratch=False,
@@ -102,13 +102,14 @@ def test_a_training_goes_on_from_a_checkpoint_with_another_head_and_a_frozen_enc
     assert all(torch.equal(before[name], after[name]) for name in shared)
     assert "classifier.weight" in after
     assert "lm_head.weight" not in after
-    assert "validated on" in said[0]
+    learning = sum(tensor.numel() for name, tensor in after.items() if name not in shared)
+    assert f"{learning:,} of them learn" in said[0]
 
 
 def test_a_head_of_the_same_kind_is_kept_with_its_vocabulary(tmp_path: Path, train: Train) -> None:
-    train(tmp_path / "first", task="ctc")
+    train(tmp_path / "first", task="transcribe")
     train(
-        tmp_path / "second", task="ctc", model=str(tmp_path / "first"), from_scratch=False, learning_rate=1e-9,
+        tmp_path / "second", task="transcribe", model=str(tmp_path / "first"), from_scratch=False, learning_rate=1e-9,
         epochs=1, weight_decay=0,
     )  # fmt: skip
     before, after = (load_file(tmp_path / name / "model.safetensors") for name in ("first", "second"))
@@ -117,7 +118,7 @@ def test_a_head_of_the_same_kind_is_kept_with_its_vocabulary(tmp_path: Path, tra
 
 
 def test_fields_of_the_configuration_can_be_changed(tmp_path: Path, train: Train) -> None:
-    train(tmp_path / "ctc", task="ctc")
+    train(tmp_path / "ctc", task="transcribe")
     train(
         tmp_path / "frames", task="frames", model=str(tmp_path / "ctc"), from_scratch=False, background="silence",
         model_config="use_weighted_layer_sum=true,hidden_dropout=0.3", freeze_encoder=True,
@@ -136,7 +137,23 @@ def test_a_training_that_has_ended_is_not_done_again_and_another_is_refused(tmp_
     assert (again.state, again.steps, said) == ("done before", first.steps, [])
     with pytest.raises(UserError, match="holds the result of another training.*--restart"):
         train(tmp_path / "out", task="classify", learning_rate=1e-5)
-    assert train(tmp_path / "out", task="classify", learning_rate=1e-5, restart=True).state == "ended"
+    fit.forget(tmp_path / "out")
+    assert train(tmp_path / "out", task="classify", learning_rate=1e-5).state == "ended"
+
+
+@pytest.mark.parametrize("from_scratch", [True, False])
+def test_a_training_is_the_same_wherever_its_checkpoint_lies(
+    tmp_path: Path, bare: Path, train: Train, monkeypatch: pytest.MonkeyPatch, from_scratch: bool
+) -> None:
+    model = bare
+    if not from_scratch:
+        model = tmp_path / "first"
+        train(model, task="transcribe", epochs=1)
+    given: dict[str, Any] = {"task": "classify", "epochs": 1, "from_scratch": from_scratch}
+    train(tmp_path / "out", model=str(model), **given)
+    monkeypatch.chdir(tmp_path)
+    model.rename(tmp_path / "moved")
+    assert train(tmp_path / "out", model="moved", **given).state == "done before"
 
 
 def test_nothing_is_pickled_and_nothing_is_left_over(tmp_path: Path, train: Train) -> None:
@@ -155,15 +172,32 @@ def test_what_cannot_be_read_is_counted_and_named(tmp_path: Path, tones: Path, t
     soundfile.write(tmp_path / "unlabelled.wav", np.zeros(1600), 16000)
     more = [{"audio_filepath": "broken.wav", "label": "low"}, {"audio_filepath": "unlabelled.wav"}]
     (tmp_path / "manifest.jsonl").write_text("".join(json.dumps(line) + "\n" for line in (*lines, *more)))
-    from pipeline.training import config
-    from pipeline.training.prepare import prepare
-    from pipeline.training.team import Team
-
-    (tmp_path / "bare").mkdir(exist_ok=True)
-    chosen = config.make({"model": str(tmp_path / "bare"), "from_scratch": True, "task": "classify", "epochs": 1})
-    prepared = prepare([str(tmp_path / "manifest.jsonl")], chosen)
-    fitted = fit.fit(prepared, tmp_path / "out", chosen, team=Team(), device="cpu", say=lambda words: None)
-    assert fitted.unusable == 2
+    given: dict[str, Any] = {"source": tmp_path / "manifest.jsonl", "task": "classify", "epochs": 1}
+    fitted = train(tmp_path / "out", validation_share=0, **given)
+    assert (fitted.examples, fitted.unusable) == (16, 2)
     reasons = " ".join(fitted.unusable_examples)
     assert "labels: no field 'label'" in reasons
     assert "decode: not an audio file" in reasons
+
+
+def test_what_is_too_short_to_be_learnt_is_counted_and_named(tmp_path: Path, train: Train) -> None:
+    lines = []
+    for name, seconds, text in (("ok", 1.0, "aab"), ("blip", 0.02, "a"), ("fast", 0.2, "abababab")):
+        soundfile.write(tmp_path / f"{name}.wav", np.random.default_rng(0).normal(0, 0.1, int(seconds * 16000)), 16000)
+        lines.append({"audio_filepath": f"{name}.wav", "text": text, "label": text})
+    source = tmp_path / "manifest.jsonl"
+    source.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    fitted = train(tmp_path / "words", source=source, task="transcribe", validation_share=0)
+    assert (fitted.examples, fitted.unusable) == (2, 1)
+    lines[2]["text"] = "aabb" * 2
+    source.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    fitted = train(tmp_path / "more", source=source, task="transcribe", validation_share=0)
+    # 9 frames of 20 ms for 8 letters, of which four pairs are equal.
+    assert (fitted.examples, fitted.unusable) == (1, 2)
+    named = {reason: Path(example).name for reason, example in fitted.unusable_examples.items()}
+    assert named == {
+        "shorter than the model needs, 1 frame of 20 ms": "blip.wav",
+        "text longer than the audio has frames": "fast.wav",
+    }
+    classes = train(tmp_path / "classes", source=source, task="classify", validation_share=0)
+    assert (classes.examples, classes.unusable) == (2, 1)

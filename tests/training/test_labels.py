@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -23,6 +25,7 @@ def test_texts_are_spelled_and_unknown_letters_named() -> None:
     space = Words(letters_of(["two one", "six"]))
     assert space.target("  six   two ", WHOLE, 50) == tuple(space.tokenizer.encode("six two"))
     assert space.check("eight") == "has 'g', which is not in the vocabulary"
+    assert space.check("six\u00a0two\tq") == "has 'q', which is not in the vocabulary"
     assert space.check(3) == "must be text, got 3"
 
 
@@ -33,6 +36,8 @@ def test_kinds_of_classes_are_told_by_their_type() -> None:
     assert isinstance(space_of_classes([1, 2.5]), Numbers)
     with pytest.raises(ValueError, match="all be texts, all lists of texts or all numbers, got int, str"):
         space_of_classes(["a", 1])
+    assert several.check("b") == "must be a list of classes, got 'b'"
+    assert several.check(["b", "c"]) == "'c' is none of the classes a, b"
     assert space_of_classes(["a"]).check("c") == "'c' is none of the classes a"
 
 
@@ -42,6 +47,7 @@ def test_frames_take_the_class_in_which_their_middle_lies() -> None:
     # The middle of frame t is 17.5 ms after t times 20 ms.
     assert np.flatnonzero(classes).tolist() == [5, 6, 7, 8, 9]
     assert space.names == ("silence", "speech")
+    assert space.check([{"start": 0, "end": 1, "label": "music"}]) == "'music' is none of the classes silence, speech"
     unmarked = space_of_frames([[{"start": 0.1, "end": 0.2, "label": "speech"}]], None)
     assert set(unmarked.target([], WHOLE, 3).tolist()) == {IGNORED}
 
@@ -63,7 +69,7 @@ def test_stretches_move_with_where_an_example_starts_and_how_fast_it_is() -> Non
         ([{"start": 2, "end": 1, "label": "a"}], "ends before it starts"),
     ],
 )
-def test_what_is_no_list_of_stretches_is_named(label, problem: str) -> None:
+def test_what_is_no_list_of_stretches_is_named(label: Any, problem: str) -> None:
     with pytest.raises(ValueError, match=problem):
         space_of_frames([label], None)
 

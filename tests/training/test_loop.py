@@ -32,7 +32,7 @@ def losses(output: Path) -> list[float]:
 def test_a_killed_training_goes_on_as_if_nothing_had_been(
     tmp_path: Path, train: Train, monkeypatch: pytest.MonkeyPatch, more: dict[str, Any]
 ) -> None:
-    train(tmp_path / "whole", task="ctc", **AUGMENTED, **more)
+    train(tmp_path / "whole", task="transcribe", **AUGMENTED, **more)
     steps = len(losses(tmp_path / "whole"))
     assert steps >= 6
     real, left = loop.Trainer._step, [5, 2, 10_000]
@@ -46,10 +46,10 @@ def test_a_killed_training_goes_on_as_if_nothing_had_been(
     monkeypatch.setattr(loop.Trainer, "_step", dying)
     for _ in range(2):
         with pytest.raises(Killed):
-            train(tmp_path / "killed", task="ctc", **AUGMENTED, **more)
+            train(tmp_path / "killed", task="transcribe", **AUGMENTED, **more)
         left.pop(0)
     said: list[str] = []
-    assert train(tmp_path / "killed", task="ctc", said=said, **AUGMENTED, **more).state == "ended"
+    assert train(tmp_path / "killed", task="transcribe", said=said, **AUGMENTED, **more).state == "ended"
     assert any(line.startswith("goes on at step") for line in said)
     assert losses(tmp_path / "killed") == pytest.approx(losses(tmp_path / "whole"), abs=1e-3)
     assert [row.step for row in curve.read(tmp_path / "killed/curve.csv")] == list(range(1, steps + 1))
@@ -103,10 +103,12 @@ def test_a_damaged_checkpoint_is_named(tmp_path: Path, train: Train) -> None:
         train(tmp_path / "out", task="classify")
 
 
-@pytest.mark.parametrize("task", ["ctc", "classify", "frames", "embed"])
+@pytest.mark.parametrize("task", ["transcribe", "classify", "frames", "embed"])
 def test_half_precision_computes_and_single_precision_is_saved(tmp_path: Path, train: Train, task: str) -> None:
-    train(tmp_path / "half", task=task, dtype="bfloat16", epochs=1, background="silence")
-    train(tmp_path / "single", task=task, epochs=1, background="silence")
+    # Times 30, cosines of so few speakers make a loss near 0 or far above, of which no share can be said.
+    given: dict[str, Any] = {"task": task, "epochs": 1, "background": "silence", "scale": 1.0, "validation_share": 0}
+    train(tmp_path / "half", dtype="bfloat16", **given)
+    train(tmp_path / "single", **given)
     half, single = (curve.read(tmp_path / name / "curve.csv")[0].loss for name in ("half", "single"))
     assert half == pytest.approx(single, rel=0.05)
     assert half != single

@@ -8,7 +8,7 @@ import numpy as np
 
 from pipeline import audio
 from pipeline.training import examples, waveforms
-from pipeline.training.waveforms import Waveforms
+from pipeline.training.waveforms import Room, Waveforms
 
 
 def test_samples_are_those_of_the_file_however_little_is_kept(tones: Path, monkeypatch) -> None:
@@ -20,7 +20,7 @@ def test_samples_are_those_of_the_file_however_little_is_kept(tones: Path, monke
     monkeypatch.setattr(waveforms.sources, "read", lambda unit: calls.append(len(unit.recordings)) or real(unit))
     for cache, kept in ((0, 0), (int(3.5 * one), 3), (10**9, len(recordings))):
         calls.clear()
-        held = Waveforms(recordings, cache=cache)
+        held = Waveforms(recordings, room=Room(cache))
         held.fill()
         filled = sum(calls)
         found = [held.samples(number) for number in range(len(recordings))]
