@@ -19,6 +19,7 @@ from pipeline.errors import UserError
 from pipeline.evaluation.__main__ import main as evaluate
 from pipeline.fields import Paths, add_options
 from pipeline.summary import MEANINGS, USAGE, format_summary
+from pipeline.unread import may_go_unread
 
 EXIT_CODES = "exit codes:\n" + "\n".join(f"  {code}  {meaning}" for code, meaning in sorted(MEANINGS.items()))
 
@@ -66,6 +67,7 @@ EXAMPLES = """examples:
 """
 
 
+@may_go_unread()
 def main(argv: Sequence[str] | None = None) -> int:
     """The `voxmill` command."""
     commands: dict[str, tuple[Callable[[list[str]], int], str]] = {
@@ -134,6 +136,7 @@ def _job(job: Job) -> Callable[[list[str]], int]:
     return lambda rest: run_job(job.kind, rest, prog=f"voxmill {job.command}")
 
 
+@may_go_unread()
 def run_job(kind: str, argv: Sequence[str] | None = None, *, prog: str | None = None) -> int:
     """Parse, run one of `JOBS`, print the summary, return the exit code."""
     parser = _parser(JOBS[kind], prog or os.path.basename(sys.argv[0]))

@@ -26,6 +26,7 @@ from pipeline.training.fit import RECORD, Fitted, fit
 from pipeline.training.log import LOG, followed, teller
 from pipeline.training.prepare import prepare
 from pipeline.training.team import Team
+from pipeline.unread import may_go_unread
 
 EXAMPLES = """examples:
   {prog} manifest.jsonl tuned/ --model path/to/checkpoint --task ctc --epochs 20
@@ -111,6 +112,7 @@ def _check_free(folder: Path, chosen: TrainConfig) -> None:
         raise UserError(f"{folder}: holds {strangers[0]}, which no training made; name another folder for the result")
 
 
+@may_go_unread()
 def main(argv: Sequence[str] | None = None, *, prog: str | None = None) -> int:
     """Parse, train, say how it went, return the exit code."""
     given = vars(_parser(prog or os.path.basename(sys.argv[0])).parse_args(argv))

@@ -12,6 +12,7 @@ from rich.console import Console
 from pipeline import command
 from pipeline.arguments import Parser
 from pipeline.summary import COMPLETE
+from pipeline.unread import may_go_unread
 
 SCORES_FOLDER = "_scores"
 """Below the table; no task is called like this."""
@@ -35,6 +36,7 @@ exit codes:
 """
 
 
+@may_go_unread()
 def main(argv: Sequence[str] | None = None, *, prog: str = "voxmill evaluate") -> int:
     """Score a table; returns the exit code."""
     given = vars(_parser(prog).parse_args(argv))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import time
@@ -110,6 +111,17 @@ def test_a_wrong_endpoint_is_said_in_seconds(monkeypatch: Any, capfd: Any) -> No
     assert main(["s3://bucket/out"]) == 2
     assert time.monotonic() - before < 30
     assert "AWS_ENDPOINT_URL" in capfd.readouterr().err
+
+
+@pytest.mark.parametrize("command", ["jobs/evaluate.py", "-m pipeline.table status", "-m pipeline.table errors"])
+def test_a_reader_that_goes_away_is_not_missed(words: str, command: str) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    done = subprocess.run(
+        [sys.executable, *command.split(), words], cwd=ROOT, stdout=writer, stderr=subprocess.PIPE, check=False
+    )
+    os.close(writer)
+    assert (done.returncode, done.stderr) == (0, b"")
 
 
 def test_the_job_is_the_same_command(words: str) -> None:
