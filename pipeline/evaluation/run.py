@@ -9,11 +9,12 @@ from typing import Any, Protocol
 import pyarrow as pa
 
 from pipeline.errors import UserError
-from pipeline.evaluation import classify, embed, frames, options, transcribe
-from pipeline.evaluation.options import Options
+from pipeline.evaluation import classify, embed, frames, transcribe
+from pipeline.evaluation.options import Options, check_task
 from pipeline.evaluation.references import References, columns_for, known_fields, references
 from pipeline.evaluation.report import Evaluation, Scores
 from pipeline.evaluation.rows import ALWAYS, NO_REFERENCE, Compared, compared
+from pipeline.options import make
 from pipeline.plan.store import units
 from pipeline.storage.paths import join, redact
 from pipeline.table import Table, pending, read_table
@@ -54,17 +55,17 @@ def evaluate(output: str | os.PathLike[str], **chosen: Any) -> Evaluation:
         UserError: a mistake that the caller can mend: no table, no such task, no references.
         StorageFault: it cannot be read.
     """
-    return _evaluate(os.fspath(output), options.make(chosen))
+    return _evaluate(os.fspath(output), make(Options, chosen), chosen)
 
 
-def _evaluate(output: str, chosen: Options) -> Evaluation:
+def _evaluate(output: str, chosen: Options, given: Mapping[str, Any]) -> Evaluation:
     look_for_table(output)
     name = chosen.task or _only_task(output)
     record, folder = read_record(output, name), redact(join(output, name))
     judge = JUDGES.get(record.task)
     if judge is None:
         raise UserError(f"{folder}: rows of the task {record.task} cannot be scored, only {', '.join(JUDGES)}")
-    options.check_task(chosen, record.task, folder)
+    check_task(given, record.task, folder)
     rows = _read(read_table(output, task=name), judge, chosen, folder)
     wanted = references(rows, record.task, chosen)
     needed = not chosen.trials
