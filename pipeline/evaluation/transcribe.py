@@ -132,7 +132,7 @@ def compare(found: Compared, chosen: Options) -> TranscriptScores:
 def _joined(found: Compared) -> tuple[list[Transcript], int]:
     """Recordings in one row as they are, those in several spans joined; and how many rows lack another span.
 
-    Every span of a recording carries the reference of the whole.
+    Every span of a recording carries the reference of the whole, unless each has one of its own.
     """
     whole: dict[str, list[tuple[int, Transcript]]] = {}
     expected: dict[str, int] = {}
@@ -150,7 +150,9 @@ def _joined(found: Compared) -> tuple[list[Transcript], int]:
 def _join(parts: list[tuple[int, Transcript]]) -> Transcript:
     spans = [transcript for _, transcript in sorted(parts, key=lambda part: part[0])]
     seconds = sum(each.duration for each in spans)
-    return Transcript(spans[0].id, seconds, spans[0].reference, " ".join(each.text for each in spans))
+    references = [each.reference for each in spans]
+    reference = references[0] if len(set(references)) == 1 else " ".join(references)
+    return Transcript(spans[0].id, seconds, reference, " ".join(each.text for each in spans))
 
 
 def _counts(errors: EditCounts) -> dict[str, Any]:
