@@ -9,6 +9,7 @@ from pipeline.corpus import Seconds
 from pipeline.errors import UserError
 from pipeline.evaluation.markdown import Sheet, part
 from pipeline.evaluation.options import Options
+from pipeline.evaluation.report import Scores
 from pipeline.evaluation.rows import Compared
 from pipeline.plan.spans import whole_id
 from pipeline.scoring.durations import DurationGroup, by_duration
@@ -51,7 +52,7 @@ class Worst:
 
 
 @dataclass(frozen=True, slots=True)
-class TranscriptScores:
+class TranscriptScores(Scores):
     """Transcripts beside their references, both in lower case."""
 
     recordings: int
@@ -62,7 +63,13 @@ class TranscriptScores:
     worst: tuple[Worst, ...]
     """Those with the most wrong words first; none without errors."""
     durations: tuple[DurationGroup, ...]
-    left_out: dict[str, int]
+    incomplete: int
+    """Rows that are not compared, for another part of their recording is missing."""
+
+    @property
+    def left_out(self) -> dict[str, int]:
+        """Parts of recordings."""
+        return {"parts of recordings of which another part is missing": self.incomplete}
 
     def to_json(self) -> dict[str, Any]:
         """Plain values."""
@@ -125,7 +132,7 @@ def compare(found: Compared, chosen: Options) -> TranscriptScores:
             [each.errors for each in each_errors],
             [each.words for each in each_errors],
         ),
-        {"parts of recordings of which another part is missing": incomplete},
+        incomplete,
     )
 
 
