@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
-import math
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Final
+
+import numpy as np
 
 from pipeline.errors import UserError
 from pipeline.evaluation.labels import calibration_cells, calibration_json, hits_json, labels_sheet
@@ -265,8 +266,9 @@ def _number(reference: Any, id: str) -> float:
     try:
         number = float(reference)
     except (TypeError, ValueError):
-        number = math.nan
-    if not math.isfinite(number):
+        number = np.nan
+    # The model gives float32: farther numbers are a slip, and their squares overflow.
+    if not abs(number) <= float(np.finfo(np.float32).max):
         raise UserError(
             f"{id}: the model gives numbers, and the reference {reference!r} is none. "
             "Name the field that has them with --label-field"

@@ -33,7 +33,8 @@ def match(uri: str, names: RowNames) -> Matched:
     for number, line in lines(uri):
         place = f"{redact(uri)}: line {number}"
         fields = _object(line, place)
-        rows = names.rows(str(fields.get("id", fields.get("key"))), place)
+        name = fields.get("key") if fields.get("id") is None else fields["id"]
+        rows = names.rows(str(name), place)
         unmatched += not rows
         for row in rows:
             if row in found:

@@ -75,3 +75,8 @@ def test_a_line_about_a_recording_in_spans_is_about_all_of_them(
     found = pipeline.evaluate(table("transcribe", rows), reference=path)
     assert (found.compared, found.unmatched_lines) == (2, 0)
     assert (found.scores.words.words, found.scores.words.substitutions, found.scores.words.errors) == (3, 1, 1)
+
+
+def test_a_line_whose_id_is_null_has_its_key(words: str, tmp_path: Path) -> None:
+    path = manifest(tmp_path, {"id": None, "key": "a", "text": "one two"})
+    assert pipeline.evaluate(words, reference=path).scores.words.rate == 0.0
