@@ -33,6 +33,9 @@ RESULT: Final = "score"
 LACKING: Final = "without a label"
 COLUMNS: Final[tuple[str, ...]] = ("label", "score", "scores")
 
+_MOST_OF_ONE = 1.001
+"""No scores that are shares of one add up to more, rounding included."""
+
 
 @dataclass(frozen=True, slots=True)
 class ClassScores(Scores):
@@ -42,6 +45,18 @@ class ClassScores(Scores):
     calibration: Calibration
     """Of the scores of the labels that were given."""
     durations: tuple[DurationGroup, ...]
+    several: bool
+    """Whether the model gives several labels at once: scores of one recording add up to more than 1."""
+
+    @property
+    def notes(self) -> list[str]:
+        """That only one of several labels is judged."""
+        if not self.several:
+            return []
+        return [
+            "the model gives several labels at once and each reference is one: only the label with the highest score "
+            'is compared. Write references as lists, as ["a"], to judge all labels at --threshold'
+        ]
 
     @property
     def macro_f1(self) -> float:
@@ -199,6 +214,7 @@ def _labels(found: Compared) -> ClassScores:
         confusion(wanted, given),
         calibration(found.column("score"), right),
         by_duration(found.column("duration"), [not each for each in right], [1] * len(right)),
+        any(sum(one["score"] for one in each or ()) > _MOST_OF_ONE for each in found.column("scores")),
     )
 
 

@@ -70,6 +70,18 @@ def test_several_labels(table: Any, row: Any) -> None:
     assert pipeline.evaluate(output, threshold=0.05).scores.found.exact == 0
 
 
+def test_one_reference_for_several_labels_is_told(table: Any, row: Any) -> None:
+    rows = [row("a.wav", given(speech=0.9, music=0.8), metadata={"label": "music"})]
+    found = pipeline.evaluate(table("classify", rows))
+    assert found.scores.confusion.accuracy == 0.0
+    assert "Note: the model gives several labels at once and each reference is one" in found.markdown()
+
+
+def test_shares_of_one_are_one_label(table: Any, row: Any) -> None:
+    rows = [row("a.wav", given(speech=0.7, music=0.3), metadata={"label": "music"})]
+    assert pipeline.evaluate(table("classify", rows)).scores.notes == []
+
+
 def test_labels_are_ranked_where_every_class_is_listed(table: Any, row: Any) -> None:
     rows = [
         row("a.wav", given(speech=0.9, music=0.6), metadata={"label": ["speech"]}),
