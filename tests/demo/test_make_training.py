@@ -12,7 +12,7 @@ def tone(seconds: float, rate: int = RATE, loud: float = 0.3) -> np.ndarray:
     return (loud * np.sin(np.arange(int(seconds * rate)) * 2 * np.pi * 440 / rate)).astype(np.float32)
 
 
-GIVEN = [Clip(speaker, text, tone(0.3)) for speaker in ("ann", "bob") for text in ("one", "two")]
+GIVEN = [Clip(speaker, text, 0, tone(0.3)) for speaker in ("ann", "bob") for text in ("one", "two")]
 
 
 def test_strings_are_of_one_voice_and_all_voices_come_equally_often():
