@@ -4,11 +4,19 @@ from __future__ import annotations
 
 import argparse
 import difflib
+import sys
+from collections.abc import Sequence
 from typing import NoReturn
 
 
 class Parser(argparse.ArgumentParser):
     """An argument parser that answers a mistake with one line."""
+
+    def parse_mixed(self, argv: Sequence[str] | None) -> argparse.Namespace:
+        """Read arguments of which options may stand between the others: `SOURCE --model DIR OUTPUT`."""
+        words = sys.argv[1:] if argv is None else list(argv)
+        # Read apart from the options, what follows `--` would be taken for options again.
+        return self.parse_args(words) if "--" in words else self.parse_intermixed_args(words)
 
     def error(self, message: str) -> NoReturn:
         """Print what is wrong and the nearest option, then leave with the code for wrong usage."""

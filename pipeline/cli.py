@@ -17,8 +17,9 @@ from pipeline import __version__, command, config
 from pipeline.arguments import Parser
 from pipeline.errors import UserError
 from pipeline.evaluation.__main__ import main as evaluate
-from pipeline.fields import Paths, add_options
+from pipeline.fields import Paths, add_options, with_file
 from pipeline.summary import MEANINGS, USAGE, format_summary
+from pipeline.unread import may_go_unread
 
 EXIT_CODES = "exit codes:\n" + "\n".join(f"  {code}  {meaning}" for code, meaning in sorted(MEANINGS.items()))
 
@@ -66,6 +67,7 @@ EXAMPLES = """examples:
 """
 
 
+@may_go_unread()
 def main(argv: Sequence[str] | None = None) -> int:
     """The `voxmill` command."""
     commands: dict[str, tuple[Callable[[list[str]], int], str]] = {
@@ -134,14 +136,14 @@ def _job(job: Job) -> Callable[[list[str]], int]:
     return lambda rest: run_job(job.kind, rest, prog=f"voxmill {job.command}")
 
 
+@may_go_unread()
 def run_job(kind: str, argv: Sequence[str] | None = None, *, prog: str | None = None) -> int:
     """Parse, run one of `JOBS`, print the summary, return the exit code."""
     parser = _parser(JOBS[kind], prog or os.path.basename(sys.argv[0]))
-    given = vars(parser.parse_args(argv))
+    given = vars(parser.parse_mixed(argv))
     *sources, output = given.pop("paths")
     try:
-        from_file = config.from_yaml(given.pop("config")) if "config" in given else {}
-        chosen = config.make({**from_file, **given}, kind=kind)
+        chosen = config.make(with_file(config.RunConfig, given), kind=kind)
     except UserError as error:
         print(error, file=sys.stderr)
         return USAGE
@@ -179,7 +181,6 @@ def _parser(job: Job, prog: str) -> Parser:
         help="file, folder, tar shard, JSONL manifest or pattern on any storage that fsspec knows; "
         "last the folder of the table",
     )  # fmt: skip
-    parser.add_argument("--config", metavar="FILE", help="YAML file with options, one a line; the command line wins")
     fields = [f for f in dataclasses.fields(config.RunConfig) if job.kind in (f.metadata["of"] or JOBS)]
     add_options(parser, config.RunConfig, fields)
     return parser

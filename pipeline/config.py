@@ -235,8 +235,3 @@ def make(options: Mapping[str, Any], *, kind: str | None = None) -> RunConfig:
     if kind is not None:
         reading.check_served(RunConfig, options, kind)
     return reading.make(RunConfig, options)
-
-
-def from_yaml(path: str) -> dict[str, Any]:
-    """Options of a run in a YAML file, see `options.from_yaml`."""
-    return reading.from_yaml(RunConfig, path)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pipeline import options
@@ -21,7 +21,7 @@ class Paths(argparse.Action):
 
 
 def add_options(parser: argparse.ArgumentParser, form: type, fields: Sequence[Any] | None = None) -> None:
-    """Add the options of a form, those of one group together.
+    """Add the options of a form, those of one group together, and `--config`, a file of them.
 
     Args:
         parser: of the command.
@@ -29,11 +29,23 @@ def add_options(parser: argparse.ArgumentParser, form: type, fields: Sequence[An
         fields: some of its fields; default all.
     """
     fields = dataclasses.fields(form) if fields is None else fields
+    parser.add_argument("--config", metavar="FILE", help="YAML file with options, one a line; the command line wins")
     for place in dict.fromkeys(field.metadata["group"] for field in fields):
         group = parser.add_argument_group(place)
         for field in fields:
             if field.metadata["group"] == place:
                 _add(group, form, field)
+
+
+def with_file(form: type, given: Mapping[str, Any]) -> dict[str, Any]:
+    """Options of the command line over those of the file that `--config` names.
+
+    Raises:
+        UserError: the file cannot be read, or holds an option that cannot be meant.
+    """
+    words = dict(given)
+    path = words.pop("config", None)
+    return words if path is None else {**options.from_yaml(form, path), **words}
 
 
 def _add(group: Any, form: type, field: Any) -> None:

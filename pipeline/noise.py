@@ -17,6 +17,8 @@ from typing import TextIO
 
 from rich.console import Console
 
+from pipeline.unread import forgiving
+
 PLAIN_WIDTH = 120
 """Columns where the output is no terminal and nobody said COLUMNS."""
 _PREFIX, _SUFFIX = "voxmill-", ".log"
@@ -91,7 +93,9 @@ def console_on(stream: TextIO) -> Console:
     if "COLUMNS" not in os.environ:
         width = _columns(stream) if stream.isatty() else PLAIN_WIDTH
     # In a notebook rich would go past the stream, and redraw with codes that only a terminal obeys.
-    return Console(file=stream, highlight=False, force_jupyter=False, force_terminal=stream.isatty(), width=width)
+    return Console(
+        file=forgiving(stream), highlight=False, force_jupyter=False, force_terminal=stream.isatty(), width=width
+    )
 
 
 def _columns(stream: TextIO) -> int | None:

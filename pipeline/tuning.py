@@ -12,10 +12,10 @@ from typing import Any
 
 from rich.console import Console
 
-from pipeline import command, options
+from pipeline import command
 from pipeline.arguments import Parser
 from pipeline.errors import UserError
-from pipeline.fields import Paths, add_options
+from pipeline.fields import Paths, add_options, with_file
 from pipeline.noise import kept_off, removed
 from pipeline.quantities import counted, show_seconds
 from pipeline.stopping import Stopped
@@ -27,6 +27,7 @@ from pipeline.training.fit import RECORD, Fitted, fit, forget
 from pipeline.training.log import LOG, followed, teller
 from pipeline.training.prepare import prepare
 from pipeline.training.team import Team
+from pipeline.unread import may_go_unread
 
 EXAMPLES = """examples:
   {prog} manifest.jsonl tuned/ --model path/to/checkpoint --task transcribe --epochs 20
@@ -116,13 +117,13 @@ def _check_free(folder: Path, chosen: TrainConfig) -> None:
         raise UserError(f"{folder}: holds {strangers[0]}, which no training made; name another folder for the result")
 
 
+@may_go_unread()
 def main(argv: Sequence[str] | None = None, *, prog: str | None = None) -> int:
     """Parse, train, say how it went, return the exit code."""
-    given = vars(_parser(prog or os.path.basename(sys.argv[0])).parse_args(argv))
+    given = vars(_parser(prog or os.path.basename(sys.argv[0])).parse_mixed(argv))
     *sources, output = given.pop("paths")
     try:
-        from_file = options.from_yaml(TrainConfig, given.pop("config")) if "config" in given else {}
-        chosen = config.make({**from_file, **given})
+        chosen = config.make(with_file(TrainConfig, given))
     except UserError as error:
         print(error, file=sys.stderr)
         return USAGE
@@ -200,7 +201,6 @@ def _parser(prog: str) -> Parser:
         "paths", nargs="+", action=Paths, metavar="SOURCE OUTPUT",
         help="JSONL manifest, folder, tar shard, pattern or table with labels; last the folder of the result",
     )  # fmt: skip
-    parser.add_argument("--config", metavar="FILE", help="YAML file with options, one a line; the command line wins")
     add_options(parser, TrainConfig)
     return parser
 

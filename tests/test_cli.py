@@ -57,6 +57,12 @@ def test_a_missing_model_is_named(tmp_path, capfd, kind, message):
     assert message in said(capfd)
 
 
+def test_options_may_stand_between_source_and_output(tmp_path, capfd):
+    words = [str(tmp_path), "--model", "", str(tmp_path / "out")]
+    assert cli.run_job("transcribe", words, prog="transcribe") == 2
+    assert "--model is needed" in said(capfd)
+
+
 def test_a_value_without_meaning_is_named(tmp_path, capfd):
     code = cli.run_job(
         "transcribe", [str(tmp_path), str(tmp_path / "o"), "--model", "m", "--window", "soon"], prog="transcribe"

@@ -97,10 +97,12 @@ def test_all_mistakes_are_reported_at_once():
 def test_yaml_has_the_same_options(tmp_path):
     file = tmp_path / "run.yaml"
     file.write_text("model: m\nunit-bytes: 64MB\nwindow: 20s\n")
-    assert config.make(config.from_yaml(str(file))) == config.make({"model": "m", "unit_bytes": "64MB", "window": 20})
+    assert config.make(options.from_yaml(config.RunConfig, str(file))) == config.make(
+        {"model": "m", "unit_bytes": "64MB", "window": 20}
+    )
     file.write_text("task:\n  - transcribe=a\n  - embed:other=b\nmin-segment: 2s\n")
     tasks = config.make({"task": ("transcribe=a", "embed:other=b"), "min_segment": 2.0})
-    assert config.make(config.from_yaml(str(file))) == tasks
+    assert config.make(options.from_yaml(config.RunConfig, str(file))) == tasks
 
 
 @pytest.mark.parametrize("content", ["- a\n- b\n", "a: [", "\x00"])
@@ -108,12 +110,12 @@ def test_a_file_that_is_no_yaml_of_options_is_named(tmp_path, content):
     file = tmp_path / "run.yaml"
     file.write_text(content)
     with pytest.raises(UserError, match="--config .*run.yaml: "):
-        config.from_yaml(str(file))
+        options.from_yaml(config.RunConfig, str(file))
 
 
 def test_a_file_that_is_not_there_is_named_with_its_option():
     with pytest.raises(UserError, match="^--config missing.yaml: no such file or directory; name a YAML file"):
-        config.from_yaml("missing.yaml")
+        options.from_yaml(config.RunConfig, "missing.yaml")
 
 
 @pytest.mark.parametrize(
@@ -129,7 +131,7 @@ def test_a_mistake_in_a_file_names_the_file(tmp_path, content, message):
     file = tmp_path / "run.yaml"
     file.write_text(content)
     with pytest.raises(UserError, match=f"--config {file}: {message}"):
-        config.from_yaml(str(file))
+        options.from_yaml(config.RunConfig, str(file))
 
 
 @pytest.mark.parametrize(

@@ -18,12 +18,14 @@ from pipeline.arguments import Parser
 from pipeline.errors import UserError
 from pipeline.quantities import show_seconds
 from pipeline.summary import RunSummary
+from pipeline.unread import may_go_unread
 
 OUTPUT = "demo-output"
 MARK = "_DEMO"
 """File that says that a folder may be emptied by the next demo."""
 
 
+@may_go_unread()
 def main(argv: Sequence[str] = ()) -> int:
     """Transcribe the embedded corpus into `demo-output` and show what came out."""
     parser = Parser(prog="voxmill demo", description=main.__doc__, allow_abbrev=False)

@@ -11,7 +11,9 @@ from rich.console import Console
 
 from pipeline import command
 from pipeline.arguments import Parser
+from pipeline.fields import add_options, with_file
 from pipeline.summary import COMPLETE
+from pipeline.unread import may_go_unread
 
 SCORES_FOLDER = "_scores"
 """Below the table; no task is called like this."""
@@ -35,6 +37,7 @@ exit codes:
 """
 
 
+@may_go_unread()
 def main(argv: Sequence[str] | None = None, *, prog: str = "voxmill evaluate") -> int:
     """Score a table; returns the exit code."""
     given = vars(_parser(prog).parse_args(argv))
@@ -44,10 +47,11 @@ def main(argv: Sequence[str] | None = None, *, prog: str = "voxmill evaluate") -
 
 def _show(output: str, folder: str | None, chosen: dict[str, Any], console: Console) -> int:
     # Arrow takes a second to import; --help does not wait for it.
+    from pipeline.evaluation.options import Options
     from pipeline.evaluation.run import evaluate
     from pipeline.storage.paths import join, redact
 
-    found = evaluate(output, **chosen)
+    found = evaluate(output, **with_file(Options, chosen))
     place = folder or join(output, SCORES_FOLDER, found.name)
     # Before anything is printed: who reads the page may stop in the middle.
     names = found.write(place)
@@ -57,6 +61,9 @@ def _show(output: str, folder: str | None, chosen: dict[str, Any], console: Cons
 
 
 def _parser(prog: str) -> Parser:
+    # Here for numpy, which other commands' --help does without.
+    from pipeline.evaluation.options import Options
+
     parser = Parser(
         prog=prog,
         description="Compare the rows of a table with their references: word errors, labels, frames or speakers, "
@@ -68,22 +75,9 @@ def _parser(prog: str) -> Parser:
     )
     add = parser.add_argument
     add("output", metavar="TABLE", help="output folder of a run, on any storage")
-    add("--task", metavar="NAME", help="name of the task's folder in the table (default: the only one there)")
-    add("--reference", metavar="COLUMN|FILE", help="column of the table, or JSONL manifest whose lines have the id or "
-        "key of a row as `id` and the reference as text, label, frames or speaker")  # fmt: skip
-    add("--label-field", metavar="FIELD", help="field of the metadata, or of the manifest, with the reference")
     add("--out", metavar="DIR", help=f"folder for the scores (default: TABLE/{SCORES_FOLDER}/NAME)")
     add("--debug", action="store_true", help="show tracebacks and the libraries' own messages")
-    tasks = parser.add_argument_group("options of one task")
-    add = tasks.add_argument
-    add("--threshold", type=float, metavar="SCORE",
-        help="classify, several labels: those with at least this score count as given (default: 0.5)")  # fmt: skip
-    add("--background", metavar="LABEL", help="frames: the label of unlabelled time (default: none)")
-    add("--trials", metavar="FILE", help="embed: lines of two ids or keys and target, nontarget, 1 or 0 "
-        "(default: all pairs)")  # fmt: skip
-    add("--segments", action="store_true", help="embed: compare segments instead of recordings")
-    add("--bootstrap", type=int, metavar="N",
-        help="embed: draws of speakers for the interval of the equal error rate; 0: none (default: 200)")  # fmt: skip
+    add_options(parser, Options)
     return parser
 
 

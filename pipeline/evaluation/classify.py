@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
-import math
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Final
+
+import numpy as np
 
 from pipeline.errors import UserError
 from pipeline.evaluation.labels import calibration_cells, calibration_json, hits_json, labels_sheet
@@ -13,25 +14,49 @@ from pipeline.evaluation.markdown import Sheet, part, percent
 from pipeline.evaluation.options import Options
 from pipeline.evaluation.report import Scores
 from pipeline.evaluation.rows import Compared
+from pipeline.quantities import counted
 from pipeline.scoring.calibration import Calibration, calibration
-from pipeline.scoring.classes import Confusion, LabelSets, NumberErrors, confusion, label_sets, number_errors
+from pipeline.scoring.classes import (
+    Confusion,
+    LabelSets,
+    NumberErrors,
+    average_precision,
+    confusion,
+    label_sets,
+    number_errors,
+)
 from pipeline.scoring.durations import DurationGroup, by_duration
 from pipeline.scoring.hits import macro_f1, micro_f1
+from pipeline.tasks.classify import HOLDS
 
 RESULT: Final = "score"
 LACKING: Final = "without a label"
 COLUMNS: Final[tuple[str, ...]] = ("label", "score", "scores")
 
+_MOST_OF_ONE = 1.001
+"""No scores that are shares of one add up to more, rounding included."""
+
 
 @dataclass(frozen=True, slots=True)
-class ClassScores:
+class ClassScores(Scores):
     """One label a recording."""
 
     confusion: Confusion
     calibration: Calibration
     """Of the scores of the labels that were given."""
     durations: tuple[DurationGroup, ...]
-    left_out: dict[str, int]
+    several: bool
+    """Whether the model gives several labels at once: scores of one recording add up to more than 1."""
+
+    @property
+    def notes(self) -> list[str]:
+        """That only one of several labels is judged."""
+        if not self.several:
+            return []
+        return [
+            "the model gives several labels at once and each reference is one: only the label with the highest score "
+            'is compared. Write references as lists, as ["a"], to judge all labels at --threshold'
+        ]
 
     @property
     def macro_f1(self) -> float:
@@ -75,7 +100,7 @@ class ClassScores:
 
 
 @dataclass(frozen=True, slots=True)
-class LabelSetScores:
+class LabelSetScores(Scores):
     """Several labels a recording."""
 
     found: LabelSets
@@ -83,7 +108,26 @@ class LabelSetScores:
     """Labels with at least this score count as given."""
     calibration: Calibration
     """Of all scores in the table."""
-    left_out: dict[str, int]
+    average_precision: dict[str, float] | None
+    """Of each label that a reference has; None where some rows do not list all classes."""
+    cut_short: int
+    """Rows that list some classes only, all at or above the threshold: those not listed may be above it too."""
+
+    @property
+    def mean_average_precision(self) -> float | None:
+        """Plain mean of the labels'."""
+        each = self.average_precision
+        return sum(each.values()) / len(each) if each else None
+
+    @property
+    def notes(self) -> list[str]:
+        """That classes may be missing."""
+        if not self.cut_short:
+            return []
+        return [
+            f"in {counted(self.cut_short, 'row')} every listed class has at least --threshold {self.threshold:g}, and "
+            "so may classes that are not listed, which count as not given. Classify with a higher --top to list all"
+        ]
 
     def to_json(self) -> dict[str, Any]:
         """Plain values."""
@@ -93,6 +137,8 @@ class LabelSetScores:
             "exact": self.found.exact_share,
             "micro_f1": micro_f1(self.found.per_label),
             "macro_f1": macro_f1(self.found.per_label),
+            "mean_average_precision": self.mean_average_precision,
+            "average_precision": self.average_precision,
             "calibration": calibration_json(self.calibration),
             "labels": [hits_json(each) for each in self.found.per_label],
         }
@@ -107,22 +153,23 @@ class LabelSetScores:
                 (f"exactly the right labels, at {self.threshold:g}", part(self.found.exact, self.found.recordings)),
                 ("micro F1", percent(micro_f1(labels))),
                 (f"macro F1 of {len(labels):,} labels", percent(macro_f1(labels))),
+                ("mean average precision", self._ranked()),
                 calibration_cells(self.calibration),
             ),
         )
         return [figures, labels_sheet(labels, "recordings")]
 
-    def plots(self) -> dict[str, bytes]:
-        """None: a confusion matrix needs one label a recording."""
-        return {}
+    def _ranked(self) -> str:
+        if self.average_precision is None:
+            return "not known: some rows do not list all classes"
+        return percent(self.mean_average_precision)
 
 
 @dataclass(frozen=True, slots=True)
-class NumberScores:
+class NumberScores(Scores):
     """A number a recording."""
 
     errors: NumberErrors
-    left_out: dict[str, int]
 
     def to_json(self) -> dict[str, Any]:
         """Plain values."""
@@ -138,10 +185,6 @@ class NumberScores:
         )
         return [Sheet("", ("score", "value"), rows)]
 
-    def plots(self) -> dict[str, bytes]:
-        """None."""
-        return {}
-
 
 def compare(found: Compared, chosen: Options) -> Scores:
     """Compare labels, sets of labels or numbers, whichever the rows and references are.
@@ -151,6 +194,7 @@ def compare(found: Compared, chosen: Options) -> Scores:
     """
     if not any(each is not None for each in found.column("label")):
         return _numbers(found)
+    found = replace(found, references=[_parsed(each) for each in found.references])
     if any(isinstance(each, list) for each in found.references):
         return _sets(found, chosen.threshold)
     return _labels(found)
@@ -158,7 +202,7 @@ def compare(found: Compared, chosen: Options) -> Scores:
 
 def _numbers(found: Compared) -> NumberScores:
     wanted = [_number(each, id) for each, id in zip(found.references, found.column("id"), strict=True)]
-    return NumberScores(number_errors(wanted, found.column("score")), {})
+    return NumberScores(number_errors(wanted, found.column("score")))
 
 
 def _labels(found: Compared) -> ClassScores:
@@ -170,7 +214,7 @@ def _labels(found: Compared) -> ClassScores:
         confusion(wanted, given),
         calibration(found.column("score"), right),
         by_duration(found.column("duration"), [not each for each in right], [1] * len(right)),
-        {},
+        any(sum(one["score"] for one in each or ()) > _MOST_OF_ONE for each in found.column("scores")),
     )
 
 
@@ -185,12 +229,24 @@ def _sets(found: Compared, threshold: float) -> LabelSetScores:
     pairs = [
         (score, label in labels) for each, labels in zip(scores, wanted, strict=True) for label, score in each.items()
     ]
+    known = set().union(*wanted, *scores)
+    everything = all(len(each) == len(known) for each in scores)
     return LabelSetScores(
         label_sets(wanted, given),
         threshold,
         calibration([score for score, _ in pairs], [right for _, right in pairs]),
-        {},
+        _average_precisions(scores, wanted) if everything else None,
+        sum(len(each) < len(known) and len(labels) == len(each) for each, labels in zip(scores, given, strict=True))
+        if threshold < HOLDS
+        else 0,
     )
+
+
+def _average_precisions(scores: list[dict[str, float]], wanted: list[set[str]]) -> dict[str, float]:
+    return {
+        label: average_precision([each[label] for each in scores], [label in labels for labels in wanted])
+        for label in sorted(set().union(*wanted))
+    }
 
 
 def _check_names(wanted: set[str], found: Compared) -> None:
@@ -202,6 +258,15 @@ def _check_names(wanted: set[str], found: Compared) -> None:
             f"{min(label for label in known if label is not None)!r}. Name another field with --label-field, or a "
             "JSONL manifest with --reference"
         )
+
+
+def _parsed(reference: Any) -> Any:
+    """A list of labels that a column of text holds as JSON as that list; all else as it is."""
+    try:
+        listed = json.loads(reference) if isinstance(reference, str) and reference.startswith("[") else None
+    except ValueError:
+        return reference
+    return listed if isinstance(listed, list) else reference
 
 
 def _label(reference: Any, id: str) -> str:
@@ -217,8 +282,9 @@ def _number(reference: Any, id: str) -> float:
     try:
         number = float(reference)
     except (TypeError, ValueError):
-        number = math.nan
-    if not math.isfinite(number):
+        number = np.nan
+    # The model gives float32: farther numbers are a slip, and their squares overflow.
+    if not abs(number) <= float(np.finfo(np.float32).max):
         raise UserError(
             f"{id}: the model gives numbers, and the reference {reference!r} is none. "
             "Name the field that has them with --label-field"

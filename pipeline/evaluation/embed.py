@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from pipeline.errors import UserError
 from pipeline.evaluation.markdown import Sheet, percent
 from pipeline.evaluation.options import Options
+from pipeline.evaluation.report import Scores
 from pipeline.evaluation.rows import Compared
 from pipeline.evaluation.triallist import read_trials
 from pipeline.evaluation.vectors import Vectors, of_recordings, of_segments
@@ -24,10 +25,12 @@ LACKING: Final = "without an embedding: too little speech"
 COLUMNS: Final[tuple[str, ...]] = ("embedding", "segments")
 P_TARGETS = (0.05, 0.01)
 """Assumed shares of targets for the detection cost."""
+FEW = 5
+"""Below so many speakers an interval says little: four can be drawn in 35 ways only."""
 
 
 @dataclass(frozen=True, slots=True)
-class SpeakerScores:
+class SpeakerScores(Scores):
     """Trials of embeddings."""
 
     curve: Curve
@@ -39,14 +42,13 @@ class SpeakerScores:
     """What a trial compares, and which trials there are."""
     embeddings: int
     speakers: int | None
-    """None where not every recording has a speaker."""
+    """Of the trials; None where not every recording of these has a speaker."""
     interval: ConfidenceInterval | None
     """Of the equal error rate, 95 %."""
     drawn: str
     """What the interval's bootstrap drew: speakers, or recordings where speakers are not known."""
     unscored: dict[str, int]
     """Why trials have no score -> how many."""
-    left_out: dict[str, int]
 
     def to_json(self) -> dict[str, Any]:
         """Plain values."""
@@ -66,7 +68,9 @@ class SpeakerScores:
         rate = percent(self.curve.equal_error_rate)
         if self.interval is not None:
             low, high = percent(self.interval.low), percent(self.interval.high)
-            rate += f" (95 %: {low} to {high}, {self.interval.replicates} draws of {self.drawn})"
+            drawn = f"{self.interval.replicates} draws of {self.interval.groups:,} {self.drawn}"
+            few = ", too few for it to mean much" if self.interval.groups < FEW else ""
+            rate += f" (95 %: {low} to {high}, {drawn}{few})"
         costs = [(f"minimum detection cost, {p:g} targets", f"{self.curve.min_cost(p):.3f}") for p in P_TARGETS]
         figures = Sheet("", ("score", "value"), (("equal error rate", rate), *costs))
         rows = [
@@ -109,7 +113,7 @@ def compare(found: Compared, chosen: Options) -> SpeakerScores:
     trials = _of_list(found, chosen.trials) if chosen.trials else _of_pairs(found, speakers, segments=chosen.segments)
     scores = cosines(trials.vectors.values, trials.first, trials.second)
     rows_one, rows_two = trials.vectors.rows[trials.first], trials.vectors.rows[trials.second]
-    known = bool((speakers >= 0).all())
+    known = bool((speakers[rows_one] >= 0).all() and (speakers[rows_two] >= 0).all())
     groups = speakers if known else _numbers(found.column("recording"))
     return SpeakerScores(
         curve(scores, trials.targets),
@@ -117,11 +121,10 @@ def compare(found: Compared, chosen: Options) -> SpeakerScores:
         int((~trials.targets).sum()),
         trials.compared,
         len(trials.vectors.values),
-        int(speakers.max()) + 1 if known else None,
+        len(np.unique(groups[np.concatenate([rows_one, rows_two])])) if known else None,
         bootstrap(scores, trials.targets, groups[rows_one], groups[rows_two], replicates=chosen.bootstrap),
         "speakers" if known else "recordings",
         trials.unscored,
-        {},
     )
 
 

@@ -11,10 +11,12 @@ from pipeline.errors import UserError
 from pipeline.evaluation.labels import hits_json, labels_sheet
 from pipeline.evaluation.markdown import Sheet, part, percent
 from pipeline.evaluation.options import Options
+from pipeline.evaluation.report import Scores
 from pipeline.evaluation.rows import Compared
 from pipeline.scoring.durations import DurationGroup, by_duration
-from pipeline.scoring.frames import FrameScores, Interval, Stretches, frame_scores, total_frames
+from pipeline.scoring.frames import BACKGROUND, FrameScores, Interval, Stretches, frame_scores, total_frames
 from pipeline.scoring.hits import macro_f1, micro_f1
+from pipeline.tasks.frames import BACKGROUNDS
 
 RESULT: Final = "frames"
 LACKING: Final = "without frames"
@@ -22,12 +24,25 @@ COLUMNS: Final[tuple[str, ...]] = ("frames",)
 
 
 @dataclass(frozen=True, slots=True)
-class StretchScores:
+class StretchScores(Scores):
     """Labelled stretches, judged frame by frame."""
 
     frames: FrameScores
     durations: tuple[DurationGroup, ...]
-    left_out: dict[str, int]
+    given: frozenset[str]
+    """Labels of the rows' intervals."""
+    wanted: frozenset[str]
+    """Labels of the references' intervals."""
+
+    @property
+    def notes(self) -> list[str]:
+        """That the background may have another name: what is called like one counts as a label that was missed."""
+        name, found = self.frames.background.label, self.given | self.wanted
+        labels = ", ".join(sorted(found)) or "no labels"
+        told = [f"no interval has the label {name}, which --background names; there are {labels}"]
+        told = told if name != BACKGROUND and name not in found else []
+        alike = [each for each in sorted(self.wanted - self.given - {name}) if each.lower() in BACKGROUNDS]
+        return told + [f"no row has the label {each}; if it means no label, add --background {each}" for each in alike]
 
     @property
     def macro_f1(self) -> float:
@@ -81,8 +96,11 @@ def compare(found: Compared, chosen: Options) -> StretchScores:
     """
     columns = [found.column(name) for name in ("id", "start", "duration", "frames")]
     each_row = []
-    for id, start, duration, given, reference in zip(*columns, found.references, strict=True):
-        row = Stretches(start, duration, [_interval(each) for each in given], _intervals(reference, id))
+    given, wanted = set[str](), set[str]()
+    for id, start, duration, spans, reference in zip(*columns, found.references, strict=True):
+        row = Stretches(start, duration, [_interval(each) for each in spans], _intervals(reference, id))
+        given.update(each.label for each in row.given)
+        wanted.update(each.label for each in row.wanted)
         each_row.append(frame_scores(row, background=chosen.background))
     return StretchScores(
         total_frames(each_row, background=chosen.background),
@@ -91,7 +109,8 @@ def compare(found: Compared, chosen: Options) -> StretchScores:
             [each.frames - each.exact for each in each_row],
             [each.frames for each in each_row],
         ),
-        {},
+        frozenset(given),
+        frozenset(wanted),
     )
 
 

@@ -22,23 +22,23 @@ class Matched:
 
 
 def match(uri: str, names: RowNames) -> Matched:
-    """Find the row of each line: the one with the line's `id`, or `key`, as its id or its key.
+    """Find the rows of each line: those that its `id`, or `key`, names.
 
     Raises:
-        UserError: the manifest cannot be read, a line is no object or names nothing, a key names several rows, or
-            two lines name one row.
+        UserError: the manifest cannot be read, a line is no object or names nothing, a key names several recordings,
+            or two lines name one row.
     """
     found: dict[int, dict[str, Any]] = {}
     unmatched = 0
     for number, line in lines(uri):
         place = f"{redact(uri)}: line {number}"
         fields = _object(line, place)
-        row = names.row(str(fields.get("id", fields.get("key"))), place)
-        if row is None:
-            unmatched += 1
-        elif row in found:
-            raise UserError(f"{place}: an earlier line names the same recording; leave one of them out")
-        else:
+        name = fields.get("key") if fields.get("id") is None else fields["id"]
+        rows = names.rows(str(name), place)
+        unmatched += not rows
+        for row in rows:
+            if row in found:
+                raise UserError(f"{place}: an earlier line names the same recording; leave one of them out")
             found[row] = fields
     return Matched(found, unmatched)
 

@@ -1,74 +1,71 @@
-"""What an evaluation can be asked for."""
+"""What an evaluation can be asked for: every field is an option of the command line and a keyword in Python."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any
 
+from pipeline import options
 from pipeline.errors import UserError
+from pipeline.options import option
+from pipeline.quantities import parse_share
 from pipeline.scoring.frames import BACKGROUND
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
-    """Options of the command line, with `_` for `-`."""
+    """One evaluation, as the user asked for it; without a wish, what came along with the audio is the reference."""
 
-    task: str | None = None
-    """Name of the task's folder below the output; None: the only one there."""
-    reference: str | None = None
-    """A column of the table, or a JSONL manifest with references; None: what came along with the audio."""
-    label_field: str | None = None
-    """Field of the metadata, or of the manifest's lines, that holds the reference."""
-    threshold: float = 0.5
-    """Classification with several labels: those with at least this score count as given."""
-    background: str = BACKGROUND
-    """Frames: the label of unlabelled time."""
-    trials: str | None = None
-    """Embeddings: file of trials, `id id target|nontarget` a line; None: all pairs."""
-    segments: bool = False
-    """Embeddings: compare segments, not recordings."""
-    bootstrap: int = 200
-    """Embeddings: draws of speakers for the interval of the equal error rate; 0 for none."""
+    task: str | None = option(
+        "what to compare", "name of the task's folder in the table; default: the only one there",
+        default=None, metavar="NAME",
+    )  # fmt: skip
+    reference: str | None = option(
+        "what to compare",
+        "column of the table, or JSONL manifest whose lines have the id or key of a row, or the id of a recording in "
+        "several rows, as `id` and the reference as text, label, frames or speaker",
+        default=None, metavar="COLUMN|FILE",
+    )  # fmt: skip
+    label_field: str | None = option(
+        "what to compare", "field of the metadata, or of the manifest, with the reference",
+        default=None, metavar="FIELD",
+    )  # fmt: skip
+    threshold: float = option(
+        "options of one task", "classify, several labels: those with at least this score count as given",
+        default=0.5, parse=parse_share, metavar="SHARE", of=("classify",),
+    )  # fmt: skip
+    background: str = option(
+        "options of one task", "frames: the label of unlabelled time",
+        default=BACKGROUND, metavar="LABEL", of=("frames",),
+    )  # fmt: skip
+    trials: str | None = option(
+        "options of one task",
+        "embed: lines of two ids or keys and target, nontarget, 1 or 0; default: all pairs",
+        default=None, metavar="FILE", of=("embed",),
+    )  # fmt: skip
+    segments: bool = option(
+        "options of one task", "embed: compare segments instead of recordings", default=False, of=("embed",)
+    )
+    bootstrap: int = option(
+        "options of one task", "embed: draws of speakers for the interval of the equal error rate, 0 for none",
+        default=200, metavar="N", of=("embed",),
+    )  # fmt: skip
 
-
-ONLY_FOR: Mapping[str, str] = {
-    "threshold": "classify",
-    "background": "frames",
-    "trials": "embed",
-    "segments": "embed",
-    "bootstrap": "embed",
-}
-"""Option -> the one task that has it."""
-
-
-def make(given: Mapping[str, Any]) -> Options:
-    """Options from keywords.
-
-    Raises:
-        UserError: there is no such option, its value has no meaning, or two exclude each other.
-    """
-    known = {each.name for each in fields(Options)}
-    unknown = [name for name in given if name not in known]
-    if unknown:
-        raise UserError(f"{unknown[0]}: there is no such option; there are {', '.join(sorted(known))}")
-    chosen = Options(**given)
-    if not 0 <= chosen.threshold <= 1:
-        raise UserError(f"--threshold: must be from 0 to 1, was {chosen.threshold:g}")
-    if chosen.bootstrap < 0:
-        raise UserError(f"--bootstrap: must be 0 or more, was {chosen.bootstrap}")
-    if chosen.trials and chosen.segments:
-        raise UserError("--trials names recordings and --segments compares all pairs of segments; leave one out")
-    return chosen
+    def __post_init__(self) -> None:
+        if not 0 <= self.threshold <= 1:
+            raise UserError(f"--threshold must be between 0 and 1, got {self.threshold:g}")
+        if self.trials and self.segments:
+            raise UserError("--trials names recordings and --segments compares all pairs of segments; leave one out")
 
 
-def check_task(chosen: Options, task: str, folder: str) -> None:
+def check_task(given: Mapping[str, Any], task: str, folder: str) -> None:
     """Refuse options that another task has.
 
     Raises:
         UserError: one was given.
     """
-    default = Options()
-    for name, only in ONLY_FOR.items():
-        if only != task and getattr(chosen, name) != getattr(default, name):
-            raise UserError(f"--{name} is for {only}, and {folder} was written by {task}; leave it out")
+    try:
+        options.check_served(Options, given, task)
+    except UserError as error:
+        raise UserError(f"{folder}: {error}; leave it out") from None

@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from pipeline.errors import UserError
 from pipeline.evaluation.files import RowNames
-from pipeline.evaluation.manifest import match
+from pipeline.evaluation.manifest import Matched, match
 from pipeline.evaluation.options import Options
 from pipeline.storage.paths import redact
 
@@ -33,17 +33,11 @@ class References:
     """Lines of a manifest that are no row's."""
 
 
-def columns_for(chosen: Options, names: Sequence[str]) -> list[str]:
-    """Columns of the table that may hold the references."""
-    wanted = (COLUMN, METADATA, *([chosen.reference] if chosen.reference else []))
-    return [each for each in dict.fromkeys(wanted) if each in names]
-
-
 def references(rows: pa.Table, task: str, chosen: Options) -> References:
     """Find the references of all rows.
 
     Args:
-        rows: every row of the table, with the columns of `columns_for`, `id` and `key`.
+        rows: every row of the table, with the columns of `rows.ALWAYS` and the one that was chosen.
         task: what the rows are: `transcribe`, `classify`, `frames` or `embed`.
         chosen: where to look; without a wish the column `reference` for transcripts, the metadata for the others,
             and for labels the column `reference` where no metadata has one.
@@ -78,9 +72,8 @@ def _of_column(rows: pa.Table, name: str) -> References:
 
 
 def _of_manifest(rows: pa.Table, uri: str, field: str) -> References:
-    names = RowNames(rows.column("id").to_pylist(), rows.column("key").to_pylist())
     try:
-        matched = match(uri, names)
+        matched = match(uri, RowNames.of(rows))
     except UserError as error:
         if str(error).endswith("no such file"):
             raise UserError(
@@ -89,7 +82,18 @@ def _of_manifest(rows: pa.Table, uri: str, field: str) -> References:
             ) from error
         raise
     values = [matched.fields.get(row, {}).get(field) for row in range(rows.num_rows)]
+    if all(each is None for each in values):
+        raise UserError(f"{redact(uri)}: {_no_use(rows, matched, field)}")
     return References(values, f"{redact(uri)}, field {field}", matched.unmatched)
+
+
+def _no_use(rows: pa.Table, matched: Matched, field: str) -> str:
+    """Why a manifest has no reference for any row, and what to do."""
+    if not matched.fields:
+        id, key = (str(rows.column(name)[0]) for name in ("id", "key"))
+        return f"no line names a row; rows have ids such as {id!r} and keys such as {key!r}"
+    fields = ", ".join(sorted(set().union(*matched.fields.values())))
+    return f"no line of a row has the field {field}; there are {fields}. Name one of them with --label-field"
 
 
 def known_fields(rows: pa.Table) -> list[str]:

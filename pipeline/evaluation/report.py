@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 from pipeline.evaluation.markdown import Sheet, render
 from pipeline.quantities import counted
@@ -13,25 +14,32 @@ from pipeline.storage.paths import join, redact
 from pipeline.storage.put import probe_write, put
 
 
-class Scores(Protocol):
+class Scores(ABC):
     """How far the rows of one task are from their references."""
+
+    __slots__ = ()
 
     @property
     def left_out(self) -> dict[str, int]:
         """Why further rows could not be compared -> how many."""
-        ...
+        return {}
 
+    @property
+    def notes(self) -> list[str]:
+        """What makes the figures mean less than they seem to, in sentences without an end."""
+        return []
+
+    @abstractmethod
     def to_json(self) -> dict[str, Any]:
         """Plain values."""
-        ...
 
+    @abstractmethod
     def sheets(self) -> list[Sheet]:
         """Tables for people, the figures first."""
-        ...
 
     def plots(self) -> dict[str, bytes]:
         """File name -> PNG."""
-        ...
+        return {}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,6 +84,7 @@ class Evaluation:
             "left_out": self.left_out,
             "pending_units": self.pending_units,
             "unmatched_lines": self.unmatched_lines,
+            "notes": self.scores.notes,
             "scores": self.scores.to_json(),
         }
 
@@ -89,7 +98,9 @@ class Evaluation:
         model = f"{self.model['name']} {self.model['hash'][:4]}…"
         head = f"# Scores of {where}\n\n{self.task} · model {model} · references: {self.reference}"
         shown = [f"![{each.removesuffix('.png').replace('_', ' ')}]({each})" for each in pictures]
-        return "\n\n".join([head, render(self._counts()), *map(render, self.scores.sheets()), *shown]) + "\n"
+        notes = [f"Note: {' '.join(each.split())}." for each in self.scores.notes]
+        sheets = map(render, (self._counts(), *self.scores.sheets()))
+        return "\n\n".join([head, *notes, *sheets, *shown]) + "\n"
 
     def write(self, folder: str) -> list[str]:
         """Write `scores.json`, `scores.md` and the pictures, in place of what is there.

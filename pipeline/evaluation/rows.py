@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from pipeline.evaluation.files import RowNames
 
-ALWAYS = ("id", "key", "recording", "span", "spans", "start", "duration", "error")
+ALWAYS = ("id", "key", "recording", "span", "spans", "start", "duration", "reference", "metadata", "error")
 """Columns that every comparison may look at."""
 NO_REFERENCE = "without a reference"
 
@@ -58,7 +58,7 @@ def compared(table: pa.Table, references: Sequence[Any], *, result: str, lacking
     return Compared(
         table.take(pa.array(kept)),
         [references[int(row)] for row in kept],
-        RowNames(table.column("id").to_pylist(), table.column("key").to_pylist()),
+        RowNames.of(table),
         places,
         {why: int(rows.sum()) for why, rows in reasons.items()},
     )

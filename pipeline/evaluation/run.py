@@ -9,11 +9,12 @@ from typing import Any, Protocol
 import pyarrow as pa
 
 from pipeline.errors import UserError
-from pipeline.evaluation import classify, embed, frames, options, transcribe
-from pipeline.evaluation.options import Options
-from pipeline.evaluation.references import References, columns_for, known_fields, references
+from pipeline.evaluation import classify, embed, frames, transcribe
+from pipeline.evaluation.options import Options, check_task
+from pipeline.evaluation.references import References, known_fields, references
 from pipeline.evaluation.report import Evaluation, Scores
 from pipeline.evaluation.rows import ALWAYS, NO_REFERENCE, Compared, compared
+from pipeline.options import make
 from pipeline.plan.store import units
 from pipeline.storage.paths import join, redact
 from pipeline.table import Table, pending, read_table
@@ -54,18 +55,20 @@ def evaluate(output: str | os.PathLike[str], **chosen: Any) -> Evaluation:
         UserError: a mistake that the caller can mend: no table, no such task, no references.
         StorageFault: it cannot be read.
     """
-    return _evaluate(os.fspath(output), options.make(chosen))
+    return _evaluate(os.fspath(output), make(Options, chosen), chosen)
 
 
-def _evaluate(output: str, chosen: Options) -> Evaluation:
+def _evaluate(output: str, chosen: Options, given: Mapping[str, Any]) -> Evaluation:
     look_for_table(output)
     name = chosen.task or _only_task(output)
     record, folder = read_record(output, name), redact(join(output, name))
     judge = JUDGES.get(record.task)
     if judge is None:
         raise UserError(f"{folder}: rows of the task {record.task} cannot be scored, only {', '.join(JUDGES)}")
-    options.check_task(chosen, record.task, folder)
+    check_task(given, record.task, folder)
     rows = _read(read_table(output, task=name), judge, chosen, folder)
+    if not rows.num_rows:
+        raise UserError(f"{folder}: no row is committed yet. Run the job first")
     wanted = references(rows, record.task, chosen)
     needed = not chosen.trials
     found = compared(rows, wanted.values, result=judge.RESULT, lacking=judge.LACKING, needed=needed)
@@ -103,13 +106,12 @@ def _read(table: Table, judge: Judge, chosen: Options, folder: str) -> pa.Table:
             f"{folder}: the rows have no column {missing[0]!r}, which their task writes; there are {', '.join(names)}. "
             "Was the folder written by another program?"
         )
-    return table.to_table(columns=list(dict.fromkeys((*ALWAYS, *judge.COLUMNS, *columns_for(chosen, names)))))
+    named = [name for name in names if name == chosen.reference]
+    return table.to_table(columns=list(dict.fromkeys((*ALWAYS, *judge.COLUMNS, *named))))
 
 
 def _nothing(rows: pa.Table, found: Compared, wanted: References, chosen: Options) -> str:
     """Why nothing can be compared, and what to do."""
-    if not rows.num_rows:
-        return "no row is committed yet. Run the job first"
     if not found.left_out[NO_REFERENCE]:
         reasons = [f"{count:,} {why}" for why, count in found.left_out.items() if count]
         return f"no row has a result to compare ({', '.join(reasons)}). See python -m pipeline.table errors"

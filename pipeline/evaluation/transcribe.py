@@ -9,6 +9,7 @@ from pipeline.corpus import Seconds
 from pipeline.errors import UserError
 from pipeline.evaluation.markdown import Sheet, part
 from pipeline.evaluation.options import Options
+from pipeline.evaluation.report import Scores
 from pipeline.evaluation.rows import Compared
 from pipeline.plan.spans import whole_id
 from pipeline.scoring.durations import DurationGroup, by_duration
@@ -51,7 +52,7 @@ class Worst:
 
 
 @dataclass(frozen=True, slots=True)
-class TranscriptScores:
+class TranscriptScores(Scores):
     """Transcripts beside their references, both in lower case."""
 
     recordings: int
@@ -62,7 +63,13 @@ class TranscriptScores:
     worst: tuple[Worst, ...]
     """Those with the most wrong words first; none without errors."""
     durations: tuple[DurationGroup, ...]
-    left_out: dict[str, int]
+    incomplete: int
+    """Rows that are not compared, for another part of their recording is missing."""
+
+    @property
+    def left_out(self) -> dict[str, int]:
+        """Parts of recordings."""
+        return {"parts of recordings of which another part is missing": self.incomplete}
 
     def to_json(self) -> dict[str, Any]:
         """Plain values."""
@@ -125,14 +132,14 @@ def compare(found: Compared, chosen: Options) -> TranscriptScores:
             [each.errors for each in each_errors],
             [each.words for each in each_errors],
         ),
-        {"parts of recordings of which another part is missing": incomplete},
+        incomplete,
     )
 
 
 def _joined(found: Compared) -> tuple[list[Transcript], int]:
     """Recordings in one row as they are, those in several spans joined; and how many rows lack another span.
 
-    Every span of a recording carries the reference of the whole.
+    Every span of a recording carries the reference of the whole, unless each has one of its own.
     """
     whole: dict[str, list[tuple[int, Transcript]]] = {}
     expected: dict[str, int] = {}
@@ -150,7 +157,9 @@ def _joined(found: Compared) -> tuple[list[Transcript], int]:
 def _join(parts: list[tuple[int, Transcript]]) -> Transcript:
     spans = [transcript for _, transcript in sorted(parts, key=lambda part: part[0])]
     seconds = sum(each.duration for each in spans)
-    return Transcript(spans[0].id, seconds, spans[0].reference, " ".join(each.text for each in spans))
+    references = [each.reference for each in spans]
+    reference = references[0] if len(set(references)) == 1 else " ".join(references)
+    return Transcript(spans[0].id, seconds, reference, " ".join(each.text for each in spans))
 
 
 def _counts(errors: EditCounts) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Trials from a file: `id id target|nontarget` a line, or 1 and 0."""
+"""Trials from a file: `id id target|nontarget` a line, or 1 and 0, parted by spaces or tabs."""
 
 from __future__ import annotations
 
@@ -41,7 +41,8 @@ def read_trials(uri: str, found: Compared) -> Listed:
     unscored = Counter({UNKNOWN: 0, WITHOUT: 0})
     for number, line in lines(uri):
         place = f"{redact(uri)}: line {number}"
-        words = line.split()
+        # Names of files may have spaces; lists that have tabs are parted by these alone.
+        words = [each.strip() for each in line.split("\t")] if "\t" in line else line.split()
         if len(words) != 3 or words[2] not in _FLAGS:
             raise UserError(f"{place} must be two ids and target, nontarget, 1 or 0, was {line[:80]!r}")
         one, two = (found.names.row(name, place) for name in words[:2])

@@ -84,6 +84,23 @@ def label_sets(references: Sequence[Set[str]], predictions: Sequence[Set[str]]) 
     return LabelSets(len(references), exact, per_label)
 
 
+def average_precision(scores: ArrayLike, right: ArrayLike) -> float:
+    """How well scores of one label rank the recordings that have it before the others, whatever the threshold.
+
+    The mean, over the recordings that have it, of the precision where all that score at least as much as it are given.
+
+    Args:
+        scores: (N,).
+        right: (N,) whether the recording has the label; some do.
+    """
+    values, truth = np.asarray(scores, dtype=np.float64), np.asarray(right, dtype=bool)
+    order = np.argsort(-values, kind="stable")
+    precision = np.cumsum(truth[order]) / np.arange(1, len(order) + 1)
+    # Equal scores are given together: the last of them counts for all.
+    last = np.searchsorted(-values[order], -values[truth], side="right") - 1
+    return float(precision[last].mean())
+
+
 @dataclass(frozen=True, slots=True)
 class NumberErrors:
     """Regression: how far numbers are from their references, in the references' unit."""

@@ -42,10 +42,10 @@ def confusion_png(confusion: Confusion) -> bytes:
     figure, axes = _canvas(max(side, 4.2) + 0.8, max(side, 3.6))
     image = axes.imshow(shares, cmap="Blues", vmin=0.0, vmax=1.0)
     names = [_short(label) for label in labels]
-    axes.set_xticks(
-        range(len(names)), names, rotation=45 if max(map(len, names)) > 2 else 0, ha="right", rotation_mode="anchor"
-    )
-    axes.set_yticks(range(len(names)), names)
+    angle = 45 if max(map(len, names)) > 2 else 0
+    # A label with two dollars is a label, not a formula, and mostly no valid one.
+    axes.set_xticks(range(len(names)), names, rotation=angle, ha="right", rotation_mode="anchor", parse_math=False)
+    axes.set_yticks(range(len(names)), names, parse_math=False)
     axes.set_xlabel("given")
     axes.set_ylabel("reference")
     all_labels = len(labels) == len(confusion.labels)

@@ -61,6 +61,8 @@ class ConfidenceInterval:
     high: float
     replicates: int
     """Draws that had both kinds of trial."""
+    groups: int
+    """How many speakers there were to draw."""
 
 
 def curve(scores: ArrayLike, targets: ArrayLike) -> Curve:
@@ -96,7 +98,7 @@ def bootstrap(
     Args:
         scores: (N,) as in `curve`.
         targets: (N,) as in `curve`.
-        first: (N,) number of the speaker, from 0, of the first recording of each trial.
+        first: (N,) number of the speaker of the first recording of each trial; others are not drawn.
         second: (N,) the same of the second.
         replicates: how many draws.
         level: share of the draws inside the interval.
@@ -106,11 +108,12 @@ def bootstrap(
         None where no draw had both kinds of trial.
     """
     values, flags = np.asarray(scores, dtype=np.float64), np.asarray(targets, dtype=bool)
-    one, two = np.asarray(first, dtype=np.int32), np.asarray(second, dtype=np.int32)
+    there, places = np.unique(np.stack([first, second]), return_inverse=True)
+    one, two = places.reshape(2, -1).astype(np.int32)
+    speakers = len(there)
     order = np.argsort(-values, kind="stable")
     same, other = order[flags[order]], order[~flags[order]]
     corners = _Corners.of(values[same], values[other])
-    speakers = int(max(one.max(), two.max())) + 1
     random = np.random.default_rng(seed)
     rates = []
     for _ in range(replicates):
@@ -122,7 +125,7 @@ def bootstrap(
         return None
     tail = (1 - level) / 2
     low, high = np.quantile(rates, [tail, 1 - tail])
-    return ConfidenceInterval(float(low), float(high), len(rates))
+    return ConfidenceInterval(float(low), float(high), len(rates), speakers)
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypeVar
@@ -53,8 +54,9 @@ Counts = TypeVar("Counts", WordErrors, CharacterErrors)
 
 
 def normalise(text: str) -> str:
-    """Lower case, words parted by one space; nothing else: punctuation counts."""
-    return " ".join(text.lower().split())
+    """Lower case, words parted by one space, letters with their accents as one; nothing else: punctuation counts."""
+    # A decomposed letter looks the same, but would be a wrong word: names of files on a Mac are written so.
+    return " ".join(unicodedata.normalize("NFC", text.lower()).split())
 
 
 def word_errors(references: Sequence[str], transcripts: Sequence[str]) -> WordErrors:

@@ -20,6 +20,7 @@ from pipeline.table.status import format_status, status, to_json
 from pipeline.table.task import tasks
 from pipeline.table.vacuum import MIN_AGE, vacuum
 from pipeline.table.verify import format_verdict, verify
+from pipeline.unread import may_go_unread
 
 HOLDS, BROKEN, USAGE, PARTIAL = 0, 1, 2, 4
 
@@ -37,6 +38,7 @@ examples:
 """
 
 
+@may_go_unread()
 def main(argv: Sequence[str] | None = None, *, prog: str = "python -m pipeline.table") -> int:
     """Run one command, which its messages name as `prog` and its own name; returns the exit code."""
     given, more = _parser(prog).parse_known_args(argv)

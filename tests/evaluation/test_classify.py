@@ -70,6 +70,58 @@ def test_several_labels(table: Any, row: Any) -> None:
     assert pipeline.evaluate(output, threshold=0.05).scores.found.exact == 0
 
 
+def test_one_reference_for_several_labels_is_told(table: Any, row: Any) -> None:
+    rows = [row("a.wav", given(speech=0.9, music=0.8), metadata={"label": "music"})]
+    found = pipeline.evaluate(table("classify", rows))
+    assert found.scores.confusion.accuracy == 0.0
+    assert "Note: the model gives several labels at once and each reference is one" in found.markdown()
+
+
+def test_shares_of_one_are_one_label(table: Any, row: Any) -> None:
+    rows = [row("a.wav", given(speech=0.7, music=0.3), metadata={"label": "music"})]
+    assert pipeline.evaluate(table("classify", rows)).scores.notes == []
+
+
+def test_labels_are_ranked_where_every_class_is_listed(table: Any, row: Any) -> None:
+    rows = [
+        row("a.wav", given(speech=0.9, music=0.6), metadata={"label": ["speech"]}),
+        row("b.wav", given(speech=0.8, music=0.1), metadata={"label": ["music"]}),
+    ]
+    found = pipeline.evaluate(table("classify", rows))
+    figures = found.to_json()["scores"]
+    # Speech is first of two; music is right only where both are given.
+    assert figures["average_precision"] == {"music": 0.5, "speech": 1.0}
+    assert figures["mean_average_precision"] == 0.75
+    assert "| mean average precision                             | 75.0 %" in found.markdown()
+    assert found.to_json()["notes"] == []
+
+
+def test_classes_that_are_not_listed_may_be_missed(table: Any, row: Any) -> None:
+    rows = [
+        row("a.wav", given(speech=0.45, music=0.4), metadata={"label": ["speech", "noise"]}),
+        row("b.wav", given(noise=0.6, music=0.1), metadata={"label": ["noise"]}),
+    ]
+    output = table("classify", rows)
+    found = pipeline.evaluate(output, threshold=0.3)
+    assert found.scores.cut_short == 1
+    assert "Note: in 1 row every listed class has at least --threshold 0.3, and so may classes" in found.markdown()
+    assert "not known: some rows do not list all classes" in found.markdown()
+    assert found.to_json()["scores"]["mean_average_precision"] is None
+    # The task lists all classes from a half on.
+    assert [pipeline.evaluate(output, threshold=each).scores.notes for each in (0.42, 0.5)] == [[], []]
+
+
+def test_a_column_of_text_may_hold_lists_of_labels(table: Any, row: Any) -> None:
+    rows = [row("a.wav", given(speech=0.9, music=0.6, noise=0.1), '["speech", "music"]')]
+    found = pipeline.evaluate(table("classify", rows)).scores
+    assert (found.found.exact, found.found.recordings) == (1, 1)
+
+
+def test_a_label_in_brackets_is_no_list(table: Any, row: Any) -> None:
+    rows = [row("a.wav", given(**{"[noise]": 0.9}), "[noise]")]
+    assert pipeline.evaluate(table("classify", rows)).scores.confusion.accuracy == 1.0
+
+
 def test_numbers(table: Any, row: Any) -> None:
     rows = [
         row("a.wav", {"score": 3.5}, metadata={"label": 3}),
@@ -87,6 +139,7 @@ def test_numbers(table: Any, row: Any) -> None:
     [
         ({"score": 1.0}, "loud", "the model gives numbers, and the reference 'loud' is none"),
         ({"score": 1.0}, "nan", "the model gives numbers"),
+        ({"score": 1.0}, 1e200, "the model gives numbers"),
         (given(LABEL_0=1.0), "yes", "no reference is a label of the model: the references are such as 'yes', the lab"),
         (given(yes=1.0), {"name": "yes"}, "c/a.wav: the reference of a label must be text, a list of texts or a numbe"),
     ],

@@ -76,6 +76,24 @@ def test_parts_of_one_recording_are_no_trial(table: Any, row: Any) -> None:
     assert scores.unscored["for both are of one recording"] == 1
 
 
+@pytest.mark.parametrize(("count", "told"), [(4, "4 speakers, too few for it to mean much)"), (5, "5 speakers)")])
+def test_an_interval_of_few_speakers_is_told(table: Any, row: Any, count: int, told: str) -> None:
+    random = np.random.default_rng(4)
+    rows = [row(f"{n}.wav", voice(random.normal(size=3).tolist()), **by(f"s{n % count}")) for n in range(15)]
+    found = pipeline.evaluate(table("embed", rows))
+    assert found.scores.interval.groups == found.scores.speakers == count
+    assert f"draws of {told}" in found.markdown()
+
+
+def test_speakers_outside_of_the_trials_are_not_drawn(table: Any, row: Any, tmp_path: Any) -> None:
+    vectors = np.random.default_rng(6).normal(size=(9, 3)).tolist()
+    rows = [row(f"{n}.wav", voice(vector), **by(f"s{n % 3}")) for n, vector in enumerate(vectors)]
+    rows.append(row("9.wav", voice(X)))
+    (tmp_path / "trials.txt").write_text("0 3 1\n0 1 0\n1 4 1\n3 4 0\n1 3 0\n")
+    scores = pipeline.evaluate(table("embed", rows), trials=str(tmp_path / "trials.txt")).scores
+    assert (scores.drawn, scores.speakers, scores.interval.groups) == ("speakers", 2, 2)
+
+
 def test_one_speaker_alone(table: Any, row: Any) -> None:
     output = table("embed", [row("a.wav", voice(X), **by("ann")), row("b.wav", voice(Z), **by("ann"))])
     with pytest.raises(UserError, match="1 and 0 were given. Score a table with several speakers"):

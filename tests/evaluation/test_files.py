@@ -35,7 +35,24 @@ def test_a_file_that_is_not_there(tmp_path: Path) -> None:
 
 
 def test_an_id_comes_before_a_key() -> None:
-    names = RowNames(["c/a.wav", "b", "c/c.wav", "c/c.flac"], ["b", "x", "c", "c"])
+    ids = ["c/a.wav", "b", "c/c.wav", "c/c.flac"]
+    names = RowNames(ids, ["b", "x", "c", "c"], ids)
     assert [names.row(name, "f") for name in ("c/a.wav", "b", "x", "zoe", "c/c.flac")] == [0, 1, 1, None, 3]
     with pytest.raises(UserError, match="f: several rows have the key 'c'"):
         names.row("c", "f")
+
+
+def test_a_recording_in_spans_names_all_its_rows() -> None:
+    ids = ["c/l.wav@0-9", "c/s.wav", "c/l.wav@9-18", "c/l.flac"]
+    names = RowNames(ids, ["l", "s", "l", "f"], ["c/l.wav", "c/s.wav", "c/l.wav", "c/l.flac"])
+    found = [list(names.rows(name, "f")) for name in ("c/l.wav", "l", "c/l.wav@9-18", "s", "f", "zoe")]
+    assert found == [[0, 2], [0, 2], [2], [1], [3], []]
+    with pytest.raises(UserError, match="f: 'l' is in several rows; write the id of one of them"):
+        names.row("l", "f")
+
+
+def test_a_key_of_spans_and_of_another_recording_names_none() -> None:
+    names = RowNames(["l.wav@0-9", "l.wav@9-18", "l.flac"], ["l"] * 3, ["l.wav", "l.wav", "l.flac"])
+    assert list(names.rows("l.wav", "f")) == [0, 1]
+    with pytest.raises(UserError, match="f: several rows have the key 'l'"):
+        names.rows("l", "f")

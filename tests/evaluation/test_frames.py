@@ -57,6 +57,17 @@ def test_the_name_of_silence_may_be_given(table: Any, row: Any) -> None:
     assert (found.accuracy, found.background.label, found.background.hits) == (1.0, "silence", 50)
 
 
+def test_a_background_that_nothing_has_is_told(table: Any, row: Any) -> None:
+    rows = [row("a.wav", labelled(stretch(1.0, 2.0)),
+                metadata={"frames": [stretch(0.0, 1.0, "Silence"), stretch(1.0, 2.0)]}, seconds=2.0)]  # fmt: skip
+    output = table("frames", rows)
+    missed = "no row has the label Silence; if it means no label, add --background Silence"
+    wrong = "no interval has the label silnce, which --background names; there are Silence, speech"
+    assert pipeline.evaluate(output, background="silnce").to_json()["notes"] == [wrong, missed]
+    assert f"Note: {missed}.\n" in pipeline.evaluate(output).markdown()
+    assert pipeline.evaluate(output, background="Silence").scores.notes == []
+
+
 def test_references_may_be_json_in_a_manifest(table: Any, row: Any, tmp_path: Any) -> None:
     output = table("frames", [row("a.wav", labelled(stretch(1.0, 2.0)))])
     line = {"id": "a", "frames": json.dumps([stretch(1.0, 2.0)])}

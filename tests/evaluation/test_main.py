@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import time
@@ -57,6 +58,8 @@ def test_another_folder(words: str, tmp_path: Path) -> None:
         (["OUT", "--reference", "none.jsonl"], "'none.jsonl' is neither a column of the table nor a file"),
         (["OUT", "--label-field", "label"], "no row has a reference (metadata field label)"),
         (["OUT", "--out", "FILE"], "a file is where a folder should be"),
+        (["OUT", "--bootstrap", "many"], "--bootstrap: 'many' is no whole number"),
+        (["OUT", "--config", "none.yaml"], "--config none.yaml: no such file or directory"),
     ],
 )
 def test_a_mistake_is_one_line_and_code_2(
@@ -70,7 +73,7 @@ def test_a_mistake_is_one_line_and_code_2(
     assert len(err.splitlines()) == 1
 
 
-@pytest.mark.parametrize("arguments", [[], ["out", "--bootstrap", "many"], ["out", "--taks", "x"]])
+@pytest.mark.parametrize("arguments", [[], ["out", "--taks", "x"]])
 def test_wrong_usage_is_one_line_and_code_2(arguments: list[str], capfd: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as left:
         main(arguments)
@@ -84,6 +87,15 @@ def test_a_bug_is_code_1(words: str, monkeypatch: Any, capfd: pytest.CaptureFixt
     monkeypatch.setattr(run, "evaluate", lambda *_, **__: 1 / 0)
     assert main([words]) == 1
     assert "failed: ZeroDivisionError" in capfd.readouterr().err
+
+
+def test_options_may_stand_in_a_file(words: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "scores.yaml").write_text("reference: key\ntask: transcribe\n")
+    arguments = [words, "--config", str(tmp_path / "scores.yaml")]
+    assert main(arguments) == 0
+    assert "references: column key" in capfd.readouterr().out
+    assert main([*arguments, "--reference", "id"]) == 0
+    assert "references: column id" in capfd.readouterr().out
 
 
 def test_text_that_looks_like_markup_is_printed_as_it_is(table: Any, row: Any, capfd: Any) -> None:
@@ -110,6 +122,17 @@ def test_a_wrong_endpoint_is_said_in_seconds(monkeypatch: Any, capfd: Any) -> No
     assert main(["s3://bucket/out"]) == 2
     assert time.monotonic() - before < 30
     assert "AWS_ENDPOINT_URL" in capfd.readouterr().err
+
+
+@pytest.mark.parametrize("command", ["jobs/evaluate.py", "-m pipeline.table status", "-m pipeline.table errors"])
+def test_a_reader_that_goes_away_is_not_missed(words: str, command: str) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    done = subprocess.run(
+        [sys.executable, *command.split(), words], cwd=ROOT, stdout=writer, stderr=subprocess.PIPE, check=False
+    )
+    os.close(writer)
+    assert (done.returncode, done.stderr) == (0, b"")
 
 
 def test_the_job_is_the_same_command(words: str) -> None:

@@ -42,7 +42,11 @@ def test_a_field_of_a_manifest_may_be_named(words: str, tmp_path: Path) -> None:
             [{"id": "a", "text": "x"}, {"id": "c/a.wav", "text": "x"}],
             r"line 2: an earlier line names the same recording",
         ),
-        ([{"id": "zoe", "text": "x"}], r"no row has a reference \(.*checked.jsonl, field text\). Name a column or a"),
+        ([{"id": "zoe", "text": "x"}], r"no line names a row; rows have ids such as 'c/a.wav' and keys such as 'a'"),
+        (
+            [{"id": "a", "txt": "x"}],
+            r"checked.jsonl: no line of a row has the field text; there are id, txt. Name one of them with --label-f",
+        ),
     ],
 )
 def test_manifests_that_do_not_fit(words: str, tmp_path: Path, lines: list[Any], message: str) -> None:
@@ -56,3 +60,23 @@ def test_a_key_of_several_rows_does_not_say_which(table: Any, row: Any, tmp_path
         pipeline.evaluate(output, reference=manifest(tmp_path, {"id": "a", "text": "x"}))
     found = pipeline.evaluate(output, reference=manifest(tmp_path, {"id": "c/a.flac", "text": "y"}))
     assert found.scores.words.errors == 0
+
+
+@pytest.mark.parametrize("name", ["c/long.wav", "long"])
+def test_a_line_about_a_recording_in_spans_is_about_all_of_them(
+    table: Any, row: Any, tmp_path: Path, name: str
+) -> None:
+    part = {"recording": "long.wav", "spans": 2, "seconds": 10.0}
+    rows = [
+        row("long.wav@0-10", {"text": "one two"}, **part),
+        row("long.wav@10-20", {"text": "four"}, **part, span=1, start=10.0),
+    ]
+    path = manifest(tmp_path, {"id": name, "text": "one two three"})
+    found = pipeline.evaluate(table("transcribe", rows), reference=path)
+    assert (found.compared, found.unmatched_lines) == (2, 0)
+    assert (found.scores.words.words, found.scores.words.substitutions, found.scores.words.errors) == (3, 1, 1)
+
+
+def test_a_line_whose_id_is_null_has_its_key(words: str, tmp_path: Path) -> None:
+    path = manifest(tmp_path, {"id": None, "key": "a", "text": "one two"})
+    assert pipeline.evaluate(words, reference=path).scores.words.rate == 0.0

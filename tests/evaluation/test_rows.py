@@ -16,6 +16,7 @@ def table(states: list[tuple[bool, bool, bool]]) -> pa.Table:
         {
             "id": pa.array([str(n) for n in range(len(states))], pa.string()),
             "key": pa.array(["k"] * len(states), pa.string()),
+            "spans": pa.array([1] * len(states), pa.int32()),
             "error": pa.array([{"stage": "read"} if failed else None for failed, _, _ in states],
                               pa.struct([("stage", pa.string())])),
             "text": pa.array([None if failed or empty else "x" for failed, empty, _ in states], pa.string()),

@@ -44,6 +44,16 @@ def test_spans_are_joined_before_they_are_compared(table: Any, row: Any) -> None
     assert [each.low for each in found.scores.durations] == [20]
 
 
+def test_spans_with_references_of_their_own_are_joined_on_both_sides(table: Any, row: Any) -> None:
+    part = {"recording": "long.wav", "spans": 2}
+    rows = [
+        row("long.wav@0-10", {"text": "one two"}, "one two", **part),
+        row("long.wav@10-20", {"text": "three"}, "three", **part, start=10.0, span=1),
+    ]
+    found = pipeline.evaluate(table("transcribe", rows)).scores
+    assert (found.words.errors, found.words.words) == (0, 3)
+
+
 def test_a_span_without_the_others_is_left_out_and_counted(table: Any, row: Any) -> None:
     part = {"recording": "long.wav", "reference": "one two three", "spans": 2}
     rows = [

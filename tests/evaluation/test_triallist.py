@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -38,3 +39,11 @@ def test_lists_that_are_no_trials(voices: str, tmp_path: Path, text: str, messag
     (tmp_path / "trials.txt").write_text(text)
     with pytest.raises(UserError, match=message):
         pipeline.evaluate(voices, trials=str(tmp_path / "trials.txt"))
+
+
+def test_names_with_spaces_are_parted_by_tabs(table: Any, row: Any, tmp_path: Path) -> None:
+    vectors = {"a one.wav": [1.0, 0.0, 0.0], "b.wav": [0.0, 1.0, 0.0], "c.wav": [1.0, 0.0, 0.0]}
+    output = table("embed", [row(name, {"embedding": each, "segments": []}) for name, each in vectors.items()])
+    (tmp_path / "trials.txt").write_text("a one\tc\ttarget\na one\tb\t0\nb c 0\n")
+    scores = pipeline.evaluate(output, trials=str(tmp_path / "trials.txt")).scores
+    assert (scores.targets, scores.others, scores.curve.equal_error_rate) == (1, 2, 0.0)

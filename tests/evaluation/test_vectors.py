@@ -29,7 +29,7 @@ def rows() -> Compared:
         }
     )
     sliced = pa.concat_tables([table.slice(1, 2), table.slice(3, 1)])
-    return Compared(sliced, [None] * 3, RowNames([], []), np.arange(3), {})
+    return Compared(sliced, [None] * 3, RowNames([], [], []), np.arange(3), {})
 
 
 def test_recordings() -> None:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from pipeline.scoring.classes import confusion, label_sets, number_errors
+from pipeline.scoring.classes import average_precision, confusion, label_sets, number_errors
 from pipeline.scoring.hits import Hits, macro_f1
 
 LABELS = st.sampled_from(["no", "yes", "maybe"])
@@ -53,6 +53,21 @@ def test_sets_of_one_label_are_single_labels(pairs: list[tuple[str, str]]) -> No
     single = confusion([r for r, _ in pairs], [p for _, p in pairs])
     assert sets.per_label == single.per_label
     assert sets.exact_share == single.accuracy
+
+
+@given(st.lists(st.tuples(st.integers(0, 5), st.booleans()), min_size=1, max_size=20))
+def test_average_precision_is_that_of_every_threshold(scored: list[tuple[int, bool]]) -> None:
+    assume(any(right for _, right in scored))
+    thresholds = [score for score, right in scored if right]
+    given_at = [[right for score, right in scored if score >= threshold] for threshold in thresholds]
+    wanted = sum(sum(each) / len(each) for each in given_at) / len(given_at)
+    found = average_precision([score for score, _ in scored], [right for _, right in scored])
+    assert found == pytest.approx(wanted)
+
+
+def test_average_precision_of_a_known_case() -> None:
+    # Right at ranks 1, 3 or 4 (equal scores, counted at 4) and 5: 1, 2 of 4, 3 of 5.
+    assert average_precision([0.9, 0.8, 0.7, 0.7, 0.1], [True, False, True, False, True]) == pytest.approx(0.7)
 
 
 def test_numbers() -> None:

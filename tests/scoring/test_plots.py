@@ -50,6 +50,11 @@ def test_long_names_keep_both_ends() -> None:
     assert plots._short("short") == "short"
 
 
+def test_labels_with_dollars_are_no_formulas() -> None:
+    drawn = size(plots.confusion_png(confusion(["$\\frac$", "b"], ["b", "b"])))
+    assert drawn == size(plots.confusion_png(confusion(["a-frac-c", "b"], ["b", "b"])))
+
+
 def test_a_det_curve_is_drawn_for_any_trials() -> None:
     random = np.random.default_rng(0)
     targets = random.random(1000) < 0.2

@@ -104,10 +104,11 @@ def weighted(scores: list[int], speakers: list[tuple[int, int]], drawn: list[int
 
 @given(st.lists(st.tuples(st.integers(0, 8), st.integers(0, 3), st.integers(0, 3)), min_size=6, max_size=25))
 def test_the_interval_holds_every_draw_counted_by_hand(trials: list[tuple[int, int, int]]) -> None:
-    speakers = [(a, b) for _, a, b in trials]
+    there = sorted({each for _, *pair in trials for each in pair})
+    speakers = [(there.index(a), there.index(b)) for _, a, b in trials]
     scores, targets = [s for s, _, _ in trials], [a == b for a, b in speakers]
     assume(len(set(targets)) == 2)
-    number = max(max(pair) for pair in speakers) + 1
+    number = len(there)
     random = np.random.default_rng(5)
     rates = []
     for _ in range(8):
@@ -115,16 +116,17 @@ def test_the_interval_holds_every_draw_counted_by_hand(trials: list[tuple[int, i
         replicate = weighted(scores, speakers, drawn)
         if both(replicate):
             rates.append(float(equal_error(walk(replicate))))
-    first, second = zip(*speakers, strict=True)
+    first, second = zip(*((a, b) for _, a, b in trials), strict=True)
     found = bootstrap(scores, targets, first, second, replicates=8, level=1.0, seed=5)
     if not rates:
         assert found is None
     else:
         assert found is not None
-        assert (found.low, found.high, found.replicates) == (
+        assert (found.low, found.high, found.replicates, found.groups) == (
             pytest.approx(min(rates)),
             pytest.approx(max(rates)),
             len(rates),
+            number,
         )
 
 
@@ -145,6 +147,18 @@ def test_the_interval_of_many_speakers_is_around_the_rate_and_wider_than_that_of
     # As if all trials were independent: a binomial share of the targets.
     independent = 2 * 1.96 * np.sqrt(rate * (1 - rate) / targets.sum())
     assert by_speaker.high - by_speaker.low > 2 * independent
+
+
+def test_speakers_without_trials_change_nothing() -> None:
+    random = np.random.default_rng(2)
+    first, second = np.triu_indices(12, k=1)
+    targets = first % 3 == second % 3
+    scores = random.normal(size=66) + targets
+    alone = bootstrap(scores, targets, first % 3, second % 3)
+    among_many = bootstrap(scores, targets, first % 3 * 40 + 7, second % 3 * 40 + 7)
+    assert alone == among_many
+    assert alone is not None
+    assert alone.groups == 3
 
 
 def test_no_replicates_no_interval() -> None:

@@ -55,6 +55,14 @@ def test_each_recording_adds_up_to_the_whole(pairs: list[tuple[list[str], list[s
     assert word_total(each) == word_errors(references, transcripts)
 
 
+def test_letters_that_look_the_same_are_the_same() -> None:
+    # Composed, and as a letter with an accent behind it.
+    composed, parted = "Caf\u00e9 noir", "cafe\u0301 noir"
+    assert word_errors([parted], [composed]) == WordErrors(2, 0, 0, 0)
+    assert character_errors([parted], [composed]) == CharacterErrors(9, 0, 0, 0)
+    assert word_errors(["cafe"], [composed]).errors == 2
+
+
 def test_words_and_characters_are_not_equal_counts() -> None:
     assert WordErrors(1, 0, 0, 0) != CharacterErrors(1, 0, 0, 0)
     assert WordErrors(3, 1, 1, 0).rate == pytest.approx(2 / 3)
