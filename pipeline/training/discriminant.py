@@ -24,7 +24,7 @@ Doubles = NDArray[np.float64]
 
 EXAMPLES, OF_EACH = 6000, 4
 """That are looked at: so many, or so many of each speaker on average if that is more. All would not fit in memory."""
-SHRINKAGE = 0.2
+SHRINKAGE = 0.5
 """Share of the covariance within speakers that becomes a multiple of 1: there are more statistics than examples of a
 speaker."""
 
@@ -34,9 +34,23 @@ SURPLUS = 0.1
 """Length of directions in which classes do not differ: they only add noise to cosines."""
 
 
-def start(model: XVectorModel, objective: Objective, dataset: Dataset, *, frame_budget: int, seed: int) -> None:
-    """Set the embedding to the best discriminants of pooled statistics, and every speaker's vector to its mean."""
+def start(
+    model: XVectorModel, objective: Objective, dataset: Dataset, *, frame_budget: int, seed: int, use_means: bool
+) -> None:
+    """Set the embedding to the best discriminants of pooled statistics, and every speaker's vector to its mean.
+
+    Args:
+        model: whose embedding is set.
+        objective: which segments are pooled in training.
+        dataset: what it is trained on.
+        frame_budget: frames of a batch.
+        seed: of what is drawn.
+        use_means: take means into account, not deviations alone. Means of channels that are linear in the features
+            tell of the recording, over which features are normalised, and not of the speaker.
+    """
     statistics, speakers = _pooled(model, objective, dataset, frame_budget=frame_budget, seed=seed)
+    if not use_means:
+        statistics[:, : statistics.shape[1] // 2] = 0.0
     if len(set(speakers.tolist())) < 2 or len(speakers) <= len(set(speakers.tolist())):
         return
     mean, projection = discriminants(statistics, speakers, size=model.embed.out_features)

@@ -19,7 +19,7 @@ from pipeline.models import Model, checkpoint
 from pipeline.models.wav2vec2_bert.xvector import XVectorModel
 from pipeline.quantities import counted
 from pipeline.storage.paths import redact
-from pipeline.training import checkpoints, discriminant, examples, groups, start
+from pipeline.training import checkpoints, covariances, discriminant, examples, groups, start
 from pipeline.training.config import TrainConfig
 from pipeline.training.curve import CSV, PNG
 from pipeline.training.dataset import Dataset, Drawing
@@ -76,7 +76,12 @@ def fit(prepared: Prepared, output: Path, config: TrainConfig, *, team: Team, de
     job = _job(prepared, output, config, asked=asked, team=team, device=device, say=say)
     say(_described(job))
     if isinstance(job.model, XVectorModel) and not prepared.keeps_head and not checkpoints.found(output):
-        discriminant.start(job.model, job.objective, job.train, frame_budget=config.frame_budget, seed=config.seed)
+        if config.from_scratch:
+            covariances.start(job.model, job.train)
+        discriminant.start(
+            job.model, job.objective, job.train, frame_budget=config.frame_budget, seed=config.seed,
+            use_means=not config.from_scratch,
+        )  # fmt: skip
     trainer = Trainer(job)
     outcome = trainer.run()
     fitted = _fitted(job, prepared, outcome.state, trainer)
