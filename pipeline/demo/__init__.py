@@ -1,8 +1,17 @@
-"""The embedded demo: tar shards of spoken digits, and a checkpoint that transcribes them."""
+"""The embedded demo: tar shards of spoken digits, and small checkpoints for every task."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Final
+
+CHECKPOINTS: Final = {
+    "transcribe": "digits-ctc",
+    "classify": "keyword",
+    "frames": "speech-frames",
+    "embed": "speaker-xvector",
+}
+"""Kind of task -> its checkpoint; the first three have one encoder."""
 
 
 def corpus_folder() -> Path:
@@ -10,6 +19,6 @@ def corpus_folder() -> Path:
     return Path(__file__).resolve().parent
 
 
-def checkpoint_folder() -> Path:
-    """Folder of the checkpoint `digits-ctc`, in Hugging Face format."""
-    return Path(__file__).resolve().parent / "digits-ctc"
+def checkpoint_folder(name: str = "digits-ctc") -> Path:
+    """Folder of a checkpoint in Hugging Face format, one of `CHECKPOINTS`."""
+    return Path(__file__).resolve().parent / name

@@ -36,6 +36,7 @@ LEVEL = 4.0
 others change it little."""
 
 
+@torch.no_grad()
 def start(model: XVectorModel, dataset: Dataset) -> None:
     """Set encoder and time-delay layers; what does not fit, as a model with an adapter, stays random."""
     layers = [layer for layer in model.tdnn if isinstance(layer, TimeDelay)]
@@ -46,17 +47,16 @@ def start(model: XVectorModel, dataset: Dataset) -> None:
     frames = _normed(model, dataset)
     if model.config.add_adapter or paired < 2 or len(frames) <= frames.shape[1]:
         return
-    with torch.no_grad():
-        _project(model.encoder.projection.linear, frames, paired)
-        for block in model.encoder.blocks:
-            _hand_on(block)
-        _pass(model.project, paired)
-        lifted = 0.0
-        for layer in layers[:-1]:
-            _pass(layer.linear, paired, taps=layer.windows.size)
-            layer.linear.bias[:paired] += OPEN - lifted
-            lifted = OPEN
-        _pair(layers[-1].linear, paired, taps=layers[-1].windows.size, lifted=lifted)
+    _project(model.encoder.projection.linear, frames, paired)
+    for block in model.encoder.blocks:
+        _hand_on(block)
+    _pass(model.project, paired)
+    lifted = 0.0
+    for layer in layers[:-1]:
+        _pass(layer.linear, paired, taps=layer.windows.size)
+        layer.linear.bias[:paired] += OPEN - lifted
+        lifted = OPEN
+    _pair(layers[-1].linear, paired, taps=layers[-1].windows.size, lifted=lifted)
 
 
 def _project(linear: nn.Linear, frames: Doubles, paired: int) -> None:
