@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections.abc import Iterable
 
 import numpy as np
 import torch
@@ -21,7 +22,6 @@ from torch import Tensor, nn
 
 from pipeline.models.wav2vec2_bert.block import Block
 from pipeline.models.wav2vec2_bert.xvector import TimeDelay, XVectorModel
-from pipeline.training.dataset import Dataset
 
 Doubles = NDArray[np.float64]
 
@@ -37,14 +37,19 @@ others change it little."""
 
 
 @torch.no_grad()
-def start(model: XVectorModel, dataset: Dataset) -> None:
-    """Set encoder and time-delay layers; what does not fit, as a model with an adapter, stays random."""
+def start(model: XVectorModel, heard: Iterable[NDArray[np.float32]]) -> None:
+    """Set encoder and time-delay layers; what does not fit, as a model with an adapter, stays random.
+
+    Args:
+        model: with random weights.
+        heard: features (N, C) of examples, of which as many are taken as are needed.
+    """
     layers = [layer for layer in model.tdnn if isinstance(layer, TimeDelay)]
     size = model.config.hidden_size
     paired = min(
         math.isqrt(layers[-1].linear.out_features), size - 1, model.config.tdnn_dim[0], *model.config.tdnn_dim[:-1]
     )
-    frames = _normed(model, dataset)
+    frames = _normed(model, heard)
     if model.config.add_adapter or paired < 2 or len(frames) <= frames.shape[1]:
         return
     _project(model.encoder.projection.linear, frames, paired)
@@ -81,17 +86,15 @@ def principal_components(frames: Doubles, *, size: int) -> tuple[Doubles, Double
     return mean, found
 
 
-def _normed(model: XVectorModel, dataset: Dataset) -> Doubles:
+def _normed(model: XVectorModel, heard: Iterable[NDArray[np.float32]]) -> Doubles:
     """Features (N, C) as the encoder's projection sees them."""
-    device, found, count = model.encoder.device, [], 0
-    for index in range(len(dataset)):
-        if (item := dataset.item(0, index)) is not None:
-            features = torch.from_numpy(item.features).to(device)
-            found.append(model.encoder.projection.norm(features).double().cpu().numpy())
-            count += len(features)
+    projection, found, count = model.encoder.projection, [np.empty((0, model.encoder.projection.linear.in_features))], 0
+    for features in heard:
+        found.append(projection.norm(torch.from_numpy(features).to(model.encoder.device)).double().cpu().numpy())
+        count += len(features)
         if count >= FRAMES:
             break
-    return np.concatenate(found) if found else np.empty((0, 1))
+    return np.concatenate(found)
 
 
 def _hand_on(block: nn.Module) -> None:

@@ -77,7 +77,8 @@ def fit(prepared: Prepared, output: Path, config: TrainConfig, *, team: Team, de
     say(_described(job))
     if isinstance(job.model, XVectorModel) and not prepared.keeps_head and not checkpoints.found(output):
         if config.from_scratch:
-            covariances.start(job.model, job.train)
+            heard = (job.train.item(0, index) for index in range(len(job.train)))
+            covariances.start(job.model, (item.features for item in heard if item is not None))
         discriminant.start(
             job.model, job.objective, job.train, frame_budget=config.frame_budget, seed=config.seed,
             use_means=not config.from_scratch,
