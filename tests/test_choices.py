@@ -141,9 +141,11 @@ def test_segments_too_short_for_the_checkpoint_are_refused(folders):
         chosen("embed", model=str(folders["embed"]), speech="all", min_segment="100ms")
 
 
-def test_a_run_without_a_finder_asks_for_one(folders):
-    with pytest.raises(UserError, match="--speech is needed: a checkpoint of frame labels that finds speech, the name"):
-        chosen("embed", model=str(folders["embed"]))
+def test_speech_is_found_by_the_checkpoint_that_comes_along(folders):
+    finder, embed = chosen("embed", model=str(folders["embed"]))
+    assert finder.checkpoint.name == "speech-frames"
+    assert not finder.job.committed
+    assert embed.parameters["speech"] == finder.checkpoint.hash
 
 
 def test_the_way_out_of_a_conflict_is_an_option_of_the_job(folders, tmp_path):

@@ -10,6 +10,7 @@ import pytest
 
 import pipeline
 from pipeline import cli, tuning
+from pipeline.demo import CHECKPOINTS, checkpoint_folder
 from pipeline.evaluation.__main__ import main as evaluate_main
 from pipeline.table.__main__ import main as table_main
 
@@ -28,9 +29,8 @@ def place(tmp_path_factory, ray_cluster):
     """A folder that looks like a clone in which `make demo` was run, with a table `out`."""
     folder = tmp_path_factory.mktemp("clone")
     (folder / "pipeline").symlink_to(ROOT / "pipeline")
-    pipeline.transcribe(
-        ROOT / "pipeline/demo", folder / "demo-output", model=ROOT / "pipeline/demo/digits-ctc", corpus="demo"
-    )
+    tasks = {kind: checkpoint_folder(name) for kind, name in CHECKPOINTS.items()}
+    pipeline.label(ROOT / "pipeline/demo", folder / "demo-output", tasks=tasks, corpus="demo")
     (folder / "out").symlink_to(folder / "demo-output")
     return folder
 

@@ -6,11 +6,12 @@ import json
 import shlex
 import shutil
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-import pandas as pd
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -53,36 +54,70 @@ def _show(output: str, num_cpus: str | None, console: Console) -> int:
     return summary.exit_code
 
 
-def together(output: str) -> pd.DataFrame:
-    """One row a recording: what each task says of it, and the speaker whose other recordings sound most like it."""
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """What each task says of one recording; None where a task has nothing to say."""
+
+    key: str
+    reference: str | None
+    text: str | None
+    keyword: str | None
+    speech: float | None
+    """Share of the recording."""
+    speaker: str | None
+    """Whose voice it is."""
+    nearest: str | None
+    """Whose other recordings sound most like it."""
+    error: str | None
+
+
+def together(output: str) -> list[Heard]:
+    """One row a recording, by its key."""
     from pipeline.table import read_table
 
-    tables = {kind: read_table(output, task=kind).to_pandas().set_index("id") for kind in demo.CHECKPOINTS}
-    rows = tables["transcribe"].sort_index()
-    frames = tables["frames"].frames
-    spoken = frames.map(lambda spans: sum(each["end"] - each["start"] for each in spans), na_action="ignore")
-    speakers = rows.metadata.map(lambda text: json.loads(text)["speaker"], na_action="ignore")
-    return rows.assign(
-        keyword=tables["classify"].label,
-        speech=spoken / rows.duration,
-        speaker=speakers,
-        nearest=nearest_speakers(tables["embed"].embedding.reindex(rows.index), speakers),
-    )
+    tables = {
+        kind: {row["id"]: row for row in read_table(output, task=kind).to_table().to_pylist()}
+        for kind in demo.CHECKPOINTS
+    }
+    found = sorted(tables["transcribe"].values(), key=lambda row: str(row["key"]))
+    speakers = [json.loads(row["metadata"] or "{}").get("speaker") for row in found]
+    nearest = nearest_speakers([tables["embed"][row["id"]]["embedding"] for row in found], speakers)
+    return [
+        Heard(
+            key=row["key"],
+            reference=row["reference"],
+            text=row["text"],
+            keyword=tables["classify"][row["id"]]["label"],
+            speech=_share(tables["frames"][row["id"]]),
+            speaker=speaker,
+            nearest=near,
+            error=f"{row['error']['stage']}: {row['error']['message']}" if row["error"] else None,
+        )
+        for row, speaker, near in zip(found, speakers, nearest, strict=True)
+    ]
 
 
-def nearest_speakers(embeddings: pd.Series, speakers: pd.Series) -> list[str | None]:
+def nearest_speakers(embeddings: Sequence[Sequence[float] | None], speakers: Sequence[str | None]) -> list[str | None]:
     """For each recording the speaker whose other recordings' mean has the largest cosine with it."""
-    known = embeddings.notna() & speakers.notna()
-    names, vectors = speakers[known].to_numpy(), np.stack(embeddings[known].to_list())
-    found = {}
-    for number, index in enumerate(embeddings.index[known]):
-        others = np.arange(len(names)) != number
+    vectors = {number: np.array(each) for number, each in enumerate(embeddings) if each is not None}
+    found: list[str | None] = [None] * len(speakers)
+    for number, vector in vectors.items():
         cosines = {}
-        for name in np.unique(names[others]):
-            mean = vectors[others & (names == name)].mean(axis=0)
-            cosines[name] = vectors[number] @ mean / np.linalg.norm(mean)
-        found[index] = max(cosines, key=lambda name: cosines[name])
-    return [found.get(index) for index in embeddings.index]
+        for name in sorted({speaker for speaker in speakers if speaker is not None}):
+            others = [each for other, each in vectors.items() if other != number and speakers[other] == name]
+            if others:
+                mean = np.mean(others, axis=0)
+                cosines[name] = float(vector @ mean / np.linalg.norm(mean))
+        found[number] = max(cosines, key=lambda name: cosines[name], default=None)
+    return found
+
+
+def _share(row: Mapping[str, Any]) -> float | None:
+    """Of a recording that is speech."""
+    if row["frames"] is None:
+        return None
+    spoken = sum(each["end"] - each["start"] for each in row["frames"])
+    return float(spoken / row["duration"])
 
 
 def _empty(folder: Path) -> None:
@@ -96,36 +131,40 @@ def _empty(folder: Path) -> None:
     (folder / MARK).write_text("This folder is made by the demo, and emptied by the next one.\n")
 
 
-def _side_by_side(rows: pd.DataFrame, console: Console) -> None:
+def _side_by_side(rows: Sequence[Heard], console: Console) -> None:
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    for name in ("id", "reference", "transcript", "keyword", "speech", "nearest speaker"):
-        table.add_column(name, no_wrap=name == "id", overflow="fold", style=None)
-    for row in rows.itertuples():
+    for name in ("recording", "reference", "transcript", "keyword", "speech", "nearest speaker"):
+        table.add_column(name, no_wrap=name == "recording", overflow="fold", style=None)
+    for row in rows:
         if row.error is not None:
-            message = f"{row.error['stage']}: {row.error['message']}"
-            table.add_row(row.key, "", Text(message, style="yellow"), "", "", "")
+            table.add_row(row.key, "", Text(row.error, style="yellow"), "", "", "")
             continue
-        same = scoring.normalise(row.reference or "") == scoring.normalise(row.text)
-        nearest = (row.nearest or "") + ("" if row.nearest == row.speaker else f"   <- {row.speaker}")
-        table.add_row(
-            row.key, row.reference or "", row.text + ("" if same else "   <- differs"), row.keyword or "",
-            f"{row.speech:.0%}", nearest,
-        )  # fmt: skip
+        same = scoring.normalise(row.reference or "") == scoring.normalise(row.text or "")
+        transcript = (row.text or "") + ("" if same else "   <- differs")
+        speech = "" if row.speech is None else f"{row.speech:.0%}"
+        table.add_row(row.key, row.reference or "", transcript, row.keyword or "", speech, _nearest(row))
     console.print(table)
 
 
-def _closing(rows: pd.DataFrame, summary: RunSummary, output: str, console: Console) -> None:
-    heard = rows[rows.error.isna() & rows.reference.notna()]
-    errors = scoring.word_errors(list(heard.reference), list(heard.text))
+def _nearest(row: Heard) -> str:
+    if row.nearest is None:
+        return "too little speech"
+    return row.nearest if row.nearest == row.speaker else f"{row.nearest}   <- {row.speaker}"
+
+
+def _closing(rows: Sequence[Heard], summary: RunSummary, output: str, console: Console) -> None:
+    heard = [row for row in rows if row.error is None and row.reference is not None]
+    errors = scoring.word_errors([row.reference or "" for row in heard], [row.text or "" for row in heard])
     rate = f"{errors.rate:.1%}" if errors.rate is not None else "not defined"
-    failed = int(rows.error.notna().sum())
+    failed = sum(row.error is not None for row in rows)
     lines = (
         f"\nword error rate {rate} ({errors.errors} of {errors.words})  ·  "
-        f"nearest speaker right for {int((heard.nearest == heard.speaker).sum())} of {len(heard)}  ·  "
+        f"nearest speaker right for {sum(row.nearest == row.speaker for row in heard)} of {len(heard)}  ·  "
         f"{len(rows) - failed} transcribed, {failed} error{'s' * (failed != 1)}  ·  "
         f"{show_seconds(summary.audio_seconds)} of audio in {summary.work_seconds:.1f} s "
         f"(start-up {summary.startup_seconds or 0:.1f} s)",
-        f"table   {output}/    {_python()} -c \"import pipeline; print(pipeline.read_table('{output}').to_pandas())\"",
+        f"table   {output}/",
+        f"        {_python()} -c \"import pipeline; print(pipeline.read_table('{output}', task='transcribe'))\"",
         f"run it on your own audio:    {_command()} ~/recordings out/ --model {_shown(demo.checkpoint_folder())}",
     )
     for line in lines:

@@ -38,7 +38,7 @@ RATE = 8000
 """Hz of the digits."""
 FRAME = 0.02
 """Seconds of a frame of the labels."""
-FLOOR_DB, CLOSED = 35.0, 5
+FLOOR_DB, CLOSED = 30.0, 10
 """Speech is what is less than so far below the loudest frame; gaps of fewer frames than this count as speech too."""
 VALID_TAKES = (5, 6)
 """Takes of each digit that are not trained on, to choose by."""

@@ -75,7 +75,7 @@ class Segments:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--model", type=Path, default=demo.checkpoint_folder())
+    parser.add_argument("--model", type=Path, default=demo.checkpoint_folder("speaker-xvector"))
     parser.add_argument("--channels", nargs="+", choices=("none", "random"), default=("none", "random"))
     parser.add_argument("--json", type=Path, help="file for the figures")
     given = parser.parse_args()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import signal
 import subprocess
 import sys
@@ -10,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.demo import CHECKPOINTS
+from pipeline.demo.make_corpus import DIGITS
 from pipeline.plan import units
 from pipeline.table import read_table
 from pipeline.table.verify import verify
@@ -45,7 +48,21 @@ def test_the_demo_runs_on_few_logical_cpus(demos, cpus):
     assert "37 transcribed, 1 error" in screen
     assert "Traceback" not in screen
     assert verify(str(home / "out")).complete
-    assert len(read_table(str(home / "out")).to_pandas()) == 38
+    for task in CHECKPOINTS:
+        assert len(read_table(str(home / "out"), task=task).to_pandas()) == 38
+
+
+def test_the_demo_shows_what_each_task_says(demos):
+    _, _, screen = demos[2]
+    shown = [line.split() for line in screen.splitlines() if line.startswith("ann-000")]
+    assert shown[0][:7] == ["ann-000", *["two", "four", "one"] * 2]
+    keyword, speech, speaker = shown[0][7:]
+    assert keyword in DIGITS
+    assert 40 <= float(speech.rstrip("%")) <= 95
+    assert speaker == "ann"
+    right = re.search(r"nearest speaker right for (\d+) of 37", screen)
+    assert right is not None
+    assert int(right[1]) >= 22
 
 
 def test_a_local_run_leaves_nothing_behind(demos):
