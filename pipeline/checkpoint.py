@@ -6,6 +6,7 @@ import itertools
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from pipeline import models
 from pipeline.audio.constants import FEATURE_SIZE, STACK
@@ -16,6 +17,9 @@ from pipeline.models.sharing import encoder_fingerprint
 from pipeline.models.wav2vec2_bert.xvector import XVectorModel
 from pipeline.tasks import TASKS
 from pipeline.text import Tokenizer
+
+SPEECH_FRAMES: Final = Path(__file__).resolve().parent / "demo" / "speech-frames"
+"""The checkpoint of frame labels that comes along, for what needs to know where speech is."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
-from pipeline import checkpoint, demo, options
+from pipeline import checkpoint, options
 from pipeline.checkpoint import Checkpoint
 from pipeline.config import RunConfig, plain_name
 from pipeline.corpus import FRAMES_PER_SECOND
@@ -126,7 +126,7 @@ def _speech(config: RunConfig, others: Sequence[Choice]) -> Choice:
     named = next((each for each in there if each.name == config.speech), None)
     if named is not None:
         return named
-    found = checkpoint.choose(config.speech or str(demo.checkpoint_folder("speech-frames")), "frames")
+    found = checkpoint.choose(config.speech or str(checkpoint.SPEECH_FRAMES), "frames")
     new = _choice("frames", SPEECH, found, config)
     new = replace(new, job=replace(new.job, committed=False))
     return next((each for each in there if each.checkpoint.hash == found.hash), new)

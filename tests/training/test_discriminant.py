@@ -32,7 +32,7 @@ def test_new_speakers_are_told_better_than_before() -> None:
     classes = np.repeat(np.arange(60), 20)
     heard = (centres[classes] + random.normal(0, 1, (1200, 20)) * loudness) @ mixing
     known, others = classes < 40, classes >= 40
-    mean, projection = discriminants(heard[known], classes[known], size=5)
+    mean, projection = discriminants(heard[known], classes[known], size=5, shrinkage=0.1)
     numbers = np.arange(others.sum())
     before = metrics.equal_error_rate_of_pairs(heard[others] - mean, classes[others], numbers)
     after = metrics.equal_error_rate_of_pairs((heard[others] - mean) @ projection, classes[others], numbers)
