@@ -59,6 +59,7 @@ def test_ray_changes_nothing(tones: Path, bare: Path, tmp_path: Path, ray_cluste
     assert models.load(tmp_path / "ray").config.labels == ("high", "low")
 
 
+@pytest.mark.slow
 def test_two_workers_have_the_same_weights_and_learn(
     tones: Path, bare: Path, tmp_path: Path, ray_cluster: None
 ) -> None:

@@ -60,6 +60,7 @@ def theirs_alone(model: PreTrainedModel, recordings: list[Tensor], dtype: torch.
         return [copy(each[None].to(dtype)).logits[0] for each in recordings]
 
 
+@pytest.mark.slow
 def test_packing_changes_no_text(spoken: list[Tensor], checkpoint: Path) -> None:
     model, tokenizer = models.load(checkpoint, dtype=torch.bfloat16), Tokenizer.load(checkpoint)
 
