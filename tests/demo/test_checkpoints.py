@@ -65,9 +65,10 @@ def score(kind: str, manifest: Path) -> float:
     chosen = config.make({**given, "background": "silence" if kind == "frames" else "none"})
     job = _job(prepare([str(manifest)], chosen), manifest.parent, chosen, asked="", team=Team(), device="cpu", say=str)
     assert job.validation is not None
-    return validation.validate(job.model.eval(), job.objective, job.validation, frame_budget=3000, dtype=torch.float32)[
-        1
-    ]
+    _, found = validation.validate(
+        job.model.eval(), job.objective, job.validation, frame_budget=3000, dtype=torch.float32
+    )
+    return found
 
 
 @human
