@@ -28,8 +28,8 @@ from tests.units import Ear, recordings_of, unit_of
 
 DEFAULT = flow.Settings.of(window=10, context=1, half=False)
 VOICES = 0.05
-"""More words that the checkpoint mistakes in one recording of many voices, in windows or not, than in each string alone;
-near seams it mistakes no more than elsewhere."""
+"""More words mistaken in one recording of many voices, in windows or not, than in each string alone; near seams the
+checkpoint mistakes no more than elsewhere."""
 LOST = 0.015
 """Share of the digits that it runs into their neighbour, or leaves out, anywhere."""
 NEAR = 0.5

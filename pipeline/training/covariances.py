@@ -2,11 +2,11 @@
 
 The deviation of a sum of two channels tells their covariance. So the encoder starts as principal components of the
 features, which its blocks hand on as they are, and the last time-delay layer as all their sums and differences; its
-ReLUs are held open. With one utterance of each speaker, training from random weights did not get as far as this start.
+ReLUs are held open. With one utterance of each speaker, training from random weights did not get as far as this.
 
 Letters: N frames, C features of a frame, d channels of the encoder, K components that are paired.
-Source: Bimbot, Magrin-Chagnolleau and Mathan 1995 for second-order statistics as what tells speakers; Goyal et al. 2017,
-section 5.1, for residual branches that start at zero.
+Source: Bimbot, Magrin-Chagnolleau and Mathan 1995 for second-order statistics as what tells speakers; Goyal et al.
+2017, section 5.1, for residual branches that start at zero.
 """
 
 from __future__ import annotations
