@@ -97,7 +97,8 @@ def _parse(given: Sequence[str]) -> list[tuple[str, str, str]]:
 
 def _choice(kind: str, name: str, found: Checkpoint, config: RunConfig) -> Choice:
     job = TaskJob(kind=kind, name=name, model_name=found.name, model_hash=found.hash, encoder=found.encoder)
-    return Choice(job, found, TASKS[kind].of(found.path, config), _parameters(kind, config))
+    task = TASKS[kind].of(found.path, config)
+    return Choice(job, found, task, _parameters(kind, config) | _resolved(task))
 
 
 def _embed(name: str, model: str, config: RunConfig, others: Sequence[Choice]) -> list[Choice]:
@@ -105,7 +106,7 @@ def _embed(name: str, model: str, config: RunConfig, others: Sequence[Choice]) -
     found = checkpoint.choose(model, "embed")
     _check_segments(found, config)
     chosen = _choice("embed", name, found, config)
-    if config.speech == EVERYTHING:
+    if config.speech == EVERYTHING and _named(EVERYTHING, others) is None:
         kept = {name: value for name, value in chosen.parameters.items() if name not in TASKS["frames"].options}
         return [replace(chosen, parameters=kept | {"speech": EVERYTHING})]
     finder = _speech(config, others)
@@ -115,21 +116,24 @@ def _embed(name: str, model: str, config: RunConfig, others: Sequence[Choice]) -
         chosen,
         job=replace(chosen.job, after=finder.name),
         task=embed.of(found.path, config, speech),
-        parameters=chosen.parameters | {"speech": finder.checkpoint.hash},
+        parameters=chosen.parameters | {"speech": finder.checkpoint.hash} | _resolved(speech),
     )
     return [with_speech] if finder in others else [finder, with_speech]
 
 
 def _speech(config: RunConfig, others: Sequence[Choice]) -> Choice:
     """The task that finds speech: one of the run, or a new one whose rows nobody asked for."""
-    there = [each for each in others if each.job.kind == "frames"]
-    named = next((each for each in there if each.name == config.speech), None)
-    if named is not None:
+    if named := _named(config.speech, others):
         return named
     found = checkpoint.choose(config.speech or str(checkpoint.SPEECH_FRAMES), "frames")
     new = _choice("frames", SPEECH, found, config)
     new = replace(new, job=replace(new.job, committed=False))
-    return next((each for each in there if each.checkpoint.hash == found.hash), new)
+    same = (each for each in others if each.job.kind == "frames" and each.checkpoint.hash == found.hash)
+    return next(same, new)
+
+
+def _named(name: str | None, others: Sequence[Choice]) -> Choice | None:
+    return next((each for each in others if each.job.kind == "frames" and each.name == name), None)
 
 
 def _check_segments(found: Checkpoint, config: RunConfig) -> None:
@@ -143,6 +147,11 @@ def _check_segments(found: Checkpoint, config: RunConfig) -> None:
 def _parameters(kind: str, config: RunConfig) -> dict[str, str]:
     names = (*_SHARED, *TASKS[kind].options)
     return {name: options.shown(RunConfig, name, getattr(config, name)) for name in names}
+
+
+def _resolved(task: Task) -> dict[str, str]:
+    """What the checkpoint decides where nothing is asked: the same rows, whether it is named or not."""
+    return {"background": str(task.background)} if isinstance(task, Frames) else {}
 
 
 _SHARED: Final = ("window", "context", "features", "dtype")

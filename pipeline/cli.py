@@ -17,7 +17,7 @@ from pipeline import __version__, command, config
 from pipeline.arguments import Parser
 from pipeline.errors import UserError
 from pipeline.evaluation.__main__ import main as evaluate
-from pipeline.fields import Paths, add_options, with_file
+from pipeline.fields import add_options, parse_job, with_file
 from pipeline.summary import MEANINGS, USAGE, format_summary
 from pipeline.unread import may_go_unread
 
@@ -140,8 +140,7 @@ def _job(job: Job) -> Callable[[list[str]], int]:
 def run_job(kind: str, argv: Sequence[str] | None = None, *, prog: str | None = None) -> int:
     """Parse, run one of `JOBS`, print the summary, return the exit code."""
     parser = _parser(JOBS[kind], prog or os.path.basename(sys.argv[0]))
-    given = vars(parser.parse_mixed(argv))
-    *sources, output = given.pop("paths")
+    sources, output, given = parse_job(parser, argv)
     try:
         chosen = config.make(with_file(config.RunConfig, given), kind=kind)
     except UserError as error:
@@ -177,7 +176,7 @@ def _parser(job: Job, prog: str) -> Parser:
         allow_abbrev=False,
     )
     parser.add_argument(
-        "paths", nargs="+", action=Paths, metavar="SOURCE OUTPUT",
+        "paths", nargs="+", metavar="SOURCE OUTPUT",
         help="file, folder, tar shard, JSONL manifest or pattern on any storage that fsspec knows; "
         "last the folder of the table",
     )  # fmt: skip

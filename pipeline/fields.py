@@ -8,16 +8,17 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pipeline import options
+from pipeline.arguments import Parser
 
 
-class Paths(argparse.Action):
-    """Sources and, last, the output."""
-
-    def __call__(self, parser: Any, namespace: Any, values: Any, option: Any = None) -> None:
-        """Keep them, two at least."""
-        if len(values) < 2:
-            parser.error(f"SOURCE and OUTPUT are needed, got only {values[0]!r}")
-        setattr(namespace, self.dest, values)
+def parse_job(parser: Parser, argv: Sequence[str] | None) -> tuple[list[str], str, dict[str, Any]]:
+    """Sources, output and options of a command line whose `paths` are `SOURCE [SOURCE ...] OUTPUT`."""
+    given = vars(parser.parse_mixed(argv))
+    *sources, output = given.pop("paths")
+    # Not before all is read: a slip in an option's name takes a path with it, and is what has to be told.
+    if not sources:
+        parser.error(f"SOURCE and OUTPUT are needed, got only {output!r}")
+    return sources, output, given
 
 
 def add_options(parser: argparse.ArgumentParser, form: type, fields: Sequence[Any] | None = None) -> None:

@@ -42,7 +42,7 @@ def parse_count(text: str | float) -> float:
 
 def parse_whole(text: str | float) -> int:
     """Whole number in `4`."""
-    wanted = "no whole number; write it as 4"
+    wanted = "no whole number from 0 up; write it as 4"
     number, _ = _split(text, ("",), wanted)
     if not number.is_integer():
         raise ValueError(f"{text!r} is {wanted}")

@@ -15,7 +15,7 @@ from rich.console import Console
 from pipeline import command
 from pipeline.arguments import Parser
 from pipeline.errors import UserError
-from pipeline.fields import Paths, add_options, with_file
+from pipeline.fields import add_options, parse_job, with_file
 from pipeline.noise import kept_off, removed
 from pipeline.quantities import counted, show_seconds
 from pipeline.stopping import Stopped
@@ -120,8 +120,7 @@ def _check_free(folder: Path, chosen: TrainConfig) -> None:
 @may_go_unread()
 def main(argv: Sequence[str] | None = None, *, prog: str | None = None) -> int:
     """Parse, train, say how it went, return the exit code."""
-    given = vars(_parser(prog or os.path.basename(sys.argv[0])).parse_mixed(argv))
-    *sources, output = given.pop("paths")
+    sources, output, given = parse_job(_parser(prog or os.path.basename(sys.argv[0])), argv)
     try:
         chosen = config.make(with_file(TrainConfig, given))
     except UserError as error:
@@ -198,7 +197,7 @@ def _parser(prog: str) -> Parser:
         allow_abbrev=False,
     )
     parser.add_argument(
-        "paths", nargs="+", action=Paths, metavar="SOURCE OUTPUT",
+        "paths", nargs="+", metavar="SOURCE OUTPUT",
         help="JSONL manifest, folder, tar shard, pattern or table with labels; last the folder of the result",
     )  # fmt: skip
     add_options(parser, TrainConfig)

@@ -35,7 +35,7 @@ def test_a_misspelt_option_is_answered_with_the_nearest():
         ({"device": "tpu"}, "--device must be one of auto, cuda, cpu"),
         ({"model_actors": "0"}, "--model-actors must be above 0"),
         ({"window": "soon"}, "--window: 'soon' is not a number"),
-        ({"read_tasks": "many"}, "--read-tasks: 'many' is no whole number; write it as 4"),
+        ({"read_tasks": "many"}, "--read-tasks: 'many' is no whole number from 0 up; write it as 4"),
         ({"read_tasks": 1.5}, "--read-tasks: 1.5 is no whole number"),
         ({"gpus": "two"}, "--gpus: 'two' is not a plain number; write it as 1 or 0.5"),
         ({"unit_bytes": "3s"}, "--unit-bytes: '3s' is not a number with a unit of size; write it as 256MB"),

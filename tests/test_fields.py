@@ -10,7 +10,7 @@ import pytest
 
 from pipeline.arguments import Parser
 from pipeline.errors import UserError
-from pipeline.fields import Paths, add_options, with_file
+from pipeline.fields import add_options, parse_job, with_file
 from pipeline.options import option
 from pipeline.quantities import parse_list, parse_seconds, parse_share
 
@@ -64,11 +64,16 @@ def test_some_fields_alone(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_paths_are_two_at_least(capsys: pytest.CaptureFixture[str]) -> None:
     made = Parser(prog="tool")
-    made.add_argument("paths", nargs="+", action=Paths)
-    assert made.parse_args(["a", "b", "c"]).paths == ["a", "b", "c"]
+    made.add_argument("paths", nargs="+")
+    made.add_argument("--model")
+    assert parse_job(made, ["a", "b", "--model", "m", "c"]) == (["a", "b"], "c", {"model": "m"})
     with pytest.raises(SystemExit, match="2"):
-        made.parse_args(["a"])
+        parse_job(made, ["a"])
     assert "SOURCE and OUTPUT are needed, got only 'a'" in capsys.readouterr().err
+    with pytest.raises(SystemExit, match="2"):
+        parse_job(made, ["a", "--modle", "m", "b"])
+    assert "unrecognized arguments: --modle" in (said := capsys.readouterr().err)
+    assert "did you mean --model?" in said
 
 
 def test_the_command_line_wins_over_the_file(tmp_path: Path) -> None:

@@ -50,7 +50,7 @@ def test_shares_take_per_cent(text, share):
         (parse_bytes, "3s", "unit of size; write it as 256MB"),
         (parse_share, "5s", "no share; write it as 0.05 or 5%"),
         (parse_count, "2GB", "plain number; write it as 1 or 0.5"),
-        (parse_whole, "1.5", "'1.5' is no whole number; write it as 4"),
+        (parse_whole, "1.5", "'1.5' is no whole number from 0 up; write it as 4"),
         (parse_whole, "many", "'many' is no whole number"),
         (parse_bytes, "1e999", "not a number"),
         (parse_seconds, "-3s", "not a number"),

@@ -273,6 +273,9 @@ def _label(reference: Any, id: str) -> str:
     """A label as the model's configuration writes it; a number or a truth value is a name too."""
     if isinstance(reference, str):
         return reference.strip()
+    # A column of whole numbers in which one is missing is often kept as floats.
+    if isinstance(reference, float) and reference.is_integer():
+        return str(int(reference))
     if isinstance(reference, bool | int | float):
         return json.dumps(reference)
     raise UserError(f"{id}: the reference of a label must be text, a list of texts or a number, was {reference!r}")

@@ -32,6 +32,8 @@ class Recipe:
 
     noise: float = 0.0
     """Share with noise: coloured at random, or babble of other recordings."""
+    babble: float = 0.3
+    """Share of the noise that is babble."""
     snr: tuple[float, float] = (5.0, 30.0)
     """Decibels of speech above noise, uniform."""
     filters: float = 0.0
@@ -62,7 +64,7 @@ def augment(samples: Samples, recipe: Recipe, random: np.random.Generator, *, vo
     if channel < recipe.filters:
         samples = through_channel(samples, random, spread_db=recipe.channel_db)
     if noisy < recipe.noise:
-        babbling = voice is not None and random.random() < 0.3
+        babbling = voice is not None and random.random() < recipe.babble
         noise = _babble(len(samples), random, voice) if voice and babbling else coloured_noise(len(samples), random)
         samples = at_snr(samples, noise, random.uniform(*recipe.snr))
     if line < recipe.telephone:

@@ -138,6 +138,10 @@ class TrainConfig:
     noise: float = option(
         "augmentation", "share of the examples with noise or babble", default=0.0, parse=parse_share, metavar="SHARE"
     )
+    babble: float = option(
+        "augmentation", "share of that noise that is other recordings at once; frames: nobody's speech, so maybe 0",
+        default=0.3, parse=parse_share, metavar="SHARE",
+    )  # fmt: skip
     snr_from: float = option(
         "augmentation", "least decibels of speech above the noise", default=5.0, parse=parse_number, metavar="DB"
     )
@@ -230,8 +234,8 @@ class TrainConfig:
     def recipe(self) -> Recipe:
         """How audio is changed."""
         return Recipe(
-            noise=self.noise, snr=(self.snr_from, self.snr_to), filters=self.filters, channel_db=self.channel_db,
-            reverb=self.reverb, telephone=self.telephone, gain=self.gain,
+            noise=self.noise, babble=self.babble, snr=(self.snr_from, self.snr_to), filters=self.filters,
+            channel_db=self.channel_db, reverb=self.reverb, telephone=self.telephone, gain=self.gain,
         )  # fmt: skip
 
 
@@ -252,7 +256,7 @@ _NOT_NEGATIVE = (
 )
 _SHARES = (
     *("validation_share", "warmup", "margin_warmup", "average", "max_errors"),
-    *("noise", "filters", "reverb", "telephone"),
+    *("noise", "babble", "filters", "reverb", "telephone"),
 )  # fmt: skip
 SLOWEST, FASTEST = 0.5, 2.0
 """Speeds beyond which speech is none any more."""

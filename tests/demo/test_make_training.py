@@ -46,6 +46,14 @@ def test_speech_is_where_the_energy_is():
     assert speech_of(np.empty(0, np.float32), RATE) == []
 
 
+def test_a_background_is_no_speech():
+    quiet = np.zeros(RATE, np.float32)
+    said = np.concatenate([quiet, tone(1.0), quiet, tone(0.5)])
+    hum = 10 ** (-25 / 20) * 0.3 / np.sqrt(2) * np.random.default_rng(0).standard_normal(len(said)).astype(np.float32)
+    edges = [edge for each in speech_of(said + hum, RATE) for edge in (each["start"], each["end"])]
+    assert edges == pytest.approx([1.0, 2.0, 3.0, 3.5], abs=0.04)
+
+
 def test_noise_lies_between_the_levels_that_are_named():
     random = np.random.default_rng(2)
     said = tone(2.0, loud=0.05)

@@ -48,8 +48,10 @@ def test_references_in_the_text_column_where_no_metadata_has_a_label(table: Any,
     assert (found.reference, found.scores.confusion.accuracy) == ("column reference", 1.0)
 
 
-def test_numbers_may_be_names_of_labels(table: Any, row: Any) -> None:
-    rows = [row("a.wav", {"label": "7", "score": 0.9, "scores": [{"label": "7", "score": 0.9}]}, metadata={"digit": 7})]
+@pytest.mark.parametrize("digit", [7, 7.0])
+def test_numbers_may_be_names_of_labels(table: Any, row: Any, digit: float) -> None:
+    said = {"label": "7", "score": 0.9, "scores": [{"label": "7", "score": 0.9}]}
+    rows = [row("a.wav", said, metadata={"digit": digit})]
     assert pipeline.evaluate(table("classify", rows), label_field="digit").scores.confusion.accuracy == 1.0
 
 

@@ -25,7 +25,7 @@ from pipeline.options import make
         ({"threshold": 0.5}, "--threshold is no option of transcribe; it is one of classify"),
         ({"threshold": 4}, "--threshold must be between 0 and 1, got 4"),
         ({"threshold": "high"}, "--threshold: 'high' is no share; write it as 0.05 or 5%"),
-        ({"bootstrap": -1}, "--bootstrap: -1 is no whole number"),
+        ({"bootstrap": -1}, "--bootstrap: -1 is no whole number from 0 up"),
         ({"trials": "t.txt", "segments": True}, "leave one out"),
         ({"refrence": "x"}, "there is no option 'refrence'; did you mean reference?"),
     ],

@@ -4,10 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import os
-import signal
-import subprocess
-import time
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +17,7 @@ from pipeline.summary import RunSummary
 from pipeline.table import read_table
 from pipeline.table.verify import verify
 from tests.heads import checkpoints
-from tests.jobs.corpora import ROOT, clips, driver, encoded, end_group, many_units, newest_run
+from tests.jobs.corpora import clips, encoded, newest_run
 
 # Ray copies its own settings and warns about some of them.
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:ray.data.context")
@@ -121,29 +117,3 @@ def test_the_manifest_tells_every_task(audio, tmp_path, folders, ray_cluster):
     ]  # fmt: skip
     assert json.loads((tmp_path / "out/_SUCCESS").read_text())["tasks"] == ["classify", "transcribe"]
     assert told["audio_seconds"] == pytest.approx(sum(len(clip.samples) / clip.rate for clip in clips()[:3]), abs=0.01)
-
-
-@pytest.mark.slow
-def test_a_killed_job_goes_on_where_it_was(tmp_path, folders):
-    source, output = many_units(tmp_path / "in", count=40), tmp_path / "out"
-    arguments = [str(source), str(output), "--unit-seconds", "5", "--device", "cpu", "--num-cpus", "2", "--corpus", "c"]
-    arguments += ["--speech", "frames"]
-    arguments += [word for kind in ("frames", "embed") for word in ("--task", f"{kind}={folders[kind]}")]
-    program = (str(ROOT / "jobs/label_corpus.py"),)
-    job = driver(arguments, home=tmp_path, program=program, model=None, stdout=subprocess.DEVNULL)
-    try:
-        deadline = time.monotonic() + 120
-        while len(list(output.glob("*/*.parquet"))) < 8:
-            assert time.monotonic() < deadline
-            assert job.poll() is None
-            time.sleep(0.05)
-        os.killpg(job.pid, signal.SIGKILL)
-    finally:
-        end_group(job)
-    committed = len(list(output.glob("*/*.parquet")))
-    again = driver(arguments, home=tmp_path, program=program, model=None)
-    said = again.communicate(timeout=240)[0]
-    assert again.returncode == 0, said
-    assert committed < 2 * len({file.name for file in output.glob("*/*.parquet")})
-    assert verify(str(output)).complete
-    assert {len(rows(output, kind)) for kind in ("frames", "embed")} == {40}

@@ -51,16 +51,21 @@ def test_noise_is_as_loud_as_asked(snr: float) -> None:
     assert 10 * np.log10(power(said()) / power(added)) == pytest.approx(snr, abs=0.01)
 
 
-def test_babble_is_taken_from_other_voices() -> None:
+@pytest.mark.parametrize(("share", "times"), [(0, 0), (0.3, 4), (1, 20)])
+def test_babble_is_taken_from_other_voices_as_often_as_asked(share: float, times: int) -> None:
     asked: list[int] = []
 
     def voice(random: np.random.Generator, num_samples: int) -> np.ndarray:
         asked.append(num_samples)
         return np.ones(num_samples, np.float32)
 
+    babbled = 0
     for seed in range(20):
-        augment(said(), Recipe(noise=1), np.random.default_rng(seed), voice=voice)
-    assert set(asked) == {RATE}
+        before = len(asked)
+        augment(said(), Recipe(noise=1, babble=share), np.random.default_rng(seed), voice=voice)
+        babbled += len(asked) > before
+    assert babbled == times
+    assert set(asked) <= {RATE}
 
 
 @pytest.mark.parametrize(("speed", "hertz"), [(0.8, 352), (1.25, 550)])
