@@ -26,12 +26,12 @@ BLOCKS = re.findall(r"```python\n(.*?)```", TEXT, flags=re.DOTALL)
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory, ray_cluster):
-    """A folder that looks like a clone in which `make demo` was run, with a table `out` of transcripts."""
+    """A folder that looks like a clone in which `make demo` was run, its transcripts also in a table of their own."""
     folder = tmp_path_factory.mktemp("clone")
     (folder / "pipeline").symlink_to(ROOT / "pipeline")
-    tasks = {kind: checkpoint_folder(name) for kind, name in CHECKPOINTS.items()}
-    pipeline.label(ROOT / "pipeline/demo", folder / "demo-output", tasks=tasks, corpus="demo")
-    pipeline.transcribe(ROOT / "pipeline/demo", folder / "out", model=tasks["transcribe"], corpus="demo")
+    model = checkpoint_folder(CHECKPOINTS["transcribe"])
+    pipeline.transcribe(ROOT / "pipeline/demo", folder / "out", model=model, corpus="demo")
+    (folder / "demo-output").symlink_to(folder / "out")
     return folder
 
 

@@ -17,7 +17,7 @@ import json
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -52,6 +52,8 @@ VALID_TAKES = (5, 6)
 """Takes of each digit that are not trained on, to choose by."""
 TEST_SNR = (5.0, 25.0)
 """Decibels of speech above white or pink noise in the tests of frames, uniform."""
+MOST_DIGITS = 20
+"""Of several voices in one recording, which is then some 15 s long."""
 VARIANTS = ("m1", "m3", "m5", "m7", "f1", "f2", "f4", "f5", "Annie", "Alex")
 ACCENTS = ("en-us", "en-gb", "en-gb-scotland", "en-029", "en-gb-x-rp")
 
@@ -115,6 +117,14 @@ def strings(
     for number in range(count):
         mine = by_voice[names[number % len(names)]]
         yield [mine[i] for i in random.integers(0, len(mine), random.integers(shortest, 9))]
+
+
+def conversations(given: Sequence[Clip], count: int, random: np.random.Generator) -> Iterator[list[Clip]]:
+    """Strings of 2 to 5 voices one after the other, of at most `MOST_DIGITS` digits together."""
+    said = list(strings(given, 5 * count, random))
+    for _ in range(count):
+        chosen = [clip for number in random.integers(0, len(said), random.integers(2, 6)) for clip in said[number]]
+        yield chosen[:MOST_DIGITS]
 
 
 def speech_of(samples: Samples, rate: int) -> list[dict[str, object]]:
@@ -185,11 +195,10 @@ class Place:
         print(f"{self.folder / name}.jsonl: {len(lines):,} recordings")
 
 
-def write_strings(place: Place, name: str, given: Sequence[Clip], count: int, seed: int, shortest: int = 1) -> None:
-    """Digits joined to strings, with their text and the intervals of speech."""
-    random = np.random.default_rng(seed)
+def write_strings(place: Place, name: str, given: Iterable[Sequence[Clip]], random: np.random.Generator) -> None:
+    """Digits joined to strings, with their text and their first speaker."""
     lines: list[dict[str, object]] = []
-    for number, chosen in enumerate(strings(given, count, random, shortest=shortest)):
+    for number, chosen in enumerate(given):
         path = place.audio(f"{name}-{number:05d}", join(chosen, random), RATE)
         lines.append({"audio_filepath": path, "text": " ".join(c.text for c in chosen), "speaker": chosen[0].speaker})
     place.manifest(name, lines)
@@ -283,21 +292,30 @@ def _write(place: Place, speech: Path, without: str | None, num_strings: int) ->
     taught = [clip for clip in known if clip.take not in VALID_TAKES]
     valid = [clip for clip in known if clip.take in VALID_TAKES]
     random = np.random.default_rng(0)
-    write_strings(place, "strings-human", taught, num_strings, seed=1)
-    write_strings(place, "strings-voices", voices(), num_strings // 3, seed=2)
-    for name, count, chosen, seed in (("valid", 200, valid, 7), ("test", 400, tests, 3)):
-        write_strings(place, f"strings-{name}", chosen, count, seed)
+    synthetic = voices()
+    for name, make, chosen, count, seed in (
+        ("human", strings, taught, num_strings, 1),
+        ("voices", strings, synthetic, num_strings // 3, 2),
+        ("conversations", conversations, [*taught, *synthetic], num_strings // 3, 9),
+        ("valid", strings, valid, 200, 7),
+        ("valid-conversations", conversations, valid, 50, 10),
+        ("test", strings, tests, 400, 3),
+    ):
+        drawn = np.random.default_rng(seed)
+        write_strings(place, f"strings-{name}", make(chosen, count, drawn), drawn)
     for name, chosen in (("train", taught), ("valid", valid), ("test", tests)):
         write_digits(place, f"digits-{name}", chosen, random)
     if without:
         left = [clip for clip in (*human, *tests) if clip.speaker == without]
-        write_strings(place, "strings-left-out", left, 200, seed=4)
+        drawn = np.random.default_rng(4)
+        write_strings(place, "strings-left-out", strings(left, 200, drawn), drawn)
         write_digits(place, "digits-left-out", left, random)
     for name, count, chosen, seed in (("train", 300, taught, 5), ("test", 100, tests, 6)):
         joined = [(join(said, random, hiss=False), RATE) for said in strings(chosen, count, random)]
         clean = [*joined, *padded_sentences(speech, name, random)]
         write_frames(place, f"frames-{name}", clean, seed, noise=name == "test")
-    write_strings(place, "speakers-digits", taught, 100, seed=8, shortest=6)
+    drawn = np.random.default_rng(8)
+    write_strings(place, "speakers-digits", strings(taught, 100, drawn, shortest=6), drawn)
     for name in ("train", "test"):
         said = sentences(speech, name)
         place.manifest(f"speakers-{name}", [{"audio_filepath": str(path), "speaker": who} for path, who in said])

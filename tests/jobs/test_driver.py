@@ -23,28 +23,24 @@ pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:ray.data.con
 
 
 @pytest.fixture(scope="module")
-def demos(tmp_path_factory: pytest.TempPathFactory) -> dict[int, tuple[Path, subprocess.Popen[str], str]]:
-    """The demo on 1 and on 2 logical CPUs: home, process and screen of each."""
-    started = {}
-    for cpus in (1, 2):
-        home = tmp_path_factory.mktemp(f"cpus{cpus}")
-        command = [sys.executable, "-m", "pipeline.demo", "--num-cpus", str(cpus), "--output", str(home / "out")]
-        started[cpus] = home, subprocess.Popen(
-            command, cwd=ROOT, env=environment(home), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-            start_new_session=True,
-        )  # fmt: skip
+def demo(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, subprocess.Popen[str], str]:
+    """The demo on one logical CPU: home, process and screen."""
+    home = tmp_path_factory.mktemp("demo")
+    command = [sys.executable, "-m", "pipeline.demo", "--num-cpus", "1", "--output", str(home / "out")]
+    process = subprocess.Popen(
+        command, cwd=ROOT, env=environment(home), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+        start_new_session=True,
+    )  # fmt: skip
     try:
-        return {cpus: (home, process, process.communicate(timeout=280)[0]) for cpus, (home, process) in started.items()}
+        return home, process, process.communicate(timeout=280)[0]
     finally:
-        for _, process in started.values():
-            end_group(process)
+        end_group(process)
 
 
-@pytest.mark.parametrize("cpus", [1, 2])
-def test_the_demo_runs_on_few_logical_cpus(demos, cpus):
-    home, process, screen = demos[cpus]
+def test_the_demo_runs_on_one_logical_cpu(demo):
+    home, process, screen = demo
     assert process.returncode == 0, screen
-    assert f"local Ray, {cpus} CPU" in screen
+    assert "local Ray, 1 CPU" in screen
     assert "37 transcribed, 1 error" in screen
     assert "Traceback" not in screen
     assert verify(str(home / "out")).complete
@@ -52,8 +48,8 @@ def test_the_demo_runs_on_few_logical_cpus(demos, cpus):
         assert len(read_table(str(home / "out"), task=task).to_pandas()) == 38
 
 
-def test_the_demo_shows_what_each_task_says(demos):
-    _, _, screen = demos[2]
+def test_the_demo_shows_what_each_task_says(demo):
+    _, _, screen = demo
     shown = [line.split() for line in screen.splitlines() if line.startswith("ann-000")]
     assert shown[0][:7] == ["ann-000", *["two", "four", "one"] * 2]
     keyword, speech, speaker = shown[0][7:]
@@ -65,10 +61,10 @@ def test_the_demo_shows_what_each_task_says(demos):
     assert int(right[1]) >= 22
 
 
-def test_a_local_run_leaves_nothing_behind(demos):
-    for home, process, _ in demos.values():
-        assert [file.name for file in home.rglob("*token*")] == []
-        assert processes_of(process) == []
+def test_a_local_run_leaves_nothing_behind(demo):
+    home, process, _ = demo
+    assert [file.name for file in home.rglob("*token*")] == []
+    assert processes_of(process) == []
 
 
 @pytest.fixture(scope="module")
