@@ -87,7 +87,7 @@ class ClassScores(Scores):
                 calibration_cells(self.calibration),
             ),
         )
-        return [figures, labels_sheet(self.confusion.per_label, "recordings")]
+        return [figures, labels_sheet(self.confusion.per_label, "rows")]
 
     def plots(self) -> dict[str, bytes]:
         """Confusion matrix, and wrong labels by duration."""
@@ -157,7 +157,7 @@ class LabelSetScores(Scores):
                 calibration_cells(self.calibration),
             ),
         )
-        return [figures, labels_sheet(labels, "recordings")]
+        return [figures, labels_sheet(labels, "rows")]
 
     def _ranked(self) -> str:
         if self.average_precision is None:

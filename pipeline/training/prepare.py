@@ -48,6 +48,10 @@ class Prepared:
         )  # fmt: skip
 
 
+LONGEST_JUDGED = 600.0
+"""Seconds of the longest recording that validation hears, in one piece: attention's time grows with the square."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Meaning:
     """What labels mean, and what of the model that decides."""
@@ -70,7 +74,8 @@ def prepare(sources: Sequence[str], config: TrainConfig) -> Prepared:
     found = _found(sources, config)
     chosen, too_long = _short_enough(found.examples, config)
     others = _found([config.validate], config) if config.validate else examples.Found()
-    train, validation = (chosen, others.examples) if config.validate else _held_out(chosen, config)
+    train, judged = (chosen, others.examples) if config.validate else _held_out(chosen, config)
+    validation, endless = _heard_whole(judged, config)
     unlabelled, problems = [*found.unlabelled, *others.unlabelled], [*found.problems, *others.problems]
     where = ", ".join(map(redact, sources))
     try:
@@ -84,12 +89,13 @@ def prepare(sources: Sequence[str], config: TrainConfig) -> Prepared:
     _check(validation, other)
     reasons = {f"labels: no field {config.field!r}": unlabelled[0]} if unlabelled else {}
     reasons |= {f"longer than --longest {config.longest:g} s": too_long[0].recording.id} if too_long else {}
+    reasons |= {f"longer than {LONGEST_JUDGED:g} s, for validation": endless[0].recording.id} if endless else {}
     reasons |= {f"not listed: {problem}": problem for problem in problems[:1]}
     return Prepared(
         train=tuple(train), validation=tuple(validation), space=meaning.space, validation_space=other, base=base,
         keeps_head=meaning.keeps_head and not config.from_scratch,
         changes={**meaning.changes, **start.parse_changes(config.model_config)},
-        left_out=len(unlabelled) + len(too_long) + len(problems), left_out_examples=reasons,
+        left_out=len(unlabelled) + len(too_long) + len(endless) + len(problems), left_out_examples=reasons,
     )  # fmt: skip
 
 
@@ -128,6 +134,23 @@ def _short_enough(found: Sequence[Example], config: TrainConfig) -> tuple[list[E
             f"--longest {config.longest:g} s; cut them into utterances, or raise --longest"
         )
     return short, [each for each in found if each.recording.seconds > longest]
+
+
+def _heard_whole(found: Sequence[Example], config: TrainConfig) -> tuple[list[Example], list[Example]]:
+    """Examples that are validated on, and those that are too long for it, in which each is heard in one piece.
+
+    Raises:
+        UserError: all are too long.
+    """
+    short = [each for each in found if each.recording.seconds <= LONGEST_JUDGED]
+    if found and not short:
+        source = config.validate or found[0].recording.source
+        raise UserError(
+            f"{redact(source)}: all {counted(len(found), 'recording')} to validate on are longer than "
+            f"{LONGEST_JUDGED:g} s, and each is heard in one piece; cut them, name others with --validate, or do "
+            "without with --validation-share 0"
+        )
+    return short, [each for each in found if each.recording.seconds > LONGEST_JUDGED]
 
 
 def _by_recording(example: Example) -> str:
