@@ -1,4 +1,4 @@
-# make demo    set everything up and transcribe the embedded corpus
+# make demo    set everything up and run every task on the embedded corpus
 # make test    set everything up and run the tests
 .PHONY: demo test lint bench chaos clean
 

@@ -97,8 +97,7 @@ def _parse(given: Sequence[str]) -> list[tuple[str, str, str]]:
 
 def _choice(kind: str, name: str, found: Checkpoint, config: RunConfig) -> Choice:
     job = TaskJob(kind=kind, name=name, model_name=found.name, model_hash=found.hash, encoder=found.encoder)
-    task = TASKS[kind].of(found.path, config)
-    return Choice(job, found, task, _parameters(kind, config) | _resolved(task))
+    return Choice(job, found, TASKS[kind].of(found.path, config), _parameters(kind, config))
 
 
 def _embed(name: str, model: str, config: RunConfig, others: Sequence[Choice]) -> list[Choice]:
@@ -116,7 +115,7 @@ def _embed(name: str, model: str, config: RunConfig, others: Sequence[Choice]) -
         chosen,
         job=replace(chosen.job, after=finder.name),
         task=embed.of(found.path, config, speech),
-        parameters=chosen.parameters | {"speech": finder.checkpoint.hash} | _resolved(speech),
+        parameters=chosen.parameters | {"speech": finder.checkpoint.hash},
     )
     return [with_speech] if finder in others else [finder, with_speech]
 
@@ -132,7 +131,7 @@ def _speech(config: RunConfig, others: Sequence[Choice]) -> Choice:
     return next(same, new)
 
 
-def _named(name: str | None, others: Sequence[Choice]) -> Choice | None:
+def _named(name: str, others: Sequence[Choice]) -> Choice | None:
     return next((each for each in others if each.job.kind == "frames" and each.name == name), None)
 
 
@@ -147,11 +146,6 @@ def _check_segments(found: Checkpoint, config: RunConfig) -> None:
 def _parameters(kind: str, config: RunConfig) -> dict[str, str]:
     names = (*_SHARED, *TASKS[kind].options)
     return {name: options.shown(RunConfig, name, getattr(config, name)) for name in names}
-
-
-def _resolved(task: Task) -> dict[str, str]:
-    """What the checkpoint decides where nothing is asked: the same rows, whether it is named or not."""
-    return {"background": str(task.background)} if isinstance(task, Frames) else {}
 
 
 _SHARED: Final = ("window", "context", "features", "dtype")

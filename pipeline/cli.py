@@ -73,7 +73,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     commands: dict[str, tuple[Callable[[list[str]], int], str]] = {
         **{job.command: (_job(job), job.listed) for job in JOBS.values()},
         "finetune": (_finetune, "train a model on labelled audio"),
-        "demo": (_demo, "transcribe the embedded corpus with the embedded checkpoint"),
+        "demo": (_demo, "run every task on the embedded corpus with the embedded checkpoints"),
         "evaluate": (evaluate, "compare a table with references: error rates, F1, calibration, equal error rate"),
         **{name: (_table(name), words) for name, words in _TABLE.items()},
     }

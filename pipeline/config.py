@@ -91,7 +91,8 @@ class RunConfig:
     speech: str = option(
         "what to run",
         "what says where speech is that is embedded: a checkpoint of frame labels, the name of a --task frames of this "
-        "run, or all (everything is speech); default: the small speech-frames that comes with Voxmill",
+        "run, or all (everything is speech, unless a task has that name); default: the small speech-frames that "
+        "comes with Voxmill",
         default="", metavar="DIR_OR_HUB_ID", of=("embed", "label"),
     )  # fmt: skip
     min_segment: float = option(

@@ -88,17 +88,6 @@ def test_a_task_may_be_named_as_all_audio_is(folders):
     assert order[1].job.after == "all"
 
 
-def test_the_background_is_kept_as_the_checkpoint_has_it(folders):
-    frames = {"model": str(folders["frames"])}
-    (left,) = chosen("frames", **frames)
-    (named,) = chosen("frames", **frames, background=left.task.background)
-    assert left.task.background is not None
-    assert left.parameters == named.parameters
-    speech = {"model": str(folders["embed"]), "speech": str(folders["frames"])}
-    ours, theirs = (chosen("embed", **speech, **more)[1] for more in ({}, {"background": left.task.background}))
-    assert ours.parameters == theirs.parameters
-
-
 def test_all_audio_may_be_taken_for_speech(folders):
     (embed,) = chosen("embed", model=str(folders["embed"]), speech="all")
     assert (embed.job.after, embed.task.speech) == (None, None)

@@ -29,31 +29,21 @@ from numpy.typing import NDArray
 
 from pipeline.arguments import Parser
 from pipeline.demo.make_corpus import DIGITS, Speaker, speak
+from pipeline.demo.speech_labels import speech_of
 from pipeline.errors import UserError
+from pipeline.quantities import counted
 from pipeline.summary import COMPLETE, USAGE
 
 Samples = NDArray[np.float32]
 
 RATE = 8000
 """Hz of the digits."""
-FRAME = 0.02
-"""Seconds of a frame of the labels."""
-FLOOR_DB, CLOSED = 30.0, 10
-"""Speech is what is less than so far below the loudest frame; gaps of fewer frames than this count as speech too."""
-BACKGROUND_SHARE, BACKGROUND_DB = 0.05, 4.0
-"""Share of the frames with sound that only the background is heard in, and how far above it speech begins. With white
-noise 22 to 35 dB below the loudest frame of train-clean-100, labels made so keep 96 % to 99 % F1 of those made without;
-by `FLOOR_DB` alone 88 %, as such a background counts as speech from end to end."""
-LOUD_DB = 10.0
-"""What is less than so far below the loudest frame is no background."""
-SILENT_DB = -90.0
-"""Below this is digital silence."""
 VALID_TAKES = (5, 6)
 """Takes of each digit that are not trained on, to choose by."""
 TEST_SNR = (5.0, 25.0)
 """Decibels of speech above white or pink noise in the tests of frames, uniform."""
 MOST_DIGITS = 20
-"""Of several voices in one recording, which is then some 15 s long."""
+"""In one recording of several voices, which then lasts up to 18 s."""
 VARIANTS = ("m1", "m3", "m5", "m7", "f1", "f2", "f4", "f5", "Annie", "Alex")
 ACCENTS = ("en-us", "en-gb", "en-gb-scotland", "en-029", "en-gb-x-rp")
 
@@ -73,14 +63,27 @@ def clips(speech: Path, split: str) -> list[Clip]:
     """Human digits of a split."""
     with open(speech / "digits.csv", newline="") as table:
         rows = [row for row in csv.DictReader(table) if row["split"] == split]
-    return [
-        Clip(row["speaker"], row["text"], int(Path(row["path"]).stem.rsplit("_", 1)[1]), _read(speech / row["path"]))
-        for row in rows
-    ]
+    return [Clip(row["speaker"], row["text"], _take(row["path"]), _read(speech / row["path"])) for row in rows]
+
+
+def _take(path: str) -> int:
+    """Number of a take: `digits/7_theo_12.flac` is the 12th.
+
+    Raises:
+        UserError: the name has none.
+    """
+    number = Path(path).stem.rpartition("_")[2]
+    if not number.isdecimal():
+        raise UserError(f"digits.csv: {path}: the name of a digit must end in _ and the number of its take")
+    return int(number)
 
 
 def voices() -> list[Clip]:
-    """Every digit in every synthetic voice."""
+    """Every digit in every synthetic voice.
+
+    Raises:
+        UserError: espeak-ng speaks none of them.
+    """
     made, mute = [], []
     for number, (accent, variant) in enumerate((a, v) for a in ACCENTS for v in VARIANTS):
         voice = Speaker(f"{accent}+{variant}", f"{accent}+{variant}", 120 + 12 * (number % 5), 50, "flac", ())
@@ -88,13 +91,15 @@ def voices() -> list[Clip]:
             made += [Clip(voice.name, digit, 0, speak(digit, voice)) for digit in DIGITS]
         except (subprocess.CalledProcessError, IndexError):
             mute.append(voice.name)
+    if not made:
+        raise UserError("espeak-ng speaks none of the synthetic voices; is its data installed (espeak-ng --voices)?")
     if mute:
         print(f"espeak-ng does not speak {', '.join(mute)}: {len(mute)} voices fewer")
     return made
 
 
 def join(chosen: Sequence[Clip], random: np.random.Generator, *, hiss: bool = True) -> Samples:
-    """Digits of one voice with pauses of 30 to 450 ms, silence around them, uneven loudness and, maybe, faint noise."""
+    """Digits with pauses of 30 to 450 ms, silence around them, uneven loudness and, maybe, faint noise."""
     parts = [_silence(random, 0.05, 0.5)]
     for clip in chosen:
         loud = 0.3 / max(1e-3, float(np.abs(clip.samples).max()))
@@ -120,38 +125,11 @@ def strings(
 
 
 def conversations(given: Sequence[Clip], count: int, random: np.random.Generator) -> Iterator[list[Clip]]:
-    """Strings of 2 to 5 voices one after the other, of at most `MOST_DIGITS` digits together."""
+    """Two to five strings, most of different voices, one after the other: at most `MOST_DIGITS` digits."""
     said = list(strings(given, 5 * count, random))
     for _ in range(count):
         chosen = [clip for number in random.integers(0, len(said), random.integers(2, 6)) for clip in said[number]]
         yield chosen[:MOST_DIGITS]
-
-
-def speech_of(samples: Samples, rate: int) -> list[dict[str, object]]:
-    """Intervals of speech of a clean recording, by energy."""
-    size = round(FRAME * rate)
-    count = len(samples) // size
-    if not count:
-        return []
-    power = np.square(samples[: count * size].reshape(count, size).astype(np.float64)).mean(axis=1)
-    level = 10 * np.log10(np.convolve(power, np.ones(3) / 3, mode="same") + 1e-12)
-    talks = level > max(_background(level) + BACKGROUND_DB, level.max() - FLOOR_DB, -60)
-    edges = np.flatnonzero(np.diff(talks, prepend=False, append=False)).reshape(-1, 2).tolist()
-    joined: list[list[int]] = []
-    for start, stop in edges:
-        if joined and start - joined[-1][1] < CLOSED:
-            joined[-1][1] = stop
-        else:
-            joined.append([start, stop])
-    return [{"start": round(a * FRAME, 3), "end": round(b * FRAME, 3), "label": "speech"} for a, b in joined]
-
-
-def _background(level: NDArray[np.float64]) -> float:
-    """Decibels of what a recording's pauses hold."""
-    sounds = level[level > SILENT_DB]
-    if not len(sounds):
-        return SILENT_DB
-    return min(float(np.quantile(sounds, BACKGROUND_SHARE)), float(level.max()) - LOUD_DB)
 
 
 def noisy(samples: Samples, random: np.random.Generator) -> Samples:
@@ -240,14 +218,36 @@ def check(speech: Path) -> None:
     Raises:
         UserError: names what is missing, and how to mend it.
     """
-    for name, columns in (("digits.csv", "path, text, speaker, split"), ("librispeech.csv", "path, speaker, split")):
-        if not (speech / name).is_file():
-            raise UserError(
-                f"{speech}: there is no {name} here; name with --speech the folder of the recordings, in which "
-                f"{name} lists them ({columns})"
-            )
+    _check_list(speech, "digits.csv", ("path", "text", "speaker", "split"))
+    _check_list(speech, "librispeech.csv", ("path", "speaker", "split"))
+    takes = {split: {clip.take for clip in clips(speech, split)} for split in ("train", "test")}
+    if not takes["train"] - set(VALID_TAKES) or not takes["train"] & set(VALID_TAKES):
+        raise UserError(
+            f"{speech / 'digits.csv'}: of split train there must be takes {VALID_TAKES[0]} and {VALID_TAKES[1]}, to "
+            "choose by, and others, to train on"
+        )
     if shutil.which("espeak-ng") is None:
         raise UserError("espeak-ng is not installed, which makes the synthetic voices; apt-get install espeak-ng")
+
+
+def _check_list(speech: Path, name: str, columns: Sequence[str]) -> None:
+    place = speech / name
+    if not place.is_file():
+        raise UserError(
+            f"{speech}: there is no {name} here; name with --speech the folder of the recordings, in which {name} "
+            f"lists them ({', '.join(columns)})"
+        )
+    with open(place, newline="") as table:
+        rows = list(csv.DictReader(table))
+    lacking = [column for column in columns if rows and column not in rows[0]]
+    if lacking:
+        raise UserError(f"{place}: there is no column {lacking[0]!r}; it needs {', '.join(columns)}")
+    for split in ("train", "test"):
+        if not any(row["split"] == split for row in rows):
+            raise UserError(f"{place}: no recording is of split {split!r}")
+    gone = [row["path"] for row in rows if not (speech / row["path"]).is_file()]
+    if gone:
+        raise UserError(f"{place}: {counted(len(gone), 'recording')} that it lists are not there, such as {gone[0]}")
 
 
 def _known(human: Sequence[Clip], without: str | None) -> list[Clip]:
@@ -274,9 +274,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("folder", type=Path)
     parser.add_argument("--speech", type=Path, required=True, help="folder with digits.csv and librispeech.csv")
     parser.add_argument("--without", metavar="SPEAKER", help="speaker of digits to leave out of the training")
-    parser.add_argument("--strings", type=int, default=3000, metavar="N", help="strings of digits (default: 3000)")
+    parser.add_argument(
+        "--strings", type=int, default=3000, metavar="N", help="strings of digits, 3 or more (default: 3000)"
+    )
     given = parser.parse_args(argv)
     try:
+        if given.strings < 3:
+            raise UserError(
+                f"--strings {given.strings}: a third as many are made of synthetic voices; ask for 3 or more"
+            )
         check(given.speech)
         _write(Place(given.folder), given.speech, given.without, given.strings)
     except UserError as error:

@@ -19,6 +19,8 @@ from pipeline.storage.paths import is_local, local_path
 from pipeline.training.config import TrainConfig
 from pipeline.training.fit import Fitted
 
+PATIENCE = 4 * 3600
+"""Seconds that workers wait for the first, which alone validates; that one died, Ray notices without them."""
 RETRIES = 3
 """Times that a group of workers is started again after one has died."""
 
@@ -86,13 +88,14 @@ def _check_room(workers: int, device: str, *, cpus: float, gpus: float) -> None:
 def _run(asked: _Asked, workers: int) -> _Answer:
     from ray.exceptions import RayError
     from ray.train import FailureConfig, RunConfig, ScalingConfig
-    from ray.train.torch import TorchTrainer
+    from ray.train.torch import TorchConfig, TorchTrainer
     from ray.train.v2.api.exceptions import TrainingFailedError
 
     with tempfile.TemporaryDirectory(prefix="voxmill-train-") as notes:
         trainer = TorchTrainer(
             _work,  # type: ignore[arg-type]  # Ray's annotation knows no answers
             train_loop_config={"asked": asked},
+            torch_config=TorchConfig(timeout_s=PATIENCE),
             scaling_config=ScalingConfig(num_workers=workers, use_gpu=asked.device == "cuda"),
             # Ray's own notes on the run; nothing of ours is in them.
             run_config=RunConfig(

@@ -194,7 +194,8 @@ def compare(found: Compared, chosen: Options) -> Scores:
     """
     if not any(each is not None for each in found.column("label")):
         return _numbers(found)
-    found = replace(found, references=[_parsed(each) for each in found.references])
+    known = _known(found)
+    found = replace(found, references=[_whole(_parsed(each), known) for each in found.references])
     if any(isinstance(each, list) for each in found.references):
         return _sets(found, chosen.threshold)
     return _labels(found)
@@ -249,9 +250,14 @@ def _average_precisions(scores: list[dict[str, float]], wanted: list[set[str]]) 
     }
 
 
+def _known(found: Compared) -> set[str | None]:
+    """Labels that the rows have, as far as scores list them."""
+    return {one["label"] for each in found.column("scores") for one in each or ()} | set(found.column("label"))
+
+
 def _check_names(wanted: set[str], found: Compared) -> None:
     """References in other words than the model's would all count as wrong."""
-    known = {one["label"] for each in found.column("scores") for one in each or ()} | set(found.column("label"))
+    known = _known(found)
     if wanted and not wanted & known:
         raise UserError(
             f"no reference is a label of the model: the references are such as {min(wanted)!r}, the labels such as "
@@ -269,13 +275,16 @@ def _parsed(reference: Any) -> Any:
     return listed if isinstance(listed, list) else reference
 
 
+def _whole(reference: Any, known: set[str | None]) -> Any:
+    """7 for 7.0 where only 7 is a label: a column of whole numbers in which one is missing is kept as floats."""
+    whole = isinstance(reference, float) and reference.is_integer() and json.dumps(reference) not in known
+    return int(reference) if whole and str(int(reference)) in known else reference
+
+
 def _label(reference: Any, id: str) -> str:
     """A label as the model's configuration writes it; a number or a truth value is a name too."""
     if isinstance(reference, str):
         return reference.strip()
-    # A column of whole numbers in which one is missing is often kept as floats.
-    if isinstance(reference, float) and reference.is_integer():
-        return str(int(reference))
     if isinstance(reference, bool | int | float):
         return json.dumps(reference)
     raise UserError(f"{id}: the reference of a label must be text, a list of texts or a number, was {reference!r}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -61,14 +62,14 @@ def references(rows: pa.Table, task: str, chosen: Options) -> References:
 def _along(rows: pa.Table, task: str, field: str, *, named: bool) -> References:
     if task == "transcribe" and not named:
         return _of_column(rows, COLUMN)
-    found = [_fields(each).get(field) for each in rows.column(METADATA).to_pylist()]
+    found = [_known(_fields(each).get(field)) for each in rows.column(METADATA).to_pylist()]
     if task == "classify" and not named and all(each is None for each in found):
         return _of_column(rows, COLUMN)
     return References(found, f"metadata field {field}")
 
 
 def _of_column(rows: pa.Table, name: str) -> References:
-    return References(rows.column(name).to_pylist(), f"column {name}")
+    return References([_known(each) for each in rows.column(name).to_pylist()], f"column {name}")
 
 
 def _of_manifest(rows: pa.Table, uri: str, field: str) -> References:
@@ -81,7 +82,7 @@ def _of_manifest(rows: pa.Table, uri: str, field: str) -> References:
                 "--columns made, or a JSONL manifest with `id` and the reference"
             ) from error
         raise
-    values = [matched.fields.get(row, {}).get(field) for row in range(rows.num_rows)]
+    values = [_known(matched.fields.get(row, {}).get(field)) for row in range(rows.num_rows)]
     if all(each is None for each in values):
         raise UserError(f"{redact(uri)}: {_no_use(rows, matched, field)}")
     return References(values, f"{redact(uri)}, field {field}", matched.unmatched)
@@ -94,6 +95,11 @@ def _no_use(rows: pa.Table, matched: Matched, field: str) -> str:
         return f"no line names a row; rows have ids such as {id!r} and keys such as {key!r}"
     fields = ", ".join(sorted(set().union(*matched.fields.values())))
     return f"no line of a row has the field {field}; there are {fields}. Name one of them with --label-field"
+
+
+def _known(value: Any) -> Any:
+    """A reference, or None where tools that have no other word for it write NaN."""
+    return None if isinstance(value, float) and math.isnan(value) else value
 
 
 def known_fields(rows: pa.Table) -> list[str]:

@@ -139,7 +139,7 @@ class TrainConfig:
         "augmentation", "share of the examples with noise or babble", default=0.0, parse=parse_share, metavar="SHARE"
     )
     babble: float = option(
-        "augmentation", "share of that noise that is other recordings at once; frames: nobody's speech, so maybe 0",
+        "augmentation", "share of that noise that is others talking; 0 where --task frames learns what speech is",
         default=0.3, parse=parse_share, metavar="SHARE",
     )  # fmt: skip
     snr_from: float = option(

@@ -38,8 +38,6 @@ from pipeline.audio.fbank import log_mel  # noqa: E402
 from pipeline.audio.windows import Window  # noqa: E402
 from pipeline.models.predict import Predictor  # noqa: E402
 from pipeline.models.wants import Want  # noqa: E402
-
-# noqa: E402
 from pipeline.scoring import speakers, trials  # noqa: E402
 from pipeline.training.augment import through_channel  # noqa: E402
 from pipeline.training.discriminant import discriminants  # noqa: E402

@@ -20,9 +20,9 @@ from pipeline.demo.make_training import (
     join,
     main,
     noisy,
-    speech_of,
     strings,
 )
+from pipeline.demo.speech_labels import speech_of
 
 
 def tone(seconds: float, rate: int = RATE, loud: float = 0.3) -> np.ndarray:
@@ -55,23 +55,6 @@ def test_joined_digits_are_whole_and_apart():
     assert 0.7 < sum(each["end"] - each["start"] for each in spans) < 1.6
     assert np.abs(said).max() <= 1
     assert len(join(GIVEN[:1], random)) > 0.3 * RATE
-
-
-def test_speech_is_where_the_energy_is():
-    quiet = np.zeros(RATE, np.float32)
-    found = speech_of(np.concatenate([quiet, tone(1.0), quiet, tone(0.5)]), RATE)
-    edges = [edge for each in found for edge in (each["start"], each["end"])]
-    assert edges == pytest.approx([1.0, 2.0, 3.0, 3.5], abs=0.04)
-    assert speech_of(quiet, RATE) == []
-    assert speech_of(np.empty(0, np.float32), RATE) == []
-
-
-def test_a_background_is_no_speech():
-    quiet = np.zeros(RATE, np.float32)
-    said = np.concatenate([quiet, tone(1.0), quiet, tone(0.5)])
-    hum = 10 ** (-25 / 20) * 0.3 / np.sqrt(2) * np.random.default_rng(0).standard_normal(len(said)).astype(np.float32)
-    edges = [edge for each in speech_of(said + hum, RATE) for edge in (each["start"], each["end"])]
-    assert edges == pytest.approx([1.0, 2.0, 3.0, 3.5], abs=0.04)
 
 
 def test_noise_lies_between_the_levels_that_are_named():
@@ -111,6 +94,7 @@ def small(folder: Path) -> Path:
         ("digits.csv", "there is no digits.csv here; name with --speech the folder"),
         ("librispeech.csv", "there is no librispeech.csv here; name with --speech the folder"),
         ("espeak-ng", "espeak-ng is not installed.*apt-get install espeak-ng"),
+        ("0_ann_5.flac", "digits.csv: 1 recording that it lists are not there, such as 0_ann_5.flac"),
         ("carl", "--without carl: there is no such speaker, only ann, bob"),
     ],
 )
@@ -124,6 +108,29 @@ def test_what_is_missing_is_one_line_and_code_2(
     said = capsys.readouterr().err
     assert len(said.splitlines()) == 1
     assert re.search(words, said)
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        ("text,speaker,split", "text,speaker,part", "digits.csv: there is no column 'split'; it needs path, text"),
+        (",train", ",other", "digits.csv: no recording is of split 'train'"),
+        ("_5.flac", "_7.flac", "digits.csv: of split train there must be takes 5 and 6, to choose by"),
+    ],
+)
+def test_a_list_that_does_not_serve_is_one_line_and_code_2(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], old: str, new: str, words: str
+):
+    speech = small(tmp_path)
+    listed = speech / "digits.csv"
+    listed.write_text(listed.read_text().replace(old, new))
+    assert main([str(tmp_path / "out"), "--speech", str(speech)]) == 2
+    said = capsys.readouterr().err
+    assert len(said.splitlines()) == 1
+    assert words in said
+    assert main([str(tmp_path / "out"), "--speech", str(speech), "--strings", "-5"]) == 2
+    assert "--strings -5: " in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
 
 

@@ -55,6 +55,21 @@ def test_numbers_may_be_names_of_labels(table: Any, row: Any, digit: float) -> N
     assert pipeline.evaluate(table("classify", rows), label_field="digit").scores.confusion.accuracy == 1.0
 
 
+def test_numbers_with_a_fraction_stay_as_the_labels_have_them(table: Any, row: Any) -> None:
+    labels = ("0.5", "1.0", "1.5", "2.0")
+    said = [{"label": each, "score": 0.9, "scores": [{"label": each, "score": 0.9}]} for each in labels]
+    rows = [row(f"{i}.wav", one, metadata={"grade": float(one["label"])}) for i, one in enumerate(said)]
+    assert pipeline.evaluate(table("classify", rows), label_field="grade").scores.confusion.accuracy == 1.0
+
+
+def test_a_reference_that_is_no_number_is_none(table: Any, row: Any) -> None:
+    said = {"label": "7", "score": 0.9, "scores": [{"label": "7", "score": 0.9}]}
+    rows = [row("a.wav", said, metadata={"digit": 7.0}), row("b.wav", said, metadata={"digit": float("nan")})]
+    found = pipeline.evaluate(table("classify", rows), label_field="digit")
+    assert found.scores.confusion.counts.sum() == 1
+    assert found.scores.confusion.accuracy == 1.0
+
+
 def test_several_labels(table: Any, row: Any) -> None:
     rows = [
         row("a.wav", given(speech=0.9, music=0.6, noise=0.1), metadata={"label": ["speech", "music"]}),

@@ -4,22 +4,26 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
+import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
+from pipeline.plan import units
 from pipeline.table import read_table
 from pipeline.table.verify import verify
 from tests.heads import checkpoints
-from tests.jobs.corpora import ROOT, driver, end_group, many_units
+from tests.jobs.corpora import ROOT, end_group, environment, many_units, newest_run
 from tests.jobs.killing import torment
 
 pytestmark = pytest.mark.slow
-PATIENCE = 240.0
+PATIENCE = 120.0
 JOBS = {
     "classify_corpus": ("classify",),
     "label_frames": ("frames",),
@@ -43,9 +47,35 @@ def models_of(job: str, folders: dict[str, Path]) -> list[str]:
     return ["--model", str(folders[JOBS[job][0]]), *speech]
 
 
-def start(job: str, arguments: Sequence[str], home: Path, *, quiet: bool = False) -> subprocess.Popen[str]:
-    screen = subprocess.DEVNULL if quiet else subprocess.PIPE
-    return driver(list(arguments), home=home, program=(str(ROOT / f"jobs/{job}.py"),), model=None, stdout=screen)
+@contextmanager
+def started(job: str, arguments: Sequence[str], home: Path) -> Iterator[subprocess.Popen[str]]:
+    """A job that ends with the block, whatever it has started."""
+    more = [] if job == "evaluate" else ["--log-every", "1s"]
+    process = subprocess.Popen(
+        [sys.executable, str(ROOT / f"jobs/{job}.py"), *arguments, *more], env=environment(home, PYTHONPATH=str(ROOT)),
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True, cwd=home,
+    )  # fmt: skip
+    try:
+        yield process
+    finally:
+        end_group(process)
+
+
+def finished(job: str, arguments: Sequence[str], home: Path) -> None:
+    with started(job, arguments, home) as process:
+        said = process.communicate(timeout=PATIENCE)[0]
+        assert process.returncode == 0, said
+
+
+def killed_at(count: int, files: Callable[[], Sequence[Path]], process: subprocess.Popen[str]) -> None:
+    """Kill a job as soon as it has written so many files."""
+    deadline = time.monotonic() + PATIENCE
+    while len(files()) < count:
+        assert time.monotonic() < deadline
+        assert process.poll() is None
+        time.sleep(0.005)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
 
 
 def test_killed_twice_and_finished(tmp_path: Path) -> None:
@@ -62,55 +92,41 @@ def test_each_job_goes_on_where_it_was(tmp_path: Path, folders: dict[str, Path],
     source, output = many_units(tmp_path / "in", count=40), tmp_path / "out"
     arguments = [str(source), str(output), "--unit-seconds", "5", "--device", "cpu", "--num-cpus", "2", "--corpus", "c"]
     arguments += models_of(job, folders)
-    first = start(job, arguments, tmp_path, quiet=True)
-    try:
-        deadline = time.monotonic() + PATIENCE
-        while len(list(output.glob("*/*.parquet"))) < 8:
-            assert time.monotonic() < deadline
-            assert first.poll() is None
-            time.sleep(0.02)
-        os.killpg(first.pid, signal.SIGKILL)
-    finally:
-        end_group(first)
-    kept = {file: file.stat().st_mtime_ns for file in output.glob("*/*.parquet")}
-    again = start(job, arguments, tmp_path)
-    said = again.communicate(timeout=PATIENCE)[0]
-    assert again.returncode == 0, said
-    assert {file: file.stat().st_mtime_ns for file in kept} == kept
-    names = [{file.name for file in (output / kind).glob("*.parquet")} for kind in JOBS[job]]
-    assert len(kept) < sum(map(len, names))
+
+    def committed() -> list[Path]:
+        return [file for kind in JOBS[job] for file in (output / kind).glob("*.parquet")]
+
+    with started(job, arguments, tmp_path) as first:
+        killed_at(8, committed, first)
+    before = {kind: {file.name for file in (output / kind).glob("*.parquet")} for kind in JOBS[job]}
+    finished(job, arguments, tmp_path)
+    planned = {f"{ref.name}.parquet" for ref in units(str(output))}
+    whole = set.intersection(*before.values())
+    assert newest_run(output)["units"] == len(planned - whole) < len(planned)
     assert verify(str(output)).complete
     assert {read_table(str(output), task=kind).to_table().num_rows for kind in JOBS[job]} == {40}
 
 
 def test_a_killed_evaluation_leaves_no_half_file_and_is_done_again(tmp_path: Path, folders: dict[str, Path]) -> None:
     source, output = many_units(tmp_path / "in", count=12), tmp_path / "out"
-    labelled = start(
+    finished(
         "classify_corpus", [str(source), str(output), "--model", str(folders["classify"]), "--device", "cpu"], tmp_path
     )
-    said = labelled.communicate(timeout=PATIENCE)[0]
-    assert labelled.returncode == 0, said
-    rows = read_table(str(output), task="classify").to_table(["id", "label"]).to_pylist()
+    rows = read_table(str(output), task="classify").to_table(columns=["id", "label"]).to_pylist()
     references = tmp_path / "references.jsonl"
     references.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    arguments = [str(output), "--reference", str(references)]
-    place, begun = output / "_scores/classify", time.monotonic()
-    whole = start("evaluate", arguments, tmp_path)
-    said = whole.communicate(timeout=PATIENCE)[0]
-    assert whole.returncode == 0, said
-    seconds, scores = time.monotonic() - begun, (place / "scores.json").read_text()
-    killed = 0
-    # The last tenths of its time are those in which it writes.
-    for share in (0.3, 0.8, 0.85, 0.9, 0.95):
-        (place / "scores.json").unlink(missing_ok=True)
-        job = start("evaluate", arguments, tmp_path, quiet=True)
-        time.sleep(share * seconds)
-        killed += job.poll() is None
-        end_group(job)
-        if (place / "scores.json").exists():
-            json.loads((place / "scores.json").read_text())
-    assert killed >= 3
-    last = start("evaluate", arguments, tmp_path)
-    last.communicate(timeout=PATIENCE)
-    assert last.returncode == 0
-    assert (place / "scores.json").read_text() == scores
+    arguments, place = [str(output), "--reference", str(references)], output / "_scores/classify"
+
+    def written() -> list[Path]:
+        return [file for file in place.glob("[!.]*") if file.suffix in (".json", ".md", ".png")]
+
+    finished("evaluate", arguments, tmp_path)
+    whole = {file.name: file.read_bytes() for file in written()}
+    assert len(whole) >= 3
+    for count in range(1, len(whole)):
+        shutil.rmtree(place)
+        with started("evaluate", arguments, tmp_path) as process:
+            killed_at(count, written, process)
+        assert all(file.read_bytes() == whole[file.name] for file in written())
+    finished("evaluate", arguments, tmp_path)
+    assert {file.name: file.read_bytes() for file in written()} == whole

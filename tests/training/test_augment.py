@@ -51,8 +51,8 @@ def test_noise_is_as_loud_as_asked(snr: float) -> None:
     assert 10 * np.log10(power(said()) / power(added)) == pytest.approx(snr, abs=0.01)
 
 
-@pytest.mark.parametrize(("share", "times"), [(0, 0), (0.3, 4), (1, 20)])
-def test_babble_is_taken_from_other_voices_as_often_as_asked(share: float, times: int) -> None:
+@pytest.mark.parametrize(("share", "times"), [(0, range(1)), (0.3, range(35, 86)), (1, range(200, 201))])
+def test_babble_is_taken_from_other_voices_as_often_as_asked(share: float, times: range) -> None:
     asked: list[int] = []
 
     def voice(random: np.random.Generator, num_samples: int) -> np.ndarray:
@@ -60,11 +60,11 @@ def test_babble_is_taken_from_other_voices_as_often_as_asked(share: float, times
         return np.ones(num_samples, np.float32)
 
     babbled = 0
-    for seed in range(20):
+    for seed in range(200):
         before = len(asked)
         augment(said(), Recipe(noise=1, babble=share), np.random.default_rng(seed), voice=voice)
         babbled += len(asked) > before
-    assert babbled == times
+    assert babbled in times
     assert set(asked) <= {RATE}
 
 
