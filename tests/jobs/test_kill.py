@@ -49,12 +49,13 @@ def models_of(job: str, folders: dict[str, Path]) -> list[str]:
 
 @contextmanager
 def started(job: str, arguments: Sequence[str], home: Path) -> Iterator[subprocess.Popen[str]]:
-    """A job that ends with the block, whatever it has started."""
+    """A job that ends with the block, whatever it has started; what it says is in `screen`."""
     more = [] if job == "evaluate" else ["--log-every", "1s"]
-    process = subprocess.Popen(
-        [sys.executable, str(ROOT / f"jobs/{job}.py"), *arguments, *more], env=environment(home, PYTHONPATH=str(ROOT)),
-        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True, cwd=home,
-    )  # fmt: skip
+    with open(home / "screen", "w") as screen:
+        process = subprocess.Popen(
+            [sys.executable, str(ROOT / f"jobs/{job}.py"), *arguments, *more], stdout=screen, stderr=screen, text=True,
+            env=environment(home, PYTHONPATH=str(ROOT)), start_new_session=True, cwd=home,
+        )  # fmt: skip
     try:
         yield process
     finally:
@@ -63,8 +64,7 @@ def started(job: str, arguments: Sequence[str], home: Path) -> Iterator[subproce
 
 def finished(job: str, arguments: Sequence[str], home: Path) -> None:
     with started(job, arguments, home) as process:
-        said = process.communicate(timeout=PATIENCE)[0]
-        assert process.returncode == 0, said
+        assert process.wait(timeout=PATIENCE) == 0, (home / "screen").read_text()
 
 
 def killed_at(count: int, files: Callable[[], Sequence[Path]], process: subprocess.Popen[str]) -> None:
