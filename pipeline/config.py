@@ -197,10 +197,8 @@ def _contradictions(config: RunConfig) -> list[str]:
     if not 0 <= config.context * 2 < config.window:
         found.append(f"--context must be below half of --window, got {config.context:g} s and {config.window:g} s")
     for name in ("max_errors", "threshold", "release"):
-        share = getattr(config, name)
-        if not 0 <= share <= 1:
-            meant = f"; did you mean {share:g}%?" if 1 < share <= 100 else ""
-            found.append(f"{flag(name)} must be between 0 and 1, got {share:g}{meant}")
+        if wrong := reading.no_share(name, getattr(config, name)):
+            found.append(wrong)
     if config.name is not None and not plain_name(config.name):
         found.append(f"--name must be a plain folder name of letters, digits, _ . and -, got {config.name!r}")
     if config.release > config.threshold:

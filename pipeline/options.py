@@ -49,6 +49,14 @@ def flag(name: str) -> str:
     return "--" + name.replace("_", "-")
 
 
+def no_share(name: str, value: float) -> str | None:
+    """What is wrong with the value of a field that is a share; None for nothing."""
+    if 0 <= value <= 1:
+        return None
+    meant = f"; did you mean {value:g}%?" if 1 < value <= 100 else ""
+    return f"{flag(name)} must be between 0 and 1, got {value:g}{meant}"
+
+
 def shown(form: type, name: str, value: Any) -> str:
     """Value of a field as a user would write it."""
     parse = {each.name: each.metadata["parse"] for each in dataclasses.fields(form)}[name]

@@ -53,8 +53,8 @@ class Options:
     )  # fmt: skip
 
     def __post_init__(self) -> None:
-        if not 0 <= self.threshold <= 1:
-            raise UserError(f"--threshold must be between 0 and 1, got {self.threshold:g}")
+        if wrong := options.no_share("threshold", self.threshold):
+            raise UserError(wrong)
         if self.trials and self.segments:
             raise UserError("--trials names recordings and --segments compares all pairs of segments; leave one out")
 

@@ -269,8 +269,8 @@ def _problems(config: TrainConfig) -> Iterator[str]:
             if value is not None and value < least:
                 yield f"{flag(name)} must be {words}, got {value:g}"
     for name in _SHARES:
-        if not 0 <= getattr(config, name) <= 1:
-            yield f"{flag(name)} must be between 0 and 1, got {getattr(config, name):g}"
+        if wrong := options.no_share(name, getattr(config, name)):
+            yield wrong
     if not config.segment_from <= config.segment_to:
         yield f"--segment-to must be at least --segment-from, got {config.segment_to:g} s and {config.segment_from:g} s"
     if config.snr_from > config.snr_to:
