@@ -42,8 +42,6 @@ VALID_TAKES = (5, 6)
 """Takes of each digit that are not trained on, to choose by."""
 TEST_SNR = (5.0, 25.0)
 """Decibels of speech above white or pink noise in the tests of frames, uniform."""
-MOST_DIGITS = 20
-"""In one recording of several voices, which then lasts up to 18 s."""
 VARIANTS = ("m1", "m3", "m5", "m7", "f1", "f2", "f4", "f5", "Annie", "Alex")
 ACCENTS = ("en-us", "en-gb", "en-gb-scotland", "en-029", "en-gb-x-rp")
 
@@ -122,14 +120,6 @@ def strings(
     for number in range(count):
         mine = by_voice[names[number % len(names)]]
         yield [mine[i] for i in random.integers(0, len(mine), random.integers(shortest, 9))]
-
-
-def conversations(given: Sequence[Clip], count: int, random: np.random.Generator) -> Iterator[list[Clip]]:
-    """Two to five strings, most of different voices, one after the other: at most `MOST_DIGITS` digits."""
-    said = list(strings(given, 5 * count, random))
-    for _ in range(count):
-        chosen = [clip for number in random.integers(0, len(said), random.integers(2, 6)) for clip in said[number]]
-        yield chosen[:MOST_DIGITS]
 
 
 def noisy(samples: Samples, random: np.random.Generator) -> Samples:
@@ -298,17 +288,14 @@ def _write(place: Place, speech: Path, without: str | None, num_strings: int) ->
     taught = [clip for clip in known if clip.take not in VALID_TAKES]
     valid = [clip for clip in known if clip.take in VALID_TAKES]
     random = np.random.default_rng(0)
-    synthetic = voices()
-    for name, make, chosen, count, seed in (
-        ("human", strings, taught, num_strings, 1),
-        ("voices", strings, synthetic, num_strings // 3, 2),
-        ("conversations", conversations, [*taught, *synthetic], num_strings // 3, 9),
-        ("valid", strings, valid, 200, 7),
-        ("valid-conversations", conversations, valid, 50, 10),
-        ("test", strings, tests, 400, 3),
+    for name, count, chosen, seed in (
+        ("human", num_strings, taught, 1),
+        ("voices", num_strings // 3, voices(), 2),
+        ("valid", 200, valid, 7),
+        ("test", 400, tests, 3),
     ):
         drawn = np.random.default_rng(seed)
-        write_strings(place, f"strings-{name}", make(chosen, count, drawn), drawn)
+        write_strings(place, f"strings-{name}", strings(chosen, count, drawn), drawn)
     for name, chosen in (("train", taught), ("valid", valid), ("test", tests)):
         write_digits(place, f"digits-{name}", chosen, random)
     if without:

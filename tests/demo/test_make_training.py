@@ -11,12 +11,10 @@ import soundfile
 
 from pipeline.demo import make_training
 from pipeline.demo.make_training import (
-    MOST_DIGITS,
     RATE,
     TEST_SNR,
     Clip,
     clips,
-    conversations,
     join,
     main,
     noisy,
@@ -37,14 +35,6 @@ def test_strings_are_of_one_voice_and_all_voices_come_equally_often():
     assert all(len({clip.speaker for clip in each}) == 1 for each in made)
     assert [each[0].speaker for each in made[:2]] == ["ann", "bob"]
     assert {len(each) for each in made} == set(range(1, 9))
-
-
-def test_conversations_are_strings_of_several_voices():
-    made = list(conversations(GIVEN, 50, np.random.default_rng(0)))
-    assert len(made) == 50
-    assert all(2 <= len(each) <= MOST_DIGITS for each in made)
-    assert {len({clip.speaker for clip in each}) for each in made} == {1, 2}
-    assert max(map(len, made)) > 12
 
 
 def test_joined_digits_are_whole_and_apart():
