@@ -89,9 +89,13 @@ def held_out(examples: Sequence[Example], *, share: float, by: Callable[[Example
         least: keys that are held out even where their share is smaller, if as many are left.
     """
     places = {key: int(hashlib.sha256(key.encode()).hexdigest()[:8], 16) / 16**8 for key in {by(e) for e in examples}}
-    out = {key for key, place in places.items() if place < share}
+    order = sorted(places, key=lambda key: (places[key], key))
+    out = {key for key in order if places[key] < share}
     if share > 0 and len(out) < least and len(places) >= 2 * least:
-        out = set(sorted(places, key=lambda key: (places[key], key))[:least])
+        out = set(order[:least])
+    # By chance all of a few may be out.
+    if share < 1 and len(out) == len(order):
+        out -= set(order[-1:])
     return [by(each) in out for each in examples]
 
 

@@ -77,6 +77,15 @@ def test_as_many_keys_are_held_out_as_validation_needs(tones: Path) -> None:
     assert not any(examples.held_out(found, share=1e-9, by=lambda each: each.label, least=3))
 
 
+@pytest.mark.parametrize("count", [1, 2])
+def test_of_a_few_not_all_are_held_out_by_chance(tones: Path, count: int) -> None:
+    found = examples.find([str(tones)], "speaker").examples[:count]
+    for draw in range(50):
+        held = examples.held_out(found, share=0.9, by=lambda each, draw=draw: f"{each.recording.id} {draw}")
+        assert sum(held) == count - 1
+    assert all(examples.held_out(found, share=1.0, by=lambda each: each.recording.id))
+
+
 def as_table(source: Path, output: Path, task: str, column: pa.Field, values: Sequence[Any]) -> Path:
     """The table of a run over a source; a recording whose value is an exception has ended with an error."""
     output.mkdir(exist_ok=True)
