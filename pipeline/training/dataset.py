@@ -23,6 +23,8 @@ from pipeline.training.waveforms import Waveforms
 
 Frames = NDArray[np.float32]
 """(n, 80) log-mel, 100 a second, not normalised."""
+LONGEST_WHOLE = 600.0
+"""Seconds that are heard of an example as it is, from its start: attention's time grows with the square."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +58,7 @@ class Dataset:
         examples: in a fixed order.
         space: what their labels mean.
         waveforms: of the examples, by the same numbers.
-        drawing: what is drawn anew in each epoch; None gives every example as it is.
+        drawing: what is drawn anew in each epoch; None gives every example as it is, up to `LONGEST_WHOLE`.
     """
 
     def __init__(
@@ -87,7 +89,7 @@ class Dataset:
         stretch = Stretch()
         if self._drawing is None:
             # In float64, as the jobs compute features.
-            frames = log_mel(samples, dtype=np.float64)
+            frames = log_mel(samples[: round(LONGEST_WHOLE * SAMPLE_RATE)], dtype=np.float64)
             normalise_in_place(frames)
         elif self._drawing.variants:
             frames, stretch = self._of_variant(epoch, index, samples)
@@ -135,7 +137,7 @@ class Dataset:
 
     def _length(self, epoch: int, index: int) -> int:
         if self._drawing is None:
-            return self.length(index)
+            return _frames_of(min(self.examples[index].recording.seconds, LONGEST_WHOLE))
         number = epoch % self._drawing.variants if self._drawing.variants else epoch
         speed = self._random(number, index).choice(self._drawing.speeds)
         return _frames_of(min(self.examples[index].recording.seconds / speed, self._drawing.longest))

@@ -16,6 +16,7 @@ from pipeline.tasks import Kind
 from pipeline.text import Tokenizer
 from pipeline.training import examples, start
 from pipeline.training.config import TrainConfig
+from pipeline.training.dataset import LONGEST_WHOLE
 from pipeline.training.examples import Example
 from pipeline.training.labels import Numbers, Space, Words, space_of_classes, space_of_frames, space_of_speakers
 from pipeline.training.vocabulary import letters_of
@@ -46,10 +47,6 @@ class Prepared:
             self.base, config.model, head=config.head, changes=self.changes, keep_head=self.keeps_head,
             from_scratch=config.from_scratch,
         )  # fmt: skip
-
-
-LONGEST_JUDGED = 600.0
-"""Seconds of the longest recording that validation hears, in one piece: attention's time grows with the square."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +86,7 @@ def prepare(sources: Sequence[str], config: TrainConfig) -> Prepared:
     _check(validation, other)
     reasons = {f"labels: no field {config.field!r}": unlabelled[0]} if unlabelled else {}
     reasons |= {f"longer than --longest {config.longest:g} s": too_long[0].recording.id} if too_long else {}
-    reasons |= {f"longer than {LONGEST_JUDGED:g} s, for validation": endless[0].recording.id} if endless else {}
+    reasons |= {f"longer than {LONGEST_WHOLE:g} s, for validation": endless[0].recording.id} if endless else {}
     reasons |= {f"not listed: {problem}": problem for problem in problems[:1]}
     return Prepared(
         train=tuple(train), validation=tuple(validation), space=meaning.space, validation_space=other, base=base,
@@ -137,20 +134,22 @@ def _short_enough(found: Sequence[Example], config: TrainConfig) -> tuple[list[E
 
 
 def _heard_whole(found: Sequence[Example], config: TrainConfig) -> tuple[list[Example], list[Example]]:
-    """Examples that are validated on, and those that are too long for it, in which each is heard in one piece.
+    """Examples that are validated on, and those too long to be heard whole: a transcript is of the whole.
 
     Raises:
         UserError: all are too long.
     """
-    short = [each for each in found if each.recording.seconds <= LONGEST_JUDGED]
+    if config.task != "transcribe":
+        return list(found), []
+    short = [each for each in found if each.recording.seconds <= LONGEST_WHOLE]
     if found and not short:
         source = config.validate or found[0].recording.source
         raise UserError(
             f"{redact(source)}: all {counted(len(found), 'recording')} to validate on are longer than "
-            f"{LONGEST_JUDGED:g} s, and each is heard in one piece; cut them, name others with --validate, or do "
+            f"{LONGEST_WHOLE:g} s, and each is heard in one piece; cut them, name others with --validate, or do "
             "without with --validation-share 0"
         )
-    return short, [each for each in found if each.recording.seconds > LONGEST_JUDGED]
+    return short, [each for each in found if each.recording.seconds > LONGEST_WHOLE]
 
 
 def _by_recording(example: Example) -> str:

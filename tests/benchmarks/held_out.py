@@ -31,13 +31,14 @@ from pipeline.scoring import speakers, trials  # noqa: E402
 from pipeline.training.augment import at_speed, through_channel  # noqa: E402
 from pipeline.training.discriminant import discriminants  # noqa: E402
 from tests import speech  # noqa: E402
+from tests.benchmarks.speakers import CHANNEL_DB, RATE, SECONDS  # noqa: E402
 
 Doubles = NDArray[np.float64]
 
-RATE, SECONDS, MOST = 16000, 3, 4
+MOST = 4
+"""Segments of a recording at a speed."""
 SPEEDS = (1.0, 0.85, 0.92, 1.08, 1.17)
 SHRINKAGES, SIZES = (0.05, 0.1, 0.2, 0.3, 0.5), (96, 192)
-CHANNEL_DB = 8.0
 
 
 def main() -> None:

@@ -104,6 +104,18 @@ BENCHMARKS = (
         ),
     ),
     Benchmark(
+        "speakers",
+        "--channels none",
+        "",
+        (
+            (
+                "equal errors of 3 s of unheard speakers, alone, of a recording",
+                r"alone +eer= *(\S+)[\s\S]*?within +eer= *(\S+)",
+            ),
+            ("the same, cosine of means and deviations", r"mean_std +eer= *(\S+)"),
+        ),
+    ),
+    Benchmark(
         "windows",
         "--minutes 2",
         "--hours 3 --unwindowed 10",

@@ -43,6 +43,19 @@ def test_as_they_are_examples_are_what_the_jobs_hear(make: Make, tones: Path) ->
     assert len(item.target) == len(item.features)
 
 
+def test_of_a_long_example_that_is_judged_the_start_is_heard(
+    make: Make, tones: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dataset, "LONGEST_WHOLE", 0.4)
+    judged = make()
+    item = judged.item(0, 3)
+    samples, _ = audio.load(tones.parent / "03.wav")
+    assert len(samples) > 0.5 * audio.SAMPLE_RATE
+    assert item is not None
+    assert np.array_equal(item.features, audio.fbank(samples[: round(0.4 * audio.SAMPLE_RATE)], dtype=np.float64))
+    assert len(item.target) == len(item.features) == judged.lengths(0)[3]
+
+
 @pytest.mark.parametrize("variants", [0, 3])
 def test_an_epoch_is_drawn_the_same_again_and_others_are_not(make: Make, variants: int) -> None:
     given: dict[str, Any] = {"seed": 1, "longest": 0.5, "speeds": (0.9, 1.0, 1.1), "recipe": LOUD, "variants": variants}

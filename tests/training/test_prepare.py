@@ -64,14 +64,15 @@ def test_what_validation_leaves_out_is_counted_too(tones: Path, bare: Path, tmp_
 
 def test_what_is_too_long_to_be_judged_in_one_piece_is_left_out(tones: Path, bare: Path, tmp_path: Path) -> None:
     manifest = changed(tones, tmp_path / "long.jsonl", 2, offset=0.0, duration=601.0)
-    found = prepared(tones, bare, task="classify", validate=str(manifest))
+    found = prepared(tones, bare, task="transcribe", validate=str(manifest))
+    assert len(prepared(tones, bare, task="classify", validate=str(manifest)).validation) == len(found.validation) + 1
     assert len(found.validation) == len(tones.read_text().splitlines()) - 1
     assert found.left_out == 1
     assert list(found.left_out_examples) == ["longer than 600 s, for validation"]
     lines = manifest.read_text().splitlines()
     manifest.write_text(lines[2] + "\n")
     with pytest.raises(UserError, match="long.jsonl: all 1 recording to validate on are longer than 600 s.*cut them"):
-        prepared(tones, bare, task="classify", validate=str(manifest))
+        prepared(tones, bare, task="transcribe", validate=str(manifest))
 
 
 def test_something_must_be_left_to_train_on(tones: Path, bare: Path) -> None:
