@@ -10,6 +10,7 @@ from pipeline import flow
 from pipeline.config import RunConfig
 from pipeline.corpus import Seconds
 from pipeline.errors import VoxmillError
+from pipeline.isolation import Isolated
 from pipeline.job import Checkpoints, Job, Work
 from pipeline.placement import LOCAL, choose_device, ray_address
 from pipeline.plan import load_unit
@@ -52,23 +53,29 @@ def receipts(
     job: Job, units: Sequence[Work], checkpoints: Checkpoints, *, say: Callable[[str], None]
 ) -> Generator[Receipt]:
     """Receipts of one unit after the other; what was heard is said as soon as it is known."""
-    tasks, predictors = job.load_tasks(checkpoints), job.load_predictors(checkpoints)
-    for work in units:
-        try:
-            yield from _receipts(job, work, predictors, tasks, say)
-        except VoxmillError as error:
-            yield Receipt(work.name, "fault", fault=str(error), fault_trace=traceback.format_exc())
+    with Isolated(job.limits) as decoder:
+        tasks, predictors = job.load_tasks(checkpoints), job.load_predictors(checkpoints)
+        for work in units:
+            try:
+                yield from _receipts(job, work, decoder, predictors, tasks, say)
+            except VoxmillError as error:
+                yield Receipt(work.name, "fault", fault=str(error), fault_trace=traceback.format_exc())
 
 
 def _receipts(
-    job: Job, work: Work, predictors: list[Predictor], tasks: dict[str, Task], say: Callable[[str], None]
+    job: Job,
+    work: Work,
+    decoder: Isolated,
+    predictors: list[Predictor],
+    tasks: dict[str, Task],
+    say: Callable[[str], None],
 ) -> list[Receipt]:
     clock = StageClock("read")
     encoded = flow.read(load_unit(job.output, work.unit))
     timings = clock.timings()
     clock = StageClock("features")
-    features = flow.featurise(encoded, job.settings)
-    timings = timings.joined(clock.timings())
+    features = flow.featurise(encoded, job.settings, decoder)
+    timings = timings.joined(clock.timings(beside=decoder.peak_bytes))
     clock = StageClock("model")
     outputs = job.infer(features, work.tasks, predictors, tasks)
     timings = timings.joined(clock.timings()).joined(Timings(seconds={"wait": 0.0}))

@@ -153,6 +153,14 @@ class RunConfig:
     exit_zero_on_errors: bool = option(
         "limits", "exit with 0 instead of 3, for schedulers that would repeat the job", default=False
     )
+    recording_timeout: float = option(
+        "limits", "a recording that takes longer to decode ends as an error row",
+        default=600.0, parse=parse_seconds, metavar="TIME",
+    )  # fmt: skip
+    recording_memory: int = option(
+        "limits", "a recording that takes more memory to decode ends as an error row",
+        default=8_000_000_000, parse=parse_bytes, metavar="SIZE",
+    )  # fmt: skip
     stall_timeout: float = option(
         "limits", "end with code 4 when no stage has moved for this long",
         default=1800.0, parse=parse_seconds, metavar="TIME",
@@ -184,7 +192,8 @@ class RunConfig:
 
 _POSITIVE = (
     "window", "gpus_per_actor", "model_actors", "feature_actors", "read_tasks", "unit_seconds", "unit_bytes",
-    "frame_budget", "gpus", "num_cpus", "stall_timeout", "log_every", "top", "min_segment",
+    "frame_budget", "gpus", "num_cpus", "recording_timeout", "recording_memory", "stall_timeout", "log_every", "top",
+    "min_segment",
 )  # fmt: skip
 
 

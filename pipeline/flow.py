@@ -14,7 +14,8 @@ import numpy as np
 from pipeline import audio, sources
 from pipeline.audio import FEATURE_SIZE, Facts
 from pipeline.corpus import FRAMES_PER_SECOND, Recording, Seconds, Unit
-from pipeline.errors import ErrorRow, RecordingError, StorageFault, VoxmillError
+from pipeline.errors import ErrorRow, VoxmillError
+from pipeline.featurising import AudioFile, Featurise, here
 from pipeline.sources import Encoded
 from pipeline.stitching import Cuts, Kept
 from pipeline.tasks import Heard, Pieces, Rows, Task
@@ -95,12 +96,20 @@ def read(unit: Unit) -> Encoded:
     return sources.read(unit)
 
 
-def featurise(encoded: Encoded, settings: Settings) -> UnitFeatures:
-    """Decode and featurise every recording of a unit; what is wrong with one stays with that one."""
+def featurise(encoded: Encoded, settings: Settings, featurise_files: Featurise = here) -> UnitFeatures:
+    """Decode and featurise every recording of a unit; what is wrong with one stays with that one.
+
+    Args:
+        encoded: the unit's bytes.
+        settings: what the features are.
+        featurise_files: what does it, here or in a process of its own.
+    """
     found: dict[int, audio.Featurised] = {}
     errors = dict(encoded.errors)
-    for members in _by_file(encoded):
-        for index, result in zip(members, _featurise_file(encoded, members, settings), strict=True):
+    groups = _by_file(encoded)
+    files = [_audio_file(encoded, members, settings) for members in groups]
+    for members, results in zip(groups, featurise_files(encoded.payload, files), strict=True):
+        for index, result in zip(members, results, strict=True):
             if isinstance(result, ErrorRow):
                 errors[index] = result
             else:
@@ -218,26 +227,14 @@ def _by_file(encoded: Encoded) -> list[list[int]]:
     return list(groups.values())
 
 
-def _featurise_file(
-    encoded: Encoded, members: Sequence[int], settings: Settings
-) -> Sequence[audio.Featurised | ErrorRow]:
-    """Features of the crops of one audio file, or an error for each; the one place where any exception ends as rows."""
-    first = encoded.recordings[members[0]]
-    place = encoded.slices[members[0]]
-    crops = [(encoded.recordings[index].start, encoded.recordings[index].end) for index in members]
-    try:
-        if place is None:
-            with sources.open_audio(first) as file:
-                return audio.features_of_crops(file, crops, context=settings.context_seconds, dtype=settings.features)
-        start, length = place
-        blob = memoryview(encoded.payload)[start : start + length]
-        return audio.features_of_crops(blob, crops, dtype=settings.features)
-    except RecordingError as error:
-        return [error.error] * len(members)
-    except (StorageFault, MemoryError):
-        raise
-    except Exception as error:  # noqa: BLE001
-        return [ErrorRow("features", "internal", f"{type(error).__name__}: {error}")] * len(members)
+def _audio_file(encoded: Encoded, members: Sequence[int], settings: Settings) -> AudioFile:
+    return AudioFile(
+        first=encoded.recordings[members[0]],
+        crops=tuple((encoded.recordings[index].start, encoded.recordings[index].end) for index in members),
+        place=encoded.slices[members[0]],
+        context=settings.context_seconds,
+        dtype=settings.features,
+    )
 
 
 def _packed(parts: Sequence[np.ndarray], dtype: str) -> np.ndarray:

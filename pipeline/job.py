@@ -13,6 +13,7 @@ from pipeline import flow
 from pipeline.config import RunConfig
 from pipeline.errors import StorageFault, VoxmillError
 from pipeline.flow import Doing
+from pipeline.isolation import Limits
 from pipeline.plan import UnitRef
 from pipeline.receipts import Receipt, Timings, counted_once, receipt_of
 from pipeline.table.assemble import assemble
@@ -77,6 +78,11 @@ class Job:
     def hashes(self) -> tuple[str, ...]:
         """Of the checkpoints that it needs."""
         return tuple(dict.fromkeys(each.model_hash for each in self.tasks))
+
+    @property
+    def limits(self) -> Limits:
+        """What decoding one audio file may take."""
+        return Limits(self.config.recording_timeout, self.config.recording_memory)
 
     def load_tasks(self, checkpoints: Checkpoints) -> dict[str, Task]:
         """Every task by its name, with what its checkpoint says."""

@@ -11,22 +11,25 @@ from pathlib import Path
 
 from pipeline.receipts import Timings
 
-STATUS = Path("/proc/self/status")
+PROCESSES = Path("/proc")
 
 
-def peak_bytes() -> int:
-    """Largest resident size that this process has had, without the shared memory that it looks at now.
+def peak_bytes(process: int | None = None) -> int:
+    """Largest resident size that a process has had, without the shared memory that it looks at now.
 
     The object store is there once for a whole machine, but its pages count as resident in every process that has
     ever touched them: in a long run each worker would seem to grow until it held all of the store.
+
+    Args:
+        process: number of another process; of one that is gone, or where the system does not tell, it is 0.
     """
     try:
-        status = STATUS.read_text(encoding="ascii", errors="replace")
+        status = (PROCESSES / str(process or "self") / "status").read_text(encoding="ascii", errors="replace")
     except OSError:
         status = ""
     sizes = dict(re.findall(r"^(VmHWM|RssShmem):\s+(\d+) kB", status, re.MULTILINE))
     if "VmHWM" not in sizes:
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 if process is None else 0
     return max(0, int(sizes["VmHWM"]) - int(sizes.get("RssShmem", 0))) * 1024
 
 
@@ -37,8 +40,8 @@ class StageClock:
         self._stage = stage
         self._start = time.monotonic()
 
-    def timings(self) -> Timings:
-        """What the stage has taken so far."""
+    def timings(self, *, beside: int = 0) -> Timings:
+        """What the stage has taken so far, with the bytes of a process beside this one that works for it."""
         stage = self._stage
         worker = f"{socket.gethostname()}:{os.getpid()}"
-        return Timings({stage: time.monotonic() - self._start}, {stage: peak_bytes()}, {stage: worker})
+        return Timings({stage: time.monotonic() - self._start}, {stage: peak_bytes() + beside}, {stage: worker})

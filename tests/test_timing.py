@@ -44,8 +44,22 @@ def test_shared_memory_is_somebody_elses() -> None:
 
 
 def test_elsewhere_than_on_linux_the_peak_is_what_the_system_says(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(timing, "STATUS", Path("/nowhere/status"))
+    monkeypatch.setattr(timing, "PROCESSES", Path("/nowhere"))
     assert peak_bytes() > 1 << 20
+    assert peak_bytes(os.getpid()) == 0
+
+
+def test_memory_of_another_process_counts_while_it_is_there() -> None:
+    with subprocess.Popen(
+        [sys.executable, "-c", f"block = b'x' * {SIZE}; print(flush=True); input()"],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+    ) as other:  # fmt: skip
+        assert other.stdout is not None
+        other.stdout.readline()
+        assert SIZE < peak_bytes(other.pid) < SIZE + (100 << 20)
+        assert StageClock("features").timings(beside=SIZE).peak_bytes["features"] > SIZE
+        other.kill()
+    assert peak_bytes(other.pid) == 0
 
 
 def test_a_clock_tells_stage_time_memory_and_worker() -> None:

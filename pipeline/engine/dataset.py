@@ -23,9 +23,9 @@ from pipeline.job import Job, Work
 from pipeline.receipts import Receipt
 
 TRIES_AFTER_A_CRASH = 3
-"""How often Ray repeats a task whose worker died; without a bound, a file that kills its decoder loops for ever."""
+"""How often Ray repeats a task whose worker died; without a bound, a unit that kills its worker loops for ever."""
 
-LOST = "its worker died whenever it was tried: out of memory, or audio that crashes a decoder"
+LOST = "its worker died whenever it was tried, most likely because the machine ran out of memory"
 """What a run says of a unit that no stage gave back."""
 
 IN_FLIGHT = 2

@@ -18,6 +18,7 @@ from pipeline.engine import rows
 from pipeline.engine.rows import Row
 from pipeline.engine.shipping import Shipped, local_folders
 from pipeline.errors import VoxmillError
+from pipeline.isolation import Isolated
 from pipeline.job import Job, Work
 from pipeline.plan import load_unit
 from pipeline.receipts import Timings
@@ -41,19 +42,26 @@ class Read:
 
 
 class Features:
-    """Second stage: bytes become packed frames. One actor, one interpreter with its decoders warm."""
+    """Second stage: bytes become packed frames. One actor, and the process with warm decoders that it watches."""
 
     def __init__(self, job: Job, cpus: float) -> None:
         limit_threads(cpus)
         self._job = job
+        self._decoder = Isolated(job.limits)
+        self._decoder.start()
+
+    def __del__(self) -> None:
+        """End the process that decodes."""
+        self._decoder.close()
 
     def __call__(self, row: Row) -> Row:
         """Decode and featurise one unit."""
         return _pass("features", row, self._featurise)
 
     def _featurise(self, unit: str, meta: dict[str, Any], payload: memoryview, clock: StageClock) -> Row:
-        features = flow.featurise(rows.to_encoded(meta, payload), self._job.settings)
-        return rows.from_features(unit, features, rows.tasks_of(meta), rows.timings_of(meta).joined(clock.timings()))
+        features = flow.featurise(rows.to_encoded(meta, payload), self._job.settings, self._decoder)
+        spent = clock.timings(beside=self._decoder.peak_bytes)
+        return rows.from_features(unit, features, rows.tasks_of(meta), rows.timings_of(meta).joined(spent))
 
 
 class Inference:

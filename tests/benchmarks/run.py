@@ -142,6 +142,15 @@ BENCHMARKS = (
         (("entries a second", r"planned in .*?, ([\d,]+) entries/s"), ("peak, MiB", r"peak memory ([\d,]+) MiB")),
     ),
     Benchmark(
+        "isolation",
+        "",
+        "--minutes 60",
+        (
+            ("CPU time in a process apart / here: digits", r"ratio_digits_flac=([\d.]+)"),
+            ("LibriSpeech, FLAC and WAV", r"ratio_librispeech_flac=([\d.]+)[\s\S]*ratio_librispeech_wav=([\d.]+)"),
+        ),
+    ),
+    Benchmark(
         "memory",
         "--case short-1h",
         "",

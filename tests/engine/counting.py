@@ -12,10 +12,13 @@ import threadpoolctl
 
 from pipeline.engine import stages
 from pipeline.engine.rows import Row
+from pipeline.isolation import Limits
 
 
 class Job:
     """A job without model and table: reading fails, which is a fault that every stage passes on."""
+
+    limits = Limits(60.0, 10**9)
 
     def __init__(self, folder: str) -> None:
         self.folder = folder

@@ -16,6 +16,7 @@ from pipeline.engine.rows import Row
 from pipeline.engine.shipping import Shipped
 from pipeline.errors import StorageFault, UserError
 from pipeline.flow import Settings, UnitFeatures, UnitOutputs
+from pipeline.isolation import Limits
 from pipeline.job import Work
 from pipeline.models import checkpoint
 from pipeline.plan import UnitRef
@@ -42,6 +43,8 @@ BEGUN: dict[str, Any] = {
 
 class Job:
     """A job whose every step fails in one way."""
+
+    limits = Limits(60.0, 10**9)
 
     def __init__(self, error: Exception) -> None:
         self.error = error

@@ -123,12 +123,17 @@ def driver(
     program: Sequence[str] = JOB,
     stdout: Any = subprocess.PIPE,
     model: str | None = MODEL,
+    path: Sequence[Path] = (),
 ) -> subprocess.Popen[str]:
-    """A job on a local Ray of its own, leading a session of its own; by default a transcription."""
+    """A job on a local Ray of its own, leading a session of its own; by default a transcription.
+
+    Its processes look for modules in `path` before they look elsewhere.
+    """
     named = ["--model", model] if model else []
     command = [sys.executable, *program, *arguments, *named, "--log-every", "1s"]
+    modules = os.pathsep.join(map(str, (*path, ROOT)))
     return subprocess.Popen(
-        command, env=environment(home, PYTHONPATH=str(ROOT)), stdout=stdout, stderr=subprocess.STDOUT, text=True,
+        command, env=environment(home, PYTHONPATH=modules), stdout=stdout, stderr=subprocess.STDOUT, text=True,
         start_new_session=True, cwd=home,
     )  # fmt: skip
 

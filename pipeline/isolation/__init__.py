@@ -1,0 +1,5 @@
+"""Decoding in a process of its own: a file that crashes its decoder, or keeps it for ever, costs only itself."""
+
+from pipeline.isolation.process import Isolated, Limits
+
+__all__ = ["Isolated", "Limits"]

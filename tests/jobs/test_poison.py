@@ -1,0 +1,62 @@
+"""Recordings that end or keep the process that decodes them: each is a row with an error, its neighbours are heard."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from pipeline.table import read_table
+from pipeline.table.verify import verify
+from tests.jobs.corpora import ROOT, clips, driver, encoded, end_group, write_tar
+
+PATH = [ROOT / "tests/isolation/poison"]
+ENDS = {
+    "crash": "decode.crashed", "leave": "decode.crashed", "kill": "decode.crashed", "hold": "decode.crashed",
+    "hoard": "decode.memory", "loop": "decode.timeout",
+}  # fmt: skip
+"""What the hostile file does, and the error of its row."""
+
+
+def hostile(folder: Path, each: int) -> tuple[Path, dict[str, str]]:
+    """Tars of `each` hostile recordings of every kind, between good ones; the text or error of each key."""
+    spoken = [(encoded(clip.samples, rate=clip.rate), clip.text) for clip in clips()]
+    members, ends = {}, {}
+    for number in range(each * len(ENDS)):
+        kind = list(ENDS)[number % len(ENDS)]
+        good, text = spoken[number % len(spoken)]
+        members |= {f"a{number:03d}.flac": good, f"b{number:03d}.flac": f"POISON:{kind}".encode().ljust(3000, b"\0")}
+        ends |= {f"a{number:03d}": text, f"b{number:03d}": ENDS[kind]}
+    return write_tar(folder / "hostile.tar", members), ends
+
+
+@pytest.mark.parametrize("each", [1, pytest.param(30, marks=pytest.mark.slow)])
+def test_every_hostile_recording_is_a_row_with_its_error_and_its_neighbours_are_heard(tmp_path, each):
+    source, ends = hostile(tmp_path / "source", each)
+    limits = ["--recording-timeout", "6s", "--recording-memory", "1GB", "--unit-seconds", "60", "--max-errors", "60%"]
+    process = driver([str(source), str(tmp_path / "out"), "--device", "cpu", *limits], home=tmp_path, path=PATH)
+    try:
+        screen = process.communicate(timeout=500)[0]
+    finally:
+        end_group(process)
+    assert process.returncode == 0, screen
+    assert verify(str(tmp_path / "out")).complete
+    rows = read_table(str(tmp_path / "out")).to_pandas()
+    found = {
+        row.key.rpartition("::")[2]: row.text if row.error is None else f"{row.error['stage']}.{row.error['type']}"
+        for row in rows.itertuples()
+    }
+    assert found == ends
+
+
+def test_a_hostile_recording_alone_without_a_cluster_is_a_row_too(tmp_path):
+    source = tmp_path / "one.flac"
+    source.write_bytes(b"POISON:crash".ljust(3000, b"\0"))
+    process = driver([str(source), str(tmp_path / "out"), "--max-errors", "100%"], home=tmp_path, path=PATH)
+    try:
+        screen = process.communicate(timeout=200)[0]
+    finally:
+        end_group(process)
+    assert process.returncode == 0, screen
+    assert "SIGSEGV" in screen
+    assert read_table(str(tmp_path / "out")).to_pandas().error[0]["type"] == "crashed"
