@@ -22,6 +22,7 @@ bench: $(READY)
 
 chaos: $(READY)
 	$(BIN)/python -m pytest -m slow
+	$(BIN)/python tests/chaos/protocol.py
 	$(BIN)/python tests/chaos/kills.py
 
 $(READY): pyproject.toml infra/constraints.txt

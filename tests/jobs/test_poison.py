@@ -36,7 +36,7 @@ def test_every_hostile_recording_is_a_row_with_its_error_and_its_neighbours_are_
     limits = ["--recording-timeout", "6s", "--recording-memory", "1GB", "--unit-seconds", "60", "--max-errors", "60%"]
     process = driver([str(source), str(tmp_path / "out"), "--device", "cpu", *limits], home=tmp_path, path=PATH)
     try:
-        screen = process.communicate(timeout=500)[0]
+        screen = process.communicate(timeout=1200)[0]
     finally:
         end_group(process)
     assert process.returncode == 0, screen
