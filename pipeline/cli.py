@@ -107,6 +107,7 @@ _TABLE = {
     "status": "what is planned, committed, pending and failing in a table",
     "verify": "whether every planned recording is in the table exactly once",
     "errors": "the recordings that ended with an error, by reason",
+    "explain": "all that a table knows of one recording; its audio as WAV",
     "vacuum": "remove what dead attempts left behind",
 }
 

@@ -131,7 +131,7 @@ def test_voxmill_alone_lists_its_commands(capfd):
         (
             ["xyz"],
             "there is no command 'xyz' (the commands are transcribe, classify, label-frames, embed, label, finetune, "
-            "demo, evaluate, status, verify, errors, vacuum)",
+            "demo, evaluate, status, verify, errors, explain, vacuum)",
         ),
         (["label-frame"], "there is no command 'label-frame' (did you mean label-frames?)"),
         (["--versio"], "unrecognized arguments: --versio (did you mean --version?)"),

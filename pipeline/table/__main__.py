@@ -1,4 +1,4 @@
-"""`python -m pipeline.table status|verify|vacuum|errors OUTPUT`."""
+"""`python -m pipeline.table status|verify|vacuum|errors|explain OUTPUT`."""
 
 from __future__ import annotations
 
@@ -6,13 +6,15 @@ import argparse
 import json
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 import pyarrow as pa
 
 from pipeline.arguments import Parser
-from pipeline.errors import StorageFault, UserError
+from pipeline.errors import RecordingError, StorageFault, UserError
 from pipeline.quantities import parse_seconds, show_seconds
 from pipeline.storage.paths import redact
+from pipeline.table.explain import explain, format_explanation
 from pipeline.table.failures import failures, format_failures
 from pipeline.table.presence import look_for_table
 from pipeline.table.read import read_table
@@ -34,6 +36,7 @@ examples:
   {prog} status out/
   {prog} verify s3://labels/2026/
   {prog} errors out/ --task transcribe --examples 10
+  {prog} explain out/ archive/2026/a.flac --clip a.wav
   {prog} vacuum out/ --min-age 2h --delete
 """
 
@@ -73,6 +76,7 @@ def _parser(prog: str) -> Parser:
         ("verify", _verify, "whether every planned recording is in the table exactly once"),
         ("vacuum", _vacuum, "temporary files that killed processes left behind"),
         ("errors", _errors, "rows with an error, by reason, with examples"),
+        ("explain", _explain, "all that is known of one recording: source, unit, attempts, what became of it"),
     ):
         sub = commands.add_parser(name, help=words, description=words, allow_abbrev=False)
         sub.add_argument("output", metavar="OUTPUT", help="folder of the table, on any storage")
@@ -108,11 +112,17 @@ def _errors_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--examples", type=int, default=3, metavar="N", help="rows shown a reason (default 3)")
 
 
+def _explain_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("id", metavar="ID", help="of the recording, as the column `id` has it")
+    parser.add_argument("--clip", type=Path, metavar="FILE", help="write its audio there, as 16 kHz mono WAV")
+
+
 _OPTIONS = {
     "status": _json_option,
     "verify": lambda parser: None,
     "vacuum": _vacuum_options,
     "errors": _errors_options,
+    "explain": _explain_options,
 }
 
 
@@ -147,6 +157,23 @@ def _errors(given: argparse.Namespace) -> int:
     for name in names:
         table = read_table(given.output, task=name)
         print(redact(format_failures(name, failures(table, examples=max(given.examples, 0)))))
+    return HOLDS
+
+
+def _explain(given: argparse.Namespace) -> int:
+    found = explain(given.output, given.id)
+    print(redact(format_explanation(found)))
+    if given.clip is None:
+        return HOLDS
+    from pipeline.table.clip import clip
+
+    try:
+        given.clip.write_bytes(clip(found[-1].recording))
+    except RecordingError as error:
+        raise UserError(f"no {given.clip}: {error}") from error
+    except OSError as error:
+        raise UserError(f"{given.clip}: cannot be written ({error.strerror})") from error
+    print(f"  clip       {given.clip}")
     return HOLDS
 
 

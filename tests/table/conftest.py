@@ -99,9 +99,9 @@ class Made:
         found = [self.unit(number) for number in numbers or range(len(self.units))]
         return [self.put(unit, rows_of(unit, **rows)) for unit in found]
 
-    def put(self, unit: Unit, table: pa.Table) -> Outcome:
+    def put(self, unit: Unit, table: pa.Table, **footer: str) -> Outcome:
         ids = [each.id for each in unit.recordings]
-        return commit(self.output, self.task, unit.name, table, {"device": "cpu"}, ids=ids)
+        return commit(self.output, self.task, unit.name, table, {"device": "cpu", **footer}, ids=ids)
 
     def file(self, number: int) -> Path:
         return Path(self.output, self.task, f"{self.units[number].name}.parquet")
