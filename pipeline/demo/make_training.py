@@ -6,7 +6,7 @@ RECORDINGS holds the Free Spoken Digit Dataset (`digits.csv`: path, text, speake
 (`librispeech.csv`: path, speaker, split). Written are `strings-*.jsonl` (digits joined to strings, for CTC),
 `digits-*.jsonl` (single digits, for classes), `frames-*.jsonl` (both sets with intervals of speech) and
 `speakers-*.jsonl` (both sets by speaker): to train on, `valid` to choose by (other takes), `test` and,
-where a speaker is left out, `left-out`. Needs `espeak-ng` for the synthetic voices.
+where a speaker is left out, `left-out`. Needs `espeak-ng` and `flite` for the synthetic voices.
 """
 
 from __future__ import annotations
@@ -14,8 +14,6 @@ from __future__ import annotations
 import argparse
 import csv
 import json
-import shutil
-import subprocess
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -28,7 +26,7 @@ import soxr
 from numpy.typing import NDArray
 
 from pipeline.arguments import Parser
-from pipeline.demo.make_corpus import DIGITS, Speaker, speak
+from pipeline.demo import voices
 from pipeline.demo.speech_labels import speech_of
 from pipeline.errors import UserError
 from pipeline.quantities import counted
@@ -42,8 +40,6 @@ VALID_TAKES = (5, 6)
 """Takes of each digit that are not trained on, to choose by."""
 TEST_SNR = (5.0, 25.0)
 """Decibels of speech above white or pink noise in the tests of frames, uniform."""
-VARIANTS = ("m1", "m3", "m5", "m7", "f1", "f2", "f4", "f5", "Annie", "Alex")
-ACCENTS = ("en-us", "en-gb", "en-gb-scotland", "en-029", "en-gb-x-rp")
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,26 +70,6 @@ def _take(path: str) -> int:
     if not number.isdecimal():
         raise UserError(f"digits.csv: {path}: the name of a digit must end in _ and the number of its take")
     return int(number)
-
-
-def voices() -> list[Clip]:
-    """Every digit in every synthetic voice.
-
-    Raises:
-        UserError: espeak-ng speaks none of them.
-    """
-    made, mute = [], []
-    for number, (accent, variant) in enumerate((a, v) for a in ACCENTS for v in VARIANTS):
-        voice = Speaker(f"{accent}+{variant}", f"{accent}+{variant}", 120 + 12 * (number % 5), 50, "flac", ())
-        try:
-            made += [Clip(voice.name, digit, 0, speak(digit, voice)) for digit in DIGITS]
-        except (subprocess.CalledProcessError, IndexError):
-            mute.append(voice.name)
-    if not made:
-        raise UserError("espeak-ng speaks none of the synthetic voices; is its data installed (espeak-ng --voices)?")
-    if mute:
-        print(f"espeak-ng does not speak {', '.join(mute)}: {len(mute)} voices fewer")
-    return made
 
 
 def join(chosen: Sequence[Clip], random: np.random.Generator, *, hiss: bool = True) -> Samples:
@@ -216,8 +192,7 @@ def check(speech: Path) -> None:
             f"{speech / 'digits.csv'}: of split train there must be takes {VALID_TAKES[0]} and {VALID_TAKES[1]}, to "
             "choose by, and others, to train on"
         )
-    if shutil.which("espeak-ng") is None:
-        raise UserError("espeak-ng is not installed, which makes the synthetic voices; apt-get install espeak-ng")
+    voices.require_programs()
 
 
 def _check_list(speech: Path, name: str, columns: Sequence[str]) -> None:
@@ -271,7 +246,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         if given.strings < 3:
             raise UserError(
-                f"--strings {given.strings}: a third as many are made of synthetic voices; ask for 3 or more"
+                f"--strings {given.strings}: a third as many are made of voices of each kind; ask for 3 or more"
             )
         check(given.speech)
         _write(Place(given.folder), given.speech, given.without, given.strings)
@@ -279,6 +254,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(error, file=sys.stderr)
         return USAGE
     return COMPLETE
+
+
+def _clips(said: Iterable[voices.Said]) -> list[Clip]:
+    return [Clip(voice, digit, 0, samples) for voice, digit, samples in said]
 
 
 def _write(place: Place, speech: Path, without: str | None, num_strings: int) -> None:
@@ -290,7 +269,8 @@ def _write(place: Place, speech: Path, without: str | None, num_strings: int) ->
     random = np.random.default_rng(0)
     for name, count, chosen, seed in (
         ("human", num_strings, taught, 1),
-        ("voices", num_strings // 3, voices(), 2),
+        ("voices", num_strings // 3, _clips(voices.by_rule()), 2),
+        ("recorded", num_strings // 3, _clips(voices.recorded()), 12),
         ("valid", 200, valid, 7),
         ("test", 400, tests, 3),
     ):

@@ -20,6 +20,9 @@ noise 22 to 35 dB below the loudest frame of train-clean-100, labels made so kee
 by `FLOOR_DB` alone 88 %, as such a background counts as speech from end to end."""
 LOUD_DB = 15.0
 """What is less than so far below the loudest frame is no background: in speech without a pause its quiet sounds."""
+RUMBLE_HZ, VOICE_HZ = 100.0, 300.0
+"""What is below the first does not count, what is above the second counts whole: wind, bumps and hum have no formants,
+and voices have harmonics above."""
 SILENT_DB = -90.0
 """Below this is digital silence."""
 
@@ -30,7 +33,7 @@ def speech_of(samples: Samples, rate: int) -> list[dict[str, object]]:
     count = len(samples) // size
     if not count:
         return []
-    power = np.square(samples[: count * size].reshape(count, size).astype(np.float64)).mean(axis=1)
+    power = np.square(_without_rumble(samples, rate)[: count * size].reshape(count, size)).mean(axis=1)
     level = 10 * np.log10(np.convolve(power, np.ones(3) / 3, mode="same") + 1e-12)
     talks = level > max(_background(level) + BACKGROUND_DB, level.max() - FLOOR_DB, -60)
     edges = np.flatnonzero(np.diff(talks, prepend=False, append=False)).reshape(-1, 2).tolist()
@@ -41,6 +44,14 @@ def speech_of(samples: Samples, rate: int) -> list[dict[str, object]]:
         else:
             joined.append([start, stop])
     return [{"start": round(a * FRAME, 3), "end": round(b * FRAME, 3), "label": "speech"} for a, b in joined]
+
+
+def _without_rumble(samples: Samples, rate: int) -> NDArray[np.float64]:
+    spectrum, hz = np.fft.rfft(samples), np.fft.rfftfreq(len(samples), 1 / rate)
+    # With a sharp edge the filter would ring into the pauses.
+    spectrum *= np.sin(np.pi / 2 * np.clip((hz - RUMBLE_HZ) / (VOICE_HZ - RUMBLE_HZ), 0, 1)) ** 2
+    high: NDArray[np.float64] = np.fft.irfft(spectrum, len(samples))
+    return high
 
 
 def _background(level: NDArray[np.float64]) -> float:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from pipeline.demo import make_training
+from pipeline.demo import voices
 from pipeline.demo.make_training import (
     RATE,
     TEST_SNR,
@@ -84,6 +84,7 @@ def small(folder: Path) -> Path:
         ("digits.csv", "there is no digits.csv here; name with --speech the folder"),
         ("librispeech.csv", "there is no librispeech.csv here; name with --speech the folder"),
         ("espeak-ng", "espeak-ng is not installed.*apt-get install espeak-ng"),
+        ("flite", "flite is not installed.*apt-get install flite"),
         ("0_ann_5.flac", "digits.csv: 1 recording that it lists are not there, such as 0_ann_5.flac"),
         ("carl", "--without carl: there is no such speaker, only ann, bob"),
     ],
@@ -93,7 +94,7 @@ def test_what_is_missing_is_one_line_and_code_2(
 ):
     speech = small(tmp_path)
     (speech / missing).unlink(missing_ok=True)
-    monkeypatch.setattr(make_training.shutil, "which", lambda name: None if name == missing else name)
+    monkeypatch.setattr(voices.shutil, "which", lambda name: None if name == missing else name)
     assert main([str(tmp_path / "out"), "--speech", str(speech), "--without", "carl"]) == 2
     said = capsys.readouterr().err
     assert len(said.splitlines()) == 1
@@ -126,8 +127,9 @@ def test_a_list_that_does_not_serve_is_one_line_and_code_2(
 
 def test_takes_that_are_chosen_by_are_not_trained_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     speech = small(tmp_path)
-    monkeypatch.setattr(make_training.shutil, "which", lambda name: name)
-    monkeypatch.setattr(make_training, "voices", lambda: GIVEN)
+    monkeypatch.setattr(voices.shutil, "which", lambda name: name)
+    for kind in ("by_rule", "recorded"):
+        monkeypatch.setattr(voices, kind, lambda: [(clip.speaker, clip.text, clip.samples) for clip in GIVEN])
     assert main([str(tmp_path / "out"), "--speech", str(speech), "--without", "bob", "--strings", "6"]) == 0
     counts = {path.stem: len(path.read_text().splitlines()) for path in (tmp_path / "out").glob("digits-*.jsonl")}
     assert counts == {"digits-train": 1, "digits-valid": 1, "digits-test": 2, "digits-left-out": 3}

@@ -34,3 +34,14 @@ def test_a_background_is_no_speech():
 def test_quiet_sounds_of_speech_without_a_pause_are_no_background():
     said = np.concatenate([tone(1.0), tone(1.0, 0.3 * 10 ** (-8 / 20))])
     assert [(each["start"], each["end"]) for each in speech_of(said, RATE)] == [(0.0, 2.0)]
+
+
+def test_rumble_is_no_speech():
+    quiet = np.zeros(RATE, np.float32)
+    said = np.concatenate([quiet, tone(1.0), quiet, quiet])
+    bump = (
+        0.5 * np.sin(np.arange(RATE) * 2 * np.pi * 60 / RATE).astype(np.float32) * np.hanning(RATE).astype(np.float32)
+    )
+    said[-RATE:] += bump
+    edges = [edge for each in speech_of(said, RATE) for edge in (each["start"], each["end"])]
+    assert edges == pytest.approx([1.0, 2.0], abs=0.04)
