@@ -1,4 +1,4 @@
-"""An S3 server on loopback for tests, and a proxy before it that misbehaves on request."""
+"""S3 servers on loopback for tests, and a proxy before them that misbehaves on request."""
 
 from __future__ import annotations
 
@@ -16,6 +16,8 @@ from urllib.parse import urlsplit
 import pytest
 
 from pipeline.storage.paths import filesystem
+from tests import radosgw
+from tests.needs import unavailable
 
 
 @dataclass
@@ -30,11 +32,28 @@ class Bucket:
         return f"s3://{self.name}"
 
 
+ON_BOTH = ("test_put", "test_s3", "test_s3_run")
+"""Modules whose tests run on moto and on a store as archives lie on: they depend most on what a store does."""
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run the tests of some modules on both servers."""
+    module = metafunc.module.__name__.rpartition(".")[2]
+    if module in ON_BOTH and "s3_endpoint" in metafunc.fixturenames and not _STORE.hostname:
+        metafunc.parametrize("s3_endpoint", ["moto", "radosgw"], indirect=True, scope="session")
+
+
 @pytest.fixture(scope="session")
-def s3_endpoint() -> Iterator[str]:
-    """Address of a moto server that lives as long as the tests, or of the store in VOXMILL_TEST_S3."""
+def s3_endpoint(request: pytest.FixtureRequest) -> Iterator[str]:
+    """Address of a moto server, of a Ceph gateway, or of the store in VOXMILL_TEST_S3; as long as its tests run."""
     if _STORE.hostname:
         yield f"http://{_STORE.hostname}:{_STORE.port}"
+        return
+    if getattr(request, "param", "moto") == "radosgw":
+        if lacking := radosgw.missing():
+            unavailable(f"no {', '.join(lacking)}; apt-get install ceph-mon ceph-osd radosgw")
+        with radosgw.running() as endpoint:
+            yield endpoint
         return
     from moto.server import ThreadedMotoServer  # costs a second, which only tests that need it pay
 
@@ -65,8 +84,8 @@ def use_endpoint(monkeypatch: pytest.MonkeyPatch, endpoint: str) -> None:
     for name in ("AWS_PROFILE", "AWS_SESSION_TOKEN", "AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("AWS_ENDPOINT_URL", endpoint)
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", _STORE.username or "testing-key-id")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", _STORE.password or "testing-secret-key")
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", _STORE.username or radosgw.KEY)
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", _STORE.password or radosgw.SECRET)
     monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
     monkeypatch.setenv("NO_PROXY", "127.0.0.1,localhost")
