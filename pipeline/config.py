@@ -154,11 +154,11 @@ class RunConfig:
         "limits", "exit with 0 instead of 3, for schedulers that would repeat the job", default=False
     )
     recording_timeout: float = option(
-        "limits", "a recording that takes longer to decode ends as an error row",
+        "limits", "recordings of a file that takes longer to decode end as error rows",
         default=600.0, parse=parse_seconds, metavar="TIME",
     )  # fmt: skip
     recording_memory: int = option(
-        "limits", "a recording that takes more memory to decode ends as an error row",
+        "limits", "recordings of a file that takes more memory to decode end as error rows",
         default=8_000_000_000, parse=parse_bytes, metavar="SIZE",
     )  # fmt: skip
     stall_timeout: float = option(
@@ -190,6 +190,9 @@ class RunConfig:
             raise UserError("; ".join(problems))
 
 
+LONGEST_TIMEOUT = 168 * 3600.0
+"""Seconds; timers do not take any number, and nobody waits for a file for more than a week."""
+
 _POSITIVE = (
     "window", "gpus_per_actor", "model_actors", "feature_actors", "read_tasks", "unit_seconds", "unit_bytes",
     "frame_budget", "gpus", "num_cpus", "recording_timeout", "recording_memory", "stall_timeout", "log_every", "top",
@@ -203,6 +206,10 @@ def _contradictions(config: RunConfig) -> list[str]:
         for name in _POSITIVE
         if getattr(config, name) is not None and getattr(config, name) <= 0
     ]
+    if config.recording_timeout > LONGEST_TIMEOUT:
+        found.append(
+            f"--recording-timeout must be at most {LONGEST_TIMEOUT / 3600:g}h, got {config.recording_timeout:g} s"
+        )
     if not 0 <= config.context * 2 < config.window:
         found.append(f"--context must be below half of --window, got {config.context:g} s and {config.window:g} s")
     for name in ("max_errors", "threshold", "release"):

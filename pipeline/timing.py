@@ -33,6 +33,17 @@ def peak_bytes(process: int | None = None) -> int:
     return max(0, int(sizes["VmHWM"]) - int(sizes.get("RssShmem", 0))) * 1024
 
 
+def cpu_seconds(process: int) -> float:
+    """What another process has computed so far; of one that is gone, or where the system does not tell, it is 0."""
+    try:
+        fields = (
+            (PROCESSES / str(process) / "stat").read_text(encoding="ascii", errors="replace").rpartition(")")[2].split()
+        )
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    except (OSError, IndexError):
+        return 0.0
+
+
 class StageClock:
     """Runs from its making on."""
 

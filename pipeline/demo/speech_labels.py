@@ -47,7 +47,7 @@ def speech_of(samples: Samples, rate: int) -> list[dict[str, object]]:
 
 
 def _without_rumble(samples: Samples, rate: int) -> NDArray[np.float64]:
-    spectrum, hz = np.fft.rfft(samples), np.fft.rfftfreq(len(samples), 1 / rate)
+    spectrum, hz = np.fft.rfft(samples.astype(np.float64)), np.fft.rfftfreq(len(samples), 1 / rate)
     # With a sharp edge the filter would ring into the pauses.
     spectrum *= np.sin(np.pi / 2 * np.clip((hz - RUMBLE_HZ) / (VOICE_HZ - RUMBLE_HZ), 0, 1)) ** 2
     high: NDArray[np.float64] = np.fft.irfft(spectrum, len(samples))

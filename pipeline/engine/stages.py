@@ -50,10 +50,6 @@ class Features:
         self._decoder = Isolated(job.limits)
         self._decoder.start()
 
-    def __del__(self) -> None:
-        """End the process that decodes."""
-        self._decoder.close()
-
     def __call__(self, row: Row) -> Row:
         """Decode and featurise one unit."""
         return _pass("features", row, self._featurise)

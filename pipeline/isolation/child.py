@@ -1,14 +1,13 @@
-"""The process that decodes: `python -m pipeline.isolation.child`, started by `pipeline.isolation.process`.
+"""The process that decodes: `python -m pipeline.isolation.child`, started by `pipeline.isolation.handle`.
 
 Whatever happens to it happens to the one file that it is at work on.
 """
 
 from __future__ import annotations
 
-import math
 import mmap
-import os
 import resource
+import signal
 import socket
 import sys
 from pathlib import Path
@@ -23,64 +22,68 @@ _STATM = Path("/proc/self/statm")
 
 def main() -> None:
     """Answer until nobody asks."""
-    channel, payload, limit = (int(each) for each in sys.argv[1:])
+    channel, shared, limit = (int(each) for each in sys.argv[1:])
     # Where it crashes is told by its exit; a core of it would only fill the disk.
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     with socket.socket(fileno=channel) as ends, ends.makefile("rb") as asked, ends.makefile("wb") as told:
         try:
-            _answer_all(asked, told, payload, limit)
+            messages.send(told, {"ready": True})
+            told.flush()
+            while True:
+                _answer_unit(asked, told, shared, limit)
         except (EOFError, ConnectionError):
             return
 
 
-def _answer_all(asked: BinaryIO, told: BinaryIO, payload: int, limit: int) -> None:
-    messages.write(told, {"ready": True})
-    told.flush()
-    blob: Buffer = b""
-    while True:
-        message = messages.read(asked)
-        if "size" in message:
-            blob = _mapped(payload, message["size"])
-            _limit_memory(limit)
-            continue
-        _limit_time(message["seconds"])
-        _answer(told, blob, messages.to_file(message["file"]), limit)
-        told.flush()
-
-
-def _answer(told: BinaryIO, blob: Buffer, file: AudioFile, limit: int) -> None:
+def _answer_unit(asked: BinaryIO, told: BinaryIO, shared: int, limit: int) -> None:
+    order = messages.receive(asked)
     try:
-        results = featurise_file(blob, file)
+        payload, files = _opened(shared, order["payload"], order["files"])
+    except Exception as error:  # noqa: BLE001
+        _tell_fault(told, f"{type(error).__name__}: {error}")
+        return
+    for file in files[order["first"] :]:
+        _answer(told, payload, file, limit=limit, seconds=order["seconds"])
+
+
+def _answer(told: BinaryIO, payload: Buffer, file: AudioFile, *, limit: int, seconds: float) -> None:
+    # Ends this process, whatever it hangs in; but who asks has done so by then, unless it is gone.
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        _limit_memory(limit)
+        results = featurise_file(payload, file)
     except MemoryError:
         needs = f"takes more than {limit / 1e9:g} GB of memory to decode; --recording-memory allows it more"
         results = file.failed(ErrorRow("decode", "memory", needs))
     except VoxmillError as error:
-        messages.write(told, {"fault": str(error)})
+        _tell_fault(told, str(error))
         return
-    messages.write_results(told, results)
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        _limit_memory(None)
+    messages.send_results(told, results)
+    told.flush()
 
 
-def _mapped(payload: int, size: int) -> Buffer:
-    """The unit's encoded bytes, which whoever asks has written into a file that both have open."""
-    return memoryview(mmap.mmap(payload, size, prot=mmap.PROT_READ)) if size else b""
+def _tell_fault(told: BinaryIO, fault: str) -> None:
+    messages.send(told, {"fault": fault})
+    told.flush()
 
 
-def _limit_memory(more: int) -> None:
-    """Let this process have so many bytes more than it has now, where the system tells what it has."""
-    if _STATM.exists():
-        have = int(_STATM.read_text().split()[0]) * mmap.PAGESIZE
-        _limit(resource.RLIMIT_AS, have + more)
+def _opened(shared: int, size: int, list_size: int) -> tuple[Buffer, list[AudioFile]]:
+    """The unit's encoded bytes and its files, which whoever asks has written into a file that both have open."""
+    view = memoryview(mmap.mmap(shared, size + list_size, prot=mmap.PROT_READ))
+    return view[:size], messages.decode_files(bytes(view[size:]))
 
 
-def _limit_time(seconds: float) -> None:
-    """End this process after so much time on every CPU: whoever asked would have ended it before, and so is gone."""
-    spent = sum(os.times()[:2])
-    _limit(resource.RLIMIT_CPU, math.ceil(spent + seconds * (os.cpu_count() or 1)) + 1)
-
-
-def _limit(what: int, soft: int) -> None:
-    hard = resource.getrlimit(what)[1]
-    resource.setrlimit(what, (soft if hard == resource.RLIM_INFINITY else min(soft, hard), hard))
+def _limit_memory(more: int | None) -> None:
+    """Let this process have so many bytes more than now, where the system tells what it has; None is no limit."""
+    hard = resource.getrlimit(resource.RLIMIT_AS)[1]
+    soft = hard
+    if more is not None and _STATM.exists():
+        soft = int(_STATM.read_text().split()[0]) * mmap.PAGESIZE + more
+    limited = hard if hard != resource.RLIM_INFINITY and (soft > hard or soft == resource.RLIM_INFINITY) else soft
+    resource.setrlimit(resource.RLIMIT_AS, (limited, hard))
 
 
 if __name__ == "__main__":

@@ -1,42 +1,32 @@
-"""Asks a process of its own for features, and says what became of it where it died over a file."""
+"""Features from a process of its own, and who is to blame where it died: the first file that it has not answered."""
 
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
-import signal
-import socket
-import subprocess
-import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any, BinaryIO, Self, cast
+from typing import BinaryIO, Self
 
 from pipeline import timing
 from pipeline.corpus import Seconds
 from pipeline.errors import ErrorRow, StorageFault
 from pipeline.featurising import AudioFile, Buffer, Results
 from pipeline.isolation import messages
+from pipeline.isolation.handle import Handle
 from pipeline.quantities import show_seconds
 
 TRIES = 2
 """A process may also be killed from outside: only a file over which two died, one after the other, is blamed."""
 
-_AHEAD = 8
-"""Files that are asked for at once, so that the process need not wait for the next."""
-_FEW_CROPS = 100
-"""Of a file that is asked for ahead: a long question would wait for its reader, who waits for his answer to be read."""
+_MARGIN: Seconds = 10.0
+"""Beyond a file's time, after which the process ends itself where nobody else does."""
 
-_MALLOC = {"MALLOC_MMAP_THRESHOLD_": str(32 << 20), "MALLOC_TRIM_THRESHOLD_": str(128 << 20)}
-"""Glibc (mallopt(3)) would give the arrays of each file back to the system, and fetching them again costs a third."""
-
-_START: Seconds = 300.0
-"""In which it must have begun: it loads libraries, which takes long where all the CPUs are busy."""
-
-_END: Seconds = 10.0
-"""In which a process that was killed, or has closed its ends, is gone."""
+_AT_WORK = 0.5
+"""Share of its time that a process must have computed to be late by itself, where it also waits for storage."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,22 +43,30 @@ class Isolated:
 
     Of a file over which it dies twice every recording ends with an error of stage `decode`: type `crashed`; `timeout`
     for one that takes longer than its time, and `memory` for one that needs more than it may have.
+
+    The process is told all files of a unit at once and answers one after the other, so that it never waits for a
+    question, and nobody waits for it to take one.
     """
 
     def __init__(self, limits: Limits) -> None:
+        self._shared = _memory_file()
         self._limits = limits
-        self._payload = _memory_file()
-        self._size = 0
-        self._child: _Child | None = None
+        self._child: Handle | None = None
 
     def start(self) -> None:
-        """Start the process, but do not wait for it; else the first file does."""
-        self._child = self._child or self._started()
+        """Start the process, but do not wait for it; what fails now is tried again for the first file."""
+        with contextlib.suppress(StorageFault):
+            self._child = self._child or self._started()
 
     def close(self) -> None:
         """End the process."""
         self._end()
-        self._payload.close()
+        self._shared.close()
+
+    def __del__(self) -> None:
+        """End it with who asks."""
+        if not self._shared.closed:
+            self.close()
 
     def __enter__(self) -> Self:
         """Start the process."""
@@ -87,69 +85,94 @@ class Isolated:
         Raises:
             StorageFault: what is to be read by seeking cannot be read now, or no process can be started.
         """
-        self._hand_over(payload)
-        number = asked = deaths = 0
+        number = deaths = 0
         try:
+            order = self._written(payload, files)
+            asked = False
             while number < len(files):
-                try:
-                    child = self._living()
-                    while self._asks(files, asked, number):
-                        asked += 1
-                        child.ask(files[asked - 1], self._limits.seconds)
-                    results = self._answer(child)
-                except TimeoutError:
-                    self._end()
-                    asked = number + 1
-                    results = files[number].failed(_overrun(self._limits.seconds))
-                except (EOFError, ConnectionError):
-                    how, asked, deaths = self._end(), number, deaths + 1
-                    if deaths < TRIES:
+                if not asked:
+                    asked = self._ask(order | {"first": number})
+                results = self._results(files[number]) if asked else None
+                if results is None:
+                    how, asked, deaths = self._end(), False, deaths + 1
+                    if how != _LATE and deaths < TRIES:
                         continue
-                    asked = number + 1
-                    results = files[number].failed(_crashed(how))
+                    results = files[number].failed(self._blame(how))
+                elif self._child is None:
+                    asked = False
                 number, deaths = number + 1, 0
                 yield results
         finally:
-            if asked > number:
+            if number < len(files):
                 # It would answer what nobody waits for any more.
                 self._end()
+            if not self._shared.closed:
+                self._shared.truncate(0)
 
     @property
     def peak_bytes(self) -> int:
-        """Largest resident size that the process has had, without the unit's encoded bytes; 0 where none runs."""
+        """Largest resident size that the process has had, with the unit's encoded bytes; 0 where none runs."""
         return timing.peak_bytes(self._child.process.pid) if self._child else 0
 
-    def _asks(self, files: Sequence[AudioFile], asked: int, number: int) -> bool:
-        """Whether to ask for another file while the answer about `number` is awaited."""
-        if asked == number:
-            return True
-        return asked < min(len(files), number + _AHEAD) and len(files[asked].crops) <= _FEW_CROPS
+    def _written(self, payload: Buffer, files: Sequence[AudioFile]) -> dict[str, float]:
+        """Put the unit's bytes and its files where the process looks for them; what to tell it."""
+        listed = messages.encode_files(files)
+        try:
+            self._shared.seek(0)
+            for data in (payload, listed):
+                rest = memoryview(data)
+                while rest:
+                    rest = rest[self._shared.write(rest) :]
+        except OSError as error:
+            raise StorageFault(f"no room to hand a unit over to the process that decodes ({error})") from error
+        return {"payload": len(payload), "files": len(listed), "seconds": self._limits.seconds + _MARGIN}
 
-    def _hand_over(self, payload: Buffer) -> None:
-        """Write the unit's encoded bytes to where the process looks for them."""
-        self._size = len(payload)
-        self._payload.seek(0)
-        self._payload.truncate(self._size)
-        rest = memoryview(payload)
-        while rest:
-            rest = rest[self._payload.write(rest) :]
-        if self._child is not None:
-            self._child.knows = False
+    def _ask(self, order: dict[str, float]) -> bool:
+        """Have a process begin with a file; False where it died before it heard of it.
 
-    def _living(self) -> _Child:
-        self._child = child = self._child or self._started()
-        if not child.knows:
-            child.tell(self._size)
-        return child
+        Raises:
+            StorageFault: none begins.
+        """
+        for tries in range(TRIES):
+            self._child = child = self._child or self._started()
+            try:
+                child.await_begin()
+            except (EOFError, OSError, messages.Malformed) as error:
+                how = self._end()
+                if tries + 1 == TRIES:
+                    raise StorageFault(f"the process that decodes does not start ({how})") from error
+            else:
+                break
+        try:
+            child.ask(order)
+        except OSError:
+            return False
+        return True
 
-    def _started(self) -> _Child:
-        return _Child.start(self._payload.fileno(), self._limits.num_bytes)
+    def _started(self) -> Handle:
+        return Handle.start(self._shared.fileno(), self._limits.num_bytes)
 
-    def _answer(self, child: _Child) -> Results:
-        message = child.answer(self._limits.seconds)
-        if "fault" in message:
-            raise StorageFault(message["fault"])
-        return messages.read_results(child.told, message)
+    def _results(self, file: AudioFile) -> Results | None:
+        """What the process answers about the file that it is at work on; None where it died, or talks nonsense."""
+        child, seconds = self._child, self._limits.seconds
+        assert child is not None
+        spent = timing.cpu_seconds(child.process.pid)
+        try:
+            message = child.hear(seconds)
+            if "fault" in message:
+                raise StorageFault(str(message["fault"]))
+            return messages.receive_results(child.told, message, count=len(file.crops), most=self._limits.num_bytes)
+        except TimeoutError:
+            if file.place is None and timing.cpu_seconds(child.process.pid) - spent < _AT_WORK * seconds:
+                name = file.first.source if file.first else "a file"
+                raise StorageFault(f"{name}: could not be read within {show_seconds(seconds)}") from None
+            self._end()
+            return file.failed(_overrun(seconds))
+        except (EOFError, OSError, messages.Malformed):
+            return None
+
+    def _blame(self, how: str) -> ErrorRow:
+        return _overrun(self._limits.seconds) if how == _LATE else _crashed(how)
 
     def _end(self) -> str:
         """End the process; how it ended."""
@@ -157,85 +180,8 @@ class Isolated:
         return child.end() if child else ""
 
 
-@dataclass(slots=True)
-class _Child:
-    """A process at work."""
-
-    process: subprocess.Popen[bytes]
-    channel: socket.socket
-    asked: BinaryIO
-    told: BinaryIO
-    ready: bool = False
-    """Whether it has begun."""
-    knows: bool = False
-    """Whether it has the bytes of this unit."""
-
-    @classmethod
-    def start(cls, payload: int, num_bytes: int) -> Self:
-        ours, theirs = socket.socketpair()
-        with theirs:
-            numbers = [str(each) for each in (theirs.fileno(), payload, num_bytes)]
-            process = subprocess.Popen(
-                [sys.executable, "-P", "-m", "pipeline.isolation.child", *numbers],
-                pass_fds=(theirs.fileno(), payload),
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                # Ctrl-C is for who asks, who then ends this process.
-                process_group=0,
-                env={**os.environ, **_MALLOC, "PYTHONPATH": os.pathsep.join(each for each in sys.path if each)},
-            )
-        return cls(process, ours, cast(BinaryIO, ours.makefile("wb")), cast(BinaryIO, ours.makefile("rb")))
-
-    def tell(self, size: int) -> None:
-        """Say where the unit's bytes end; first wait until it has begun."""
-        if not self.ready:
-            self._await_begin()
-        messages.write(self.asked, {"size": size})
-        self.knows = True
-
-    def _await_begin(self) -> None:
-        try:
-            self.channel.settimeout(_START)
-            messages.read(self.told)
-        except (EOFError, OSError) as error:
-            raise StorageFault(f"the process that decodes does not start ({self.end() or error})") from error
-        self.ready = True
-
-    def ask(self, file: AudioFile, seconds: Seconds) -> None:
-        """Ask for the features of a file."""
-        messages.write(self.asked, {"file": messages.from_file(file), "seconds": seconds})
-        self.asked.flush()
-
-    def answer(self, seconds: Seconds) -> dict[str, Any]:
-        """What it says next, the frames apart.
-
-        Raises:
-            TimeoutError: nothing, for so long.
-            EOFError, ConnectionError: it is dead.
-        """
-        self.channel.settimeout(seconds)
-        return messages.read(self.told)
-
-    def end(self) -> str:
-        """Kill it if it lives; how it ended, as its own doing where it was dead."""
-        if self.process.poll() is None and not self._ends_by_itself():
-            self.process.kill()
-        code = self.process.wait()
-        for each in (self.asked, self.told, self.channel):
-            with contextlib.suppress(OSError):
-                each.close()
-        return signal.Signals(-code).name if code < 0 else f"exit code {code}"
-
-    def _ends_by_itself(self) -> bool:
-        """Whether its ends are closed, for then it is about to be gone."""
-        try:
-            self.channel.settimeout(0)
-            if self.channel.recv(1, socket.MSG_PEEK):
-                return False
-            self.process.wait(_END)
-        except (OSError, subprocess.TimeoutExpired):
-            return self.process.poll() is not None
-        return True
+_LATE = "SIGALRM"
+"""How a process ends itself where nobody does it when a file's time is over."""
 
 
 def _overrun(seconds: Seconds) -> ErrorRow:
@@ -249,7 +195,13 @@ def _crashed(how: str) -> ErrorRow:
 
 
 def _memory_file() -> BinaryIO:
-    """A file without a name, in memory where the system has such."""
+    """A file without a name, in memory where the system has such; its number is above those of standard streams."""
     if hasattr(os, "memfd_create"):
-        return os.fdopen(os.memfd_create("voxmill-payload", os.MFD_CLOEXEC), "w+b", buffering=0)
-    return cast(BinaryIO, tempfile.TemporaryFile(buffering=0))
+        first = os.memfd_create("voxmill-unit", os.MFD_CLOEXEC)
+    else:
+        with tempfile.TemporaryFile() as file:
+            first = os.dup(file.fileno())
+    try:
+        return os.fdopen(fcntl.fcntl(first, fcntl.F_DUPFD_CLOEXEC, 3), "w+b", buffering=0)
+    finally:
+        os.close(first)

@@ -14,7 +14,7 @@ from pipeline.arguments import Parser
 from pipeline.errors import RecordingError, StorageFault, UserError
 from pipeline.quantities import parse_seconds, show_seconds
 from pipeline.storage.paths import redact
-from pipeline.table.explain import explain, format_explanation
+from pipeline.table.explain import explain, format_explanation, undecodable
 from pipeline.table.failures import failures, format_failures
 from pipeline.table.presence import look_for_table
 from pipeline.table.read import read_table
@@ -27,7 +27,7 @@ from pipeline.unread import may_go_unread
 HOLDS, BROKEN, USAGE, PARTIAL = 0, 1, 2, 4
 
 _CODES = """exit codes:
-  0  every planned recording is in the table exactly once (vacuum, errors: done)
+  0  every planned recording is in the table exactly once (vacuum, errors, explain: done)
   1  verify found a violation
   2  wrong usage: the message says what to mend
   4  units are pending, or storage failed: the same run command goes on where it ended
@@ -167,10 +167,14 @@ def _explain(given: argparse.Namespace) -> int:
         return HOLDS
     from pipeline.table.clip import clip
 
+    if reason := undecodable(found[-1]):
+        raise UserError(f"{given.clip}: not written, for decoding this recording {reason}")
     try:
-        given.clip.write_bytes(clip(found[-1].recording))
+        heard = clip(found[-1].recording)
     except RecordingError as error:
-        raise UserError(f"no {given.clip}: {error}") from error
+        raise UserError(f"{given.clip}: not written ({error})") from error
+    try:
+        given.clip.write_bytes(heard)
     except OSError as error:
         raise UserError(f"{given.clip}: cannot be written ({error.strerror})") from error
     print(f"  clip       {given.clip}")

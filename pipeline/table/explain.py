@@ -30,6 +30,9 @@ SUGGESTIONS = 5
 RUNS = 50
 """Newest runs that are searched for faults of the unit."""
 
+_DANGEROUS = ("crashed", "timeout", "memory")
+"""Errors of decoding that would happen to whoever decodes it again."""
+
 _OF_EVERY_TASK = frozenset(Recording.__dataclass_fields__) | {
     "unit", "duration", "channels", "model", "error", "warnings",
 }  # fmt: skip
@@ -132,6 +135,15 @@ def _faults(output: str) -> list[tuple[str, str, str]]:
         if isinstance(faults, Mapping):
             found += [(run, str(unit), str(fault)) for unit, fault in faults.items()]
     return found
+
+
+def undecodable(planned: Planned) -> str:
+    """What decoding did where it did not end by itself; '' where it did, or was not tried."""
+    for labels in planned.labels:
+        error = (labels.row or {}).get("error")
+        if error and error["stage"] == "decode" and error["type"] in _DANGEROUS:
+            return str(error["message"])
+    return ""
 
 
 def format_explanation(found: list[Planned]) -> str:

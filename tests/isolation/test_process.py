@@ -19,6 +19,7 @@ from pipeline.errors import ErrorRow, StorageFault
 from pipeline.featurising import AudioFile, here
 from pipeline.isolation import Isolated, Limits
 from tests.jobs.corpora import ROOT, encoded
+from tests.units import recordings_of
 
 POISON = Path(__file__).parent / "poison"
 LIMITS = Limits(seconds=60.0, num_bytes=2_000_000_000)
@@ -72,11 +73,25 @@ def test_the_results_are_those_of_this_process_to_the_bit():
     assert decoder.peak_bytes == 0
 
 
-def test_many_crops_of_one_file_ask_a_question_longer_than_what_fits_between_two_processes():
+def test_very_many_crops_of_one_file_are_no_death():
     payload, files = payload_of(tone(1), tone(2))
-    many = [replace(each, crops=tuple((n / 20000, n / 20000 + 0.04) for n in range(8000))) for each in files]
+    crop = (0.5, 0.5)
+    many = [replace(files[0], crops=(crop,) * 120_000), files[1]]
     with Isolated(LIMITS) as decoder:
-        for one, other in zip(decoder(payload, many), here(payload, many), strict=True):
+        first, second = decoder(payload, many)
+    assert len(first) == 120_000
+    assert {(each.type, each.message) for each in first} == {("empty", "no sample lies in 0.500 to 0.500 s")}
+    assert_same(second, next(here(payload, files[1:])))
+
+
+def test_spans_whose_labels_are_longer_than_what_fits_between_two_processes(tmp_path):
+    (tmp_path / "long.flac").write_bytes(tone(1, 3.0))
+    (whole,) = recordings_of(tmp_path / "long.flac")
+    whole = replace(whole, reference="a" * 1_000_000, metadata="b" * 1_000_000)
+    spans = [replace(whole, span=n, spans=3, start=float(n), end=n + 1.0) for n in range(3)]
+    files = [AudioFile(each, ((each.start, each.end),), None, 1, "float64") for each in spans]
+    with Isolated(replace(LIMITS, seconds=20.0)) as decoder:
+        for one, other in zip(decoder(b"", files), here(b"", files), strict=True):
             assert_same(one, other)
 
 
@@ -99,6 +114,18 @@ def test_a_hostile_file_ends_as_errors_of_its_own_and_its_neighbours_are_heard(k
     assert told in results[1][0].message
     for number in (0, 2, 3):
         assert_same(results[number], next(here(payload, files[number : number + 1])))
+
+
+def test_whoever_listens_slowly_blames_the_same_file():
+    """Answers that came before a death count, however late they are heard."""
+    payload, files = payload_of(tone(1), tone(2), poison("crash"), tone(3), poison("leave"), tone(4))
+    with Isolated(LIMITS) as decoder:
+        results = []
+        for each in decoder(payload, files):
+            time.sleep(0.7)
+            results.append(each)
+    blamed = [isinstance(each[0], ErrorRow) for each in results]
+    assert blamed == [False, False, True, False, True, False]
 
 
 def test_a_file_that_is_never_decoded_ends_when_its_time_is_over():
@@ -155,11 +182,47 @@ def test_a_file_that_cannot_be_read_now_is_no_error_row(tmp_path, monkeypatch):
         assert_same(next(decoder(payload, files)), next(here(payload, files)))
 
 
-def test_a_process_that_cannot_start_blames_no_recording(monkeypatch):
+def test_a_process_that_cannot_start_blames_no_recording_and_is_started_again(monkeypatch):
     payload, files = payload_of(tone(1))
-    monkeypatch.setattr(sys, "executable", "/bin/false")
-    with Isolated(LIMITS) as decoder, pytest.raises(StorageFault, match=r"does not start \(exit code 1\)"):
-        list(decoder(payload, files))
+    with monkeypatch.context() as patch, Isolated(LIMITS) as decoder:
+        decoder._end()
+        patch.setattr(sys, "executable", "/bin/false")
+        with pytest.raises(StorageFault, match=r"does not start \(exit code 1\)"):
+            list(decoder(payload, files))
+        patch.setattr(sys, "executable", "/nowhere/python")
+        with pytest.raises(StorageFault, match="does not start"):
+            list(decoder(payload, files))
+        patch.undo()
+        patch.syspath_prepend(str(POISON))
+        assert_same(next(decoder(payload, files)), next(here(payload, files)))
+
+
+def test_storage_that_keeps_who_reads_waiting_is_no_fault_of_the_recording(tmp_path):
+    """A pipe that nobody writes to stands for a network drive that does not answer."""
+    (tmp_path / "slow.flac").write_bytes(tone(1))
+    (recording,) = recordings_of(tmp_path / "slow.flac")
+    stuck = AudioFile(replace(recording, spans=2, key="POISON:wait"), ((0.0, 1.0),), None, 0, "float64")
+    with Isolated(replace(LIMITS, seconds=2.0)) as decoder:
+        (tmp_path / "slow.flac").write_bytes(b"POISON:sleep".ljust(len(tone(1)), b"\0"))
+        os.utime(tmp_path / "slow.flac", ns=(int(recording.version.partition("-")[2]),) * 2)
+        with pytest.raises(StorageFault, match=r"slow.flac: could not be read within 2.0 s"):
+            list(decoder(b"", [stuck]))
+
+
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
+def test_closed_standard_streams_blame_no_recording(closed, tmp_path):
+    script = (
+        "import sys\n"
+        "from pipeline.isolation import Isolated\n"
+        "from tests.isolation.test_process import LIMITS, payload_of, tone\n"
+        "payload, files = payload_of(tone(1), tone(2))\n"
+        "with Isolated(LIMITS) as decoder: results = [each[0] for each in decoder(payload, files)]\n"
+        "open(sys.argv[1], 'w').write(' '.join(type(each).__name__ for each in results))\n"
+    )
+    (tmp_path / "script.py").write_text(script)
+    command = f"exec {sys.executable} {tmp_path / 'script.py'} {tmp_path / 'said'} {closed}"
+    subprocess.run(["bash", "-c", command], cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT)})
+    assert (tmp_path / "said").read_text() == "Featurised Featurised"
 
 
 def test_nothing_is_left_of_a_process_whose_asker_was_killed():

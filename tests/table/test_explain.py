@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
 import soundfile
 
@@ -104,9 +105,19 @@ def test_the_clip_is_what_is_heard_of_the_row(tmp_path: Path) -> None:
     assert abs(soundfile.read(io.BytesIO(clip(seeking)), dtype="float32")[0] - heard[8000:20000]).max() < 1e-3
 
 
+def test_what_crashed_its_decoder_is_not_decoded_here(table: Any, rows: Any, tmp_path: Path, capsys: Any) -> None:
+    unit = table.unit(1)
+    made = rows(unit, broken=["c/c.wav"])
+    crashed = [{"stage": "decode", "type": "crashed", "message": "ended the process that decoded it"}]
+    place = made.schema.get_field_index("error")
+    table.put(unit, made.set_column(place, made.schema.field(place), pa.array(crashed, made.schema.field(place).type)))
+    assert main(["explain", table.output, "c/c.wav", "--clip", str(tmp_path / "c.wav")]) == 2
+    assert capsys.readouterr().err.endswith("decoding this recording ended the process that decoded it\n")
+
+
 def test_a_clip_that_cannot_be_made_says_why(table: Any, tmp_path: Path, capsys: Any) -> None:
     assert main(["explain", table.output, "c/a.wav", "--clip", str(tmp_path / "a.wav")]) == 2
-    assert "a.wav: " in capsys.readouterr().err
+    assert f"{tmp_path / 'a.wav'}: not written (file:///c/a.wav is no longer there)" in capsys.readouterr().err
     assert not (tmp_path / "a.wav").exists()
     (tmp_path / "noise.wav").write_bytes(b"no audio at all")
     (noise,) = recordings_of(tmp_path / "noise.wav")

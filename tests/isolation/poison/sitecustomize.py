@@ -7,6 +7,7 @@ import ctypes
 import os
 import signal
 import sys
+import time
 from pathlib import Path
 
 
@@ -17,6 +18,10 @@ def _crash(rest):
 def _loop(rest):
     while True:
         pass
+
+
+def _sleep(rest):
+    time.sleep(1000)
 
 
 def _hoard(rest):
@@ -49,7 +54,16 @@ def _once(rest):
         _kill(rest)
 
 
-KINDS = {"crash": _crash, "loop": _loop, "hoard": _hoard, "hold": _hold, "leave": _leave, "kill": _kill, "once": _once}
+KINDS = {
+    "crash": _crash,
+    "loop": _loop,
+    "sleep": _sleep,
+    "hoard": _hoard,
+    "hold": _hold,
+    "leave": _leave,
+    "kill": _kill,
+    "once": _once,
+}
 
 
 def _poison():
