@@ -108,10 +108,3 @@ def test_the_model_takes_the_steps_that_the_code_takes(tmp_path, monkeypatch, se
     unlooked = ["list units" if step == "read units" else step for step in steps]
     place = unlooked.index("put unit") + 1
     assert taken == [*unlooked[:place], "list units", *unlooked[place:]]
-
-
-@pytest.mark.slow
-def test_no_promise_is_broken_by_three_runs_at_once():
-    found = explore(beginning(3), Rules())
-    assert found.states > 1_000_000
-    assert found.broken == {}

@@ -30,7 +30,7 @@ def hostile(folder: Path, each: int) -> tuple[Path, dict[str, str]]:
     return write_tar(folder / "hostile.tar", members), ends
 
 
-@pytest.mark.parametrize("each", [1, pytest.param(30, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("each", [1, pytest.param(30, marks=[pytest.mark.slow, pytest.mark.timeout(1500)])])
 def test_every_hostile_recording_is_a_row_with_its_error_and_its_neighbours_are_heard(tmp_path, each):
     source, ends = hostile(tmp_path / "source", each)
     limits = ["--recording-timeout", "6s", "--recording-memory", "1GB", "--unit-seconds", "60", "--max-errors", "60%"]
