@@ -47,8 +47,8 @@ class Features:
     def __init__(self, job: Job, cpus: float) -> None:
         limit_threads(cpus)
         self._job = job
+        # Its process starts with the first unit: half a second of a CPU, which an actor without work need not spend.
         self._decoder = Isolated(job.limits)
-        self._decoder.start()
 
     def __call__(self, row: Row) -> Row:
         """Decode and featurise one unit."""
