@@ -244,4 +244,5 @@ def test_nothing_is_left_of_a_process_whose_asker_was_killed():
             child = psutil.Process(int(asker.stdout.readline()))
             time.sleep(0.5)
             asker.kill()
-        child.wait(timeout=30)
+        gone, left = psutil.wait_procs([child], timeout=60)
+        assert (gone, left) == ([child], [])
