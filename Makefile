@@ -1,6 +1,6 @@
 # make demo    set everything up and run every task on the embedded corpus
 # make test    set everything up and run the tests
-.PHONY: demo test lint bench chaos clean
+.PHONY: demo test slow lint bench chaos clean
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -12,6 +12,10 @@ demo: $(READY)
 test: $(READY)
 	$(BIN)/python -m pytest
 
+# what takes about a minute each: most kill real jobs and start them again
+slow: $(READY)
+	$(BIN)/python -m pytest -m slow
+
 lint: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -20,10 +24,10 @@ lint: $(READY)
 bench: $(READY)
 	$(BIN)/python tests/benchmarks/run.py
 
+# whatever may go wrong, until a promise breaks: make chaos MINUTES=30 SEED=1 PARTS=kills,faults
+MINUTES ?= 30
 chaos: $(READY)
-	$(BIN)/python -m pytest -m slow
-	$(BIN)/python tests/chaos/protocol.py
-	$(BIN)/python tests/chaos/kills.py
+	$(BIN)/python tests/chaos/run.py --minutes $(MINUTES) $(if $(SEED),--seed $(SEED)) $(if $(PARTS),--parts $(PARTS))
 
 $(READY): pyproject.toml infra/constraints.txt
 	@echo "setting up .venv: about 1 GB of packages, a few minutes the first time"

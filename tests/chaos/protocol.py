@@ -1,6 +1,6 @@
 """The protocol of planning and committing as a pure model, and all that can happen to it.
 
-    python tests/chaos/protocol.py [--runs 3] [--schedules 1000000]
+    make chaos PARTS=protocol
 
 Several runs plan, commit and claim at once while files arrive and change. Before and after each operation on the store
 a run may die; of a write the answer may be lost, so that the client tries again; a listing of what is committed may
@@ -11,9 +11,7 @@ model to the code: the operations of a run by itself, and of one that comes seco
 
 from __future__ import annotations
 
-import argparse
 import random
-import sys
 import time
 from collections import deque
 from collections.abc import Iterator
@@ -21,7 +19,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import NamedTuple
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+from tests.chaos.promise import Broken
 
 Row = tuple[str, int]
 """Id and version of a recording."""
@@ -255,27 +253,30 @@ def wander(start: World, rules: Rules, *, schedules: int, seed: int) -> Explored
     return found
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--runs", type=int, default=3, help="runs at once")
-    parser.add_argument("--schedules", type=int, default=1_000_000, help="random schedules, of one run more")
-    parser.add_argument("--seed", type=int, default=0)
-    options = parser.parse_args()
-    began = time.monotonic()
-    every = explore(beginning(options.runs), Rules())
-    print(
-        f"{options.runs} runs: {every.states:,} states, {every.moves:,} moves, {every.ends:,} ends, "
-        f"{sum(every.broken.values())} violations {every.broken or ''} ({time.monotonic() - began:.0f} s)"
-    )
-    some = wander(
-        beginning(options.runs + 1), replace(Rules(), most_lost=3), schedules=options.schedules, seed=options.seed
-    )
-    print(
-        f"{options.runs + 1} runs: {some.ends:,} random schedules, {some.moves:,} moves, "
-        f"{sum(some.broken.values())} violations {some.broken or ''} ({time.monotonic() - began:.0f} s)"
-    )
-    return 1 if every.broken or some.broken else 0
+ENOUGH = 1_000_000
+"""Random schedules that are worth the time."""
+AT_ONCE = 10_000
+"""Schedules between two looks at the clock."""
 
 
-if __name__ == "__main__":
-    sys.exit(main())
+def run(seed: int, deadline: float, folder: Path) -> dict[str, int]:
+    """Visit all states of three runs, then follow random schedules of four for the rest of the time.
+
+    Raises:
+        Broken: a promise did not hold.
+    """
+    every = explore(beginning(3), Rules())
+    _require(every)
+    counts = {"states": every.states, "moves": every.moves, "ends": every.ends, "schedules": 0}
+    while counts["schedules"] < ENOUGH and time.monotonic() < deadline:
+        some = wander(
+            beginning(4), replace(Rules(), most_lost=3), schedules=AT_ONCE, seed=seed + counts["schedules"] // AT_ONCE
+        )
+        _require(some)
+        counts["schedules"] += some.ends
+    return counts
+
+
+def _require(found: Explored) -> None:
+    if found.broken:
+        raise Broken("; ".join(f"{wrong}, {times} times" for wrong, times in found.broken.items()))

@@ -30,23 +30,28 @@ def hostile(folder: Path, each: int) -> tuple[Path, dict[str, str]]:
     return write_tar(folder / "hostile.tar", members), ends
 
 
-@pytest.mark.parametrize("each", [1, pytest.param(30, marks=[pytest.mark.slow, pytest.mark.timeout(1500)])])
-def test_every_hostile_recording_is_a_row_with_its_error_and_its_neighbours_are_heard(tmp_path, each):
-    source, ends = hostile(tmp_path / "source", each)
+def survive(folder: Path, each: int) -> None:
+    """Transcribe `each` hostile recordings of every kind, and assert that all is as it must be."""
+    source, ends = hostile(folder / "source", each)
     limits = ["--recording-timeout", "6s", "--recording-memory", "1GB", "--unit-seconds", "60", "--max-errors", "60%"]
-    process = driver([str(source), str(tmp_path / "out"), "--device", "cpu", *limits], home=tmp_path, path=PATH)
+    process = driver([str(source), str(folder / "out"), "--device", "cpu", *limits], home=folder, path=PATH)
     try:
         screen = process.communicate(timeout=1200)[0]
     finally:
         end_group(process)
     assert process.returncode == 0, screen
-    assert verify(str(tmp_path / "out")).complete
-    rows = read_table(str(tmp_path / "out")).to_pandas()
+    assert verify(str(folder / "out")).complete
+    rows = read_table(str(folder / "out")).to_pandas()
     found = {
         row.key.rpartition("::")[2]: row.text if row.error is None else f"{row.error['stage']}.{row.error['type']}"
         for row in rows.itertuples()
     }
     assert found == ends
+
+
+@pytest.mark.parametrize("each", [1, pytest.param(30, marks=[pytest.mark.slow, pytest.mark.timeout(1500)])])
+def test_every_hostile_recording_is_a_row_with_its_error_and_its_neighbours_are_heard(tmp_path, each):
+    survive(tmp_path, each)
 
 
 def test_a_hostile_recording_alone_without_a_cluster_is_a_row_too(tmp_path):

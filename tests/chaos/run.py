@@ -1,0 +1,111 @@
+"""Chaos for so many minutes, in parts; ends with the first broken promise and tells the seed that replays it.
+
+    make chaos MINUTES=30 SEED=1                   # all parts, which share the minutes
+    make chaos MINUTES=5 SEED=7 PARTS=kills,faults
+
+Each part is a function `run(seed, deadline, folder)`, with the deadline on `time.monotonic()` and a folder of its own,
+that gives what it counted. One line a part is added to `tests/chaos/results.jsonl`; `tests/chaos/summary.py` adds up
+the lines of one commit.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import json
+import random
+import subprocess
+import sys
+import tempfile
+import time
+import traceback
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT))
+
+RESULTS = Path(__file__).with_name("results.jsonl")
+Part = Callable[[int, float, Path], dict[str, int]]
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """Where a part is, and what it gets of the minutes."""
+
+    module: str
+    weight: float
+
+
+PARTS = {
+    "protocol": Share("tests.chaos.protocol", 15),
+    "races": Share("tests.chaos.races", 5),
+    "faults": Share("tests.chaos.faults", 15),
+    "fuzz": Share("tests.fuzz.run", 25),
+    "poison": Share("tests.chaos.poison", 10),
+    "kills": Share("tests.chaos.kills", 30),
+}
+"""In this order; what one leaves of its time the later ones have."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--minutes", type=float, default=30.0)
+    parser.add_argument("--seed", type=int, default=None, help="default: a new one")
+    parser.add_argument("--parts", default=",".join(PARTS), help="default: %(default)s")
+    parser.add_argument("--results", type=Path, default=RESULTS, help="file that gets a line a part")
+    given = parser.parse_args(argv)
+    seed = random.SystemRandom().randrange(1_000_000) if given.seed is None else given.seed
+    names = given.parts.split(",")
+    if unknown := [name for name in names if name not in PARTS]:
+        parser.error(f"no such part: {', '.join(unknown)}; there are {', '.join(PARTS)}")
+    # All are loaded first: a part that cannot be would be noticed late.
+    parts = {name: importlib.import_module(PARTS[name].module).run for name in names}
+    end = time.monotonic() + 60 * given.minutes
+    for number, (name, part) in enumerate(parts.items()):
+        left = end - time.monotonic()
+        share = PARTS[name].weight / sum(PARTS[each].weight for each in names[number:])
+        print(f"{name}: seed {seed}, up to {left * share / 60:.1f} minutes", flush=True)
+        if not held(name, part, seed, left * share, given.results):
+            replay = f"make chaos SEED={seed} PARTS={name} MINUTES={max(1.0, left * share / 60):.0f}"
+            print(f"{name}: BROKEN; the same again: {replay}", flush=True)
+            return 1
+    return 0
+
+
+def held(name: str, part: Part, seed: int, seconds: float, results: Path) -> bool:
+    """Run a part, write down what it counted, and say whether every promise held."""
+    began, counts, broken = time.monotonic(), {}, ""
+    with tempfile.TemporaryDirectory(prefix="chaos-", ignore_cleanup_errors=True) as folder:
+        try:
+            counts = part(seed, began + seconds, Path(folder))
+        except Exception as error:  # noqa: BLE001
+            traceback.print_exc()
+            broken = f"{type(error).__name__}: {error}".partition("\n")[0]
+    minutes = round((time.monotonic() - began) / 60, 2)
+    line = {"date": f"{datetime.now(UTC):%Y-%m-%d %H:%M}", **revision(), "part": name, "seed": seed}
+    line |= {"minutes": minutes, "counts": counts} | ({"broken": broken} if broken else {})
+    with open(results, "a") as file:
+        file.write(json.dumps(line) + "\n")
+    print(f"{name}: {counts} in {minutes} minutes", flush=True)
+    return not broken
+
+
+def revision() -> dict[str, object]:
+    """Commit that is checked out, and whether anything but results and README differs from it."""
+    try:
+        commit = _git("rev-parse", "--short=12", "HEAD")
+        changed = _git("status", "--porcelain", "--", "pipeline", "jobs", "tests", f":!{RESULTS.relative_to(ROOT)}")
+    except (OSError, subprocess.CalledProcessError):
+        return {"commit": "", "dirty": True}
+    return {"commit": commit.strip(), "dirty": bool(changed.strip())}
+
+
+def _git(*arguments: str) -> str:
+    return subprocess.run(["git", "-C", str(ROOT), *arguments], check=True, capture_output=True, text=True).stdout
+
+
+if __name__ == "__main__":
+    sys.exit(main())

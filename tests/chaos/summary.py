@@ -1,0 +1,122 @@
+"""The reliability table of README.md: the sum of the chaos runs at one commit, against the figures asked for.
+
+python tests/chaos/summary.py [--commit HASH]
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+RESULTS = Path(__file__).with_name("results.jsonl")
+
+
+@dataclass(frozen=True, slots=True)
+class Promise:
+    """One row of the table."""
+
+    says: str
+    asked: dict[str, int]
+    """Name of a count -> the figure to reach."""
+    each: int = 0
+    """The figure that every other count is to reach, where it is asked for."""
+
+
+PROMISES = {
+    "kills": Promise(
+        "driver, workers, actors, decoders and nodes killed, or drained as a spot notice does, on a disk, moto and a "
+        "Ceph gateway: then finished, each planned recording is one row, none has an error",
+        {"kills": 200, "runs": 40},
+    ),
+    "faults": Promise("faults of an object store, of every kind: the same", {"faults": 2000}),
+    "races": Promise("several drivers at once on one output: the same", {"races": 20}),
+    "protocol": Promise(
+        "planning and committing as a pure model, three runs that die before and after every operation, lost answers, "
+        "stale listings: no promise is broken",
+        {"states": 1_000_000, "schedules": 1_000_000},
+    ),
+    "poison": Promise(
+        "recordings that crash, keep or overfill what decodes them, six kinds: error rows of their own, every "
+        "neighbour is heard",
+        {"recordings": 180},
+    ),
+    "fuzz": Promise(
+        "hostile inputs at every door: no crash, none takes over 10 s or more memory than its bound", {}, each=100_000
+    ),
+}
+LARGEST = ("states",)
+"""Counts that runs have in common, so that they do not add up."""
+
+
+@dataclass
+class Sum:
+    """All runs of one part at one commit."""
+
+    runs: int = 0
+    minutes: float = 0.0
+    broken: int = 0
+    counts: Counter[str] = field(default_factory=Counter)
+
+    def add(self, line: dict[str, Any]) -> None:
+        self.runs += 1
+        self.minutes += line["minutes"]
+        self.broken += "broken" in line
+        for name, count in line["counts"].items():
+            self.counts[name] = max(self.counts[name], count) if name in LARGEST else self.counts[name] + count
+
+
+def read(results: Path) -> list[dict[str, Any]]:
+    """Lines of a results file that were counted on a commit as it is; none where there is no file."""
+    lines = map(json.loads, results.read_text().splitlines()) if results.exists() else ()
+    return [line for line in lines if not line["dirty"]]
+
+
+def page(lines: Sequence[dict[str, Any]], commit: str) -> str:
+    """The table, in Markdown."""
+    sums: dict[str, Sum] = {}
+    for line in lines:
+        if line["commit"] == commit:
+            sums.setdefault(line["part"], Sum()).add(line)
+    rows = [f"| {promise.says} | {_asked(promise)} | {_counted(promise, sums.get(part))} |"
+            for part, promise in PROMISES.items()]  # fmt: skip
+    return "\n".join([f"| promise | asked | counted at {commit} |", "| --- | --- | --- |", *rows])
+
+
+def _asked(promise: Promise) -> str:
+    told = [f"{figure:,} {name}" for name, figure in promise.asked.items()]
+    return ", ".join(told + ([f"{promise.each:,} each"] if promise.each else []))
+
+
+def _counted(promise: Promise, found: Sum | None) -> str:
+    if found is None:
+        return "not yet"
+    first = [f"{found.counts[name]:,} {name}" for name in promise.asked]
+    rest = [f"{name} {count:,}" for name, count in found.counts.items() if name not in promise.asked]
+    short = [name for name, figure in promise.asked.items() if found.counts[name] < figure]
+    short += [name for name in found.counts if name not in promise.asked and found.counts[name] < promise.each]
+    told = "; ".join(filter(None, [", ".join(first), ", ".join(rest)]))
+    verdict = [f"**broken {found.broken} times**"] if found.broken else []
+    verdict += [f"not yet reached: {', '.join(short)}"] if short else []
+    return "; ".join([f"{told} ({found.minutes:.0f} minutes)", *verdict])
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--commit", help="default: that of the newest result")
+    given = parser.parse_args(argv)
+    lines = read(RESULTS)
+    if not lines:
+        print("no results yet: run `make chaos` on a commit without changes", file=sys.stderr)
+        return 1
+    print(page(lines, given.commit or lines[-1]["commit"]))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

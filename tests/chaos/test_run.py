@@ -1,0 +1,107 @@
+"""Parts are run, counted and written down; the first that breaks ends the run; README has the sum."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+import types
+from pathlib import Path
+
+import pytest
+
+from tests.chaos import run, summary
+from tests.chaos.promise import Broken
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture
+def parts(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, int, float]]:
+    """Three parts, of which the second breaks a promise where the seed is 13; what each was given."""
+    given: list[tuple[str, int, float]] = []
+
+    def part(name: str) -> run.Part:
+        def count(seed: int, deadline: float, folder: Path) -> dict[str, int]:
+            assert folder.is_dir()
+            given.append((name, seed, deadline - time.monotonic()))
+            if (name, seed) == ("b", 13):
+                raise Broken("two rows of one")
+            return {"tries": 3}
+
+        return count
+
+    for name in "abc":
+        module = types.ModuleType(f"made_up_{name}")
+        module.run = part(name)  # type: ignore[attr-defined]
+        monkeypatch.setitem(sys.modules, module.__name__, module)
+    monkeypatch.setattr(run, "PARTS", {name: run.Share(f"made_up_{name}", 1 + (name == "c")) for name in "abc"})
+    return given
+
+
+def go(tmp_path: Path, *arguments: str) -> tuple[int, list[dict]]:
+    results = tmp_path / "results.jsonl"
+    code = run.main([*arguments, "--results", str(results)])
+    return code, [json.loads(line) for line in results.read_text().splitlines()]
+
+
+def test_parts_share_the_minutes_and_what_one_leaves_the_next_has(parts, tmp_path):
+    code, lines = go(tmp_path, "--minutes", "100", "--seed", "5")
+    assert code == 0
+    assert [(name, seed) for name, seed, _ in parts] == [("a", 5), ("b", 5), ("c", 5)]
+    assert [seconds for _, _, seconds in parts] == pytest.approx([1500, 2000, 6000], rel=0.01)
+    assert [(line["part"], line["seed"], line["counts"]) for line in lines] == [(n, 5, {"tries": 3}) for n in "abc"]
+    assert all(line.keys() == {"date", "commit", "dirty", "part", "seed", "minutes", "counts"} for line in lines)
+
+
+def test_the_first_broken_promise_ends_the_run_and_tells_how_to_have_it_again(parts, tmp_path, capsys):
+    code, lines = go(tmp_path, "--minutes", "1", "--seed", "13")
+    assert code == 1
+    assert [name for name, _, _ in parts] == ["a", "b"]
+    assert lines[-1]["broken"] == "Broken: two rows of one"
+    assert "make chaos SEED=13 PARTS=b MINUTES=1" in capsys.readouterr().out
+
+
+def test_some_parts_only(parts, tmp_path):
+    assert go(tmp_path, "--parts", "c,a")[0] == 0
+    assert [name for name, _, _ in parts] == ["c", "a"]
+
+
+def line(part: str, commit: str = "new", **counts: int) -> dict:
+    return {"commit": commit, "dirty": False, "part": part, "seed": 1, "minutes": 12.0, "counts": counts}
+
+
+def test_the_table_is_the_sum_of_one_commit():
+    lines = [
+        line("kills", kills=150, runs=30, driver=9),
+        line("kills", kills=60, runs=10, driver=2),
+        line("kills", "old", kills=1000, runs=1000),
+        line("protocol", states=1_320_296, schedules=900_000),
+        line("protocol", states=1_320_296, schedules=90_000) | {"broken": "Broken: twice"},
+        line("fuzz", tar=200_000, wav=99_999),
+    ]
+    rows = summary.page(lines, "new").splitlines()
+    assert rows[0] == "| promise | asked | counted at new |"
+    assert rows[2].endswith("| 200 kills, 40 runs | 210 kills, 40 runs; driver 11 (24 minutes) |")
+    assert rows[5].endswith(
+        "| 1,320,296 states, 990,000 schedules (24 minutes); **broken 1 times**; not yet reached: schedules |"
+    )
+    assert rows[7].endswith("| 100,000 each | tar 200,000, wav 99,999 (12 minutes); not yet reached: wav |")
+    assert rows[3].endswith("| 2,000 faults | not yet |")
+
+
+def test_what_was_counted_on_changed_code_is_left_out(tmp_path):
+    file = tmp_path / "results.jsonl"
+    file.write_text("".join(json.dumps(line("kills") | {"dirty": dirty}) + "\n" for dirty in (True, False, True)))
+    assert len(summary.read(file)) == 1
+
+
+def test_readme_has_the_table_of_the_newest_results():
+    lines = summary.read(summary.RESULTS)
+    if not lines:
+        pytest.skip("no results on a commit without changes yet")
+    readme = (ROOT / "README.md").read_text()
+    commits = {each["commit"] for each in lines}
+    assert [commit for commit in commits if summary.page(lines, commit) in readme], (
+        "README's reliability table is not that of the results: python tests/chaos/summary.py"
+    )
