@@ -10,7 +10,7 @@ demo: $(READY)
 	@$(BIN)/python -m pipeline.demo
 
 test: $(READY)
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses=2
 
 # what takes about a minute each: most kill real jobs and start them again
 slow: $(READY)

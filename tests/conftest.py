@@ -58,6 +58,15 @@ def pytest_configure(config: pytest.Config) -> None:
     config.pluginmanager.register(module, spec.name)
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests of one file stay together, and so do those that share a cluster or a gateway: each is started once."""
+    for item in items:
+        fixtures, name = getattr(item, "fixturenames", ()), item.nodeid
+        group = "ray" if "ray_cluster" in fixtures else "radosgw" if "radosgw" in name else name.partition("::")[0]
+        item.add_marker(pytest.mark.xdist_group(group))
+
+
 @pytest.fixture(scope="session")
 def ray_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """One local Ray for all tests of this process, with more logical CPUs than the machine may have."""
