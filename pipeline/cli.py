@@ -108,7 +108,7 @@ _TABLE = {
     "verify": "whether every planned recording is in the table exactly once",
     "errors": "the recordings that ended with an error, by reason",
     "explain": "all that a table knows of one recording; its audio as WAV",
-    "vacuum": "remove what dead attempts left behind",
+    "vacuum": "remove what dead attempts left behind, and superseded rows",
 }
 
 

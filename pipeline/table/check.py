@@ -11,32 +11,34 @@ import pyarrow.compute as pc
 from pipeline.corpus import Unit
 from pipeline.table.commit import FOOTER
 from pipeline.table.commit import contradiction as unlike_plan
+from pipeline.table.holding import Gone
 from pipeline.table.schema import COMMON, difference
 
 _ROUNDING = 1e-6
 """Seconds by which two times may differ for reasons of float arithmetic."""
 
 
-def contradictions(table: pa.Table, unit: Unit, declared: pa.Schema | None) -> Iterator[str]:
+def contradictions(table: pa.Table, unit: Unit, declared: pa.Schema | None, gone: Gone) -> Iterator[str]:
     """Everything in which a committed file is not what it must be.
 
     Args:
         table: the file, as it was read.
         unit: what the plan says it holds.
         declared: the schema of the task, where its record has it.
+        gone: which of the planned rows it may lack.
     """
     problem = difference(table.schema, declared if declared is not None else table.schema)
     if problem:
         yield problem
     if any(field.name not in table.column_names for field in COMMON):
         return
-    problem = unlike_plan(unit.name, table, [each.id for each in unit.recordings])
+    versions = {each.id: each.version for each in unit.recordings}
+    expected = gone.expected(unit.name, list(versions), set(table.column("id").to_pylist()))
+    problem = unlike_plan(unit.name, table, expected)
     if problem:
         yield problem
-    else:
-        versions = [each.version for each in unit.recordings]
-        if table.column("version").to_pylist() != versions:
-            yield "the versions of its recordings are not those of the plan"
+    elif table.column("version").to_pylist() != [versions[id] for id in expected]:
+        yield "the versions of its recordings are not those of the plan"
     yield from _footer(table)
     yield from _errors(table)
     yield from _words(table)

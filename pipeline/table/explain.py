@@ -45,9 +45,11 @@ class Labels:
 
     task: str
     row: Mapping[str, Any] | None
-    """None while its unit is pending."""
+    """None while its unit is pending, and where it was taken out of the table since."""
     attempt: Mapping[str, str]
     """What the footer tells of the attempt that committed it: run, device, dtype, versions, timings."""
+    committed: bool = True
+    """Whether its unit is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +118,7 @@ def _rows(output: str, generation: Generation, group: int, id: str) -> Iterator[
 
 def _labels(output: str, task: str, unit: str, id: str, done: bool) -> Labels:
     if not done:
-        return Labels(task, None, {})
+        return Labels(task, None, {}, committed=False)
     table = read_unit(layout.unit_file(output, task, unit))
     told = {key.decode(): value.decode() for key, value in (table.schema.metadata or {}).items()}
     attempt = {key.removeprefix(FOOTER): value for key, value in told.items() if key.startswith(FOOTER)}
@@ -171,7 +173,7 @@ def _lines(planned: Planned) -> Iterator[str]:
 
 def _task_lines(labels: Labels) -> Iterator[str]:
     if labels.row is None:
-        yield f"  {labels.task:<10} pending"
+        yield f"  {labels.task:<10} {'removed' if labels.committed else 'pending'}"
         return
     attempt, row = labels.attempt, labels.row
     made = [attempt[key] for key in ("run", "device", "dtype", "voxmill") if key in attempt]

@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 
 from pipeline.plan.generations import UnitRef
 from pipeline.storage.fetch import read_range
+from pipeline.storage.listing import stat
 from pipeline.storage.paths import redact
 from pipeline.table import layout
 from pipeline.table.commit import FOOTER
@@ -46,7 +47,7 @@ def totals(output: str, task: str, units: Sequence[UnitRef]) -> Totals:
     sizes = unit_sizes(output, task)
     files = [layout.unit_file(output, task, unit.name) for unit in units]
     with ThreadPoolExecutor(_READERS, thread_name_prefix="footers") as pool:
-        found = list(pool.map(_counts, files, [sizes.get(unit.name, 0) for unit in units]))
+        found = list(pool.map(counts, files, [sizes.get(unit.name, 0) for unit in units]))
     return Totals(
         rows=sum(each[0] for each in found if each),
         errors=sum(each[1] for each in found if each),
@@ -54,8 +55,25 @@ def totals(output: str, task: str, units: Sequence[UnitRef]) -> Totals:
     )
 
 
+def counts(file: str, size: int) -> tuple[int, int] | None:
+    """Rows and errors of one file; None where its footer does not say.
+
+    Args:
+        file: its URI.
+        size: bytes that a listing said; where they do not fit, the file may have been rewritten since, and is
+            looked at anew.
+    """
+    found = _counts(file, size)
+    if found is not None:
+        return found
+    try:
+        now = stat(file).size
+    except FileNotFoundError:
+        return None
+    return None if now == size else _counts(file, now)
+
+
 def _counts(file: str, size: int) -> tuple[int, int] | None:
-    """Rows and errors of one file; None where its footer does not say."""
     try:
         told = _footer(file, size)
         return int(told[f"{FOOTER}rows".encode()]), int(told[f"{FOOTER}errors".encode()])

@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 import pyarrow.dataset as ds
 import pyarrow.fs as pafs
 
-from pipeline.errors import UserError
+from pipeline.errors import StorageFault, UserError
 from pipeline.plan.columns import OldRow
 from pipeline.plan.store import units
 from pipeline.plan.superseded import hidden, superseded
@@ -88,6 +88,11 @@ class Table:
                     told = str(error)
                     for file in sorted(self._files, key=lambda file: filesystem(file)[1] not in told):
                         read_unit(file)
+                    if isinstance(error, OSError):
+                        raise StorageFault(
+                            f"{redact(self._files[0])} or a file beside it was rewritten while the table was open, "
+                            "as vacuum and forget do. Open it again"
+                        ) from error
                 raise
 
 

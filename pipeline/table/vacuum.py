@@ -1,26 +1,34 @@
-"""Remove what killed processes left behind: hidden temporary files and probes, never a committed file."""
+"""Remove what is of no use any more: temporary files of killed processes, rows that newer ones took the place of."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from pipeline.corpus import Seconds
 from pipeline.plan import layout as plan_layout
+from pipeline.plan.store import units
+from pipeline.plan.superseded import Superseded, hidden, superseded
 from pipeline.storage.listing import list_names
 from pipeline.storage.paths import filesystem, join
 from pipeline.storage.put import delete
 from pipeline.storage.retry import attempt
 from pipeline.table import layout
-from pipeline.table.presence import require_table
+from pipeline.table.done import committed
+from pipeline.table.holding import Gone
+from pipeline.table.presence import require_plan, require_table
+from pipeline.table.rewrite import Burden, burdens, rewrite_all
 from pipeline.table.task import tasks
 
 MIN_AGE: Seconds = 24 * 3600.0
-"""Younger files may belong to a commit that is going on."""
+"""Younger files may belong to a commit that is going on; readers may still look for what younger rows replaced."""
 
 _LEFT_OVER = re.compile(r"\..+\.[0-9a-f]{32}\.tmp|_probe-[0-9a-f]{32}")
+_LOOKERS = 16
+"""Files whose age is asked for at the same time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +37,15 @@ class LeftOver:
 
     uri: str
     age: Seconds
+
+
+@dataclass(frozen=True, slots=True)
+class Vacuumed:
+    """What was, or would be, removed."""
+
+    files: tuple[LeftOver, ...]
+    rows: tuple[Burden, ...]
+    """Superseded rows, by the file that holds them."""
 
 
 def left_overs(output: str, *, min_age: Seconds = MIN_AGE) -> Iterator[LeftOver]:
@@ -47,22 +64,48 @@ def left_overs(output: str, *, min_age: Seconds = MIN_AGE) -> Iterator[LeftOver]
                     yield LeftOver(uri, age)
 
 
-def vacuum(output: str, *, min_age: Seconds = MIN_AGE, dry_run: bool = True) -> list[LeftOver]:
-    """Remove left-over files, or only say which there are.
+def old_rows(output: str, *, min_age: Seconds = MIN_AGE) -> Iterator[Burden]:
+    """Files that hold rows of content that has changed since, and whose new rows were committed long enough ago.
+
+    Raises:
+        StorageFault, UserError: the plan or a file cannot be read.
+    """
+    changes = superseded(output)
+    planned = units(output) if changes else []
+    for task in tasks(output) if changes else ():
+        settled = _settled(output, task, changes, min_age=min_age)
+        yield from burdens(output, task, planned, Gone.of(hidden(changes, settled)))
+
+
+def vacuum(output: str, *, min_age: Seconds = MIN_AGE, dry_run: bool = True) -> Vacuumed:
+    """Remove left-over files and superseded rows, or only say which there are.
+
+    Jobs may be at work meanwhile, and so may another vacuum.
 
     Returns:
         What was, or would be, removed.
 
     Raises:
-        UserError: there is no table.
-        StorageFault: a folder cannot be listed, or a file not removed.
+        UserError: there is no table, or it is damaged.
+        StorageFault: storage failed; what was removed so far is, and the same call goes on.
     """
     require_table(output)
-    found = list(left_overs(output, min_age=min_age))
+    require_plan(output)
+    found = Vacuumed(tuple(left_overs(output, min_age=min_age)), tuple(old_rows(output, min_age=min_age)))
     if not dry_run:
-        for each in found:
+        for each in found.files:
             delete(each.uri)
+        rewrite_all(found.rows)
     return found
+
+
+def _settled(output: str, task: str, changes: Iterable[Superseded], *, min_age: Seconds) -> set[str]:
+    """Units with newer rows that are committed and were last written long enough ago."""
+    done = committed(output, task)
+    newer = sorted({each.new[0] for each in changes} & done)
+    with ThreadPoolExecutor(_LOOKERS, thread_name_prefix="ages") as pool:
+        ages = pool.map(lambda unit: _age(layout.unit_file(output, task, unit)), newer)
+        return {unit for unit, age in zip(newer, ages, strict=True) if age is not None and age >= min_age}
 
 
 def _age(uri: str) -> Seconds | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -11,16 +11,18 @@ import numpy as np
 from pipeline.errors import UserError
 from pipeline.plan import generations
 from pipeline.plan import layout as plan_layout
+from pipeline.plan.columns import OldRow
 from pipeline.plan.generations import UnitRef
 from pipeline.plan.ids import digests
 from pipeline.plan.store import load_unit
 from pipeline.plan.success import read_success
-from pipeline.plan.superseded import superseded
+from pipeline.plan.superseded import Superseded, hidden, superseded
 from pipeline.storage.listing import list_sizes
 from pipeline.storage.paths import redact
 from pipeline.table import layout
 from pipeline.table.check import contradictions
 from pipeline.table.done import stub
+from pipeline.table.holding import Gone
 from pipeline.table.presence import require_plan, require_table
 from pipeline.table.task import TaskRecord, read_record, tasks
 from pipeline.table.unit_file import read_unit
@@ -83,11 +85,12 @@ def verify(output: str) -> Verdict:
     require_table(output)
     found: list[Violation] = []
     try:
-        units = _plan(output, found)
+        changes = superseded(output)
+        units = _plan(output, {each.old for each in changes}, found)
     except UserError as error:
         file, _, message = str(error).partition(": ")
         return Verdict(0, 0, (), (Violation(file, message),))
-    verdicts = tuple(_task(output, name, units, found) for name in tasks(output))
+    verdicts = tuple(_task(output, name, units, changes, found) for name in tasks(output))
     found += _success(output, units, verdicts)
     return Verdict(len(units), sum(unit.count for unit in units), verdicts, tuple(found))
 
@@ -109,10 +112,9 @@ def format_verdict(output: str, verdict: Verdict) -> str:
     return "\n".join(lines + [f"  {each.file}: {each.message}" for each in verdict.violations])
 
 
-def _plan(output: str, found: list[Violation]) -> list[UnitRef]:
+def _plan(output: str, old: Collection[OldRow], found: list[Violation]) -> list[UnitRef]:
     """Units of the plan; every recording must be planned once, apart from rows that newer ones supersede."""
     require_plan(output)
-    old = {each.old for each in superseded(output)}
     units: list[UnitRef] = []
     ids: list[np.ndarray] = [digests([])]
     for number in generations.numbers(output):
@@ -130,7 +132,9 @@ def _plan(output: str, found: list[Violation]) -> list[UnitRef]:
     return units
 
 
-def _task(output: str, name: str, units: Sequence[UnitRef], found: list[Violation]) -> TaskVerdict:
+def _task(
+    output: str, name: str, units: Sequence[UnitRef], changes: Sequence[Superseded], found: list[Violation]
+) -> TaskVerdict:
     folder = layout.task_folder(output, name)
     try:
         record = read_record(output, name)
@@ -151,24 +155,25 @@ def _task(output: str, name: str, units: Sequence[UnitRef], found: list[Violatio
             message = "no unit of the plan has this name; move the file away"
             found.append(Violation(redact(f"{folder}/{file}"), message))
     done = [unit for unit in units if unit.name in committed]
+    gone = Gone.of(hidden(changes, committed))
     rows = errors = 0
     with ThreadPoolExecutor(_READERS, thread_name_prefix="verify") as pool:
         for ref, (count, failed, problems) in zip(
-            done, pool.map(lambda ref: _unit(output, name, ref, record), done), strict=True
+            done, pool.map(lambda ref: _unit(output, name, ref, record, gone), done), strict=True
         ):
             rows, errors = rows + count, errors + failed
             found += [Violation(redact(layout.unit_file(output, name, ref.name)), each) for each in problems]
     return TaskVerdict(name, len(done), len(units) - len(done), rows, errors)
 
 
-def _unit(output: str, task: str, ref: UnitRef, record: TaskRecord | None) -> tuple[int, int, list[str]]:
+def _unit(output: str, task: str, ref: UnitRef, record: TaskRecord | None, gone: Gone) -> tuple[int, int, list[str]]:
     """Rows, error rows and contradictions of one committed file."""
     try:
         table = read_unit(layout.unit_file(output, task, ref.name))
     except UserError as error:
         return 0, 0, [str(error).partition(": ")[2]]
     unit = load_unit(output, ref)
-    problems = list(contradictions(table, unit, record.schema if record else None))
+    problems = list(contradictions(table, unit, record.schema if record else None, gone))
     errors = 0
     if "error" in table.column_names:
         errors = table.num_rows - table.column("error").null_count

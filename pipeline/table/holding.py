@@ -1,0 +1,51 @@
+"""Which of its planned rows a unit's file must hold, which it may lack, and which it must not hold. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from pipeline.plan.columns import OldRow
+
+_NONE: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Gone:
+    """Rows of one task that readers do not see, as ids by unit."""
+
+    superseded: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    """A newer row of the same recording is committed: a file may hold them until `vacuum` takes them out."""
+
+    @classmethod
+    def of(cls, superseded: Iterable[OldRow]) -> Gone:
+        """From rows as the plan names them."""
+        return cls(by_unit(superseded))
+
+    @property
+    def units(self) -> set[str]:
+        """Units that have such rows."""
+        return set(self.superseded)
+
+    def of_unit(self, unit: str) -> frozenset[str]:
+        """Ids that the file of a unit can do without."""
+        return self.superseded.get(unit, _NONE)
+
+    def expected(self, unit: str, planned: Sequence[str], held: Collection[str]) -> list[str]:
+        """Ids that a file must hold, in order, given those that it does: rows that may be gone count where they are.
+
+        Args:
+            unit: its name.
+            planned: ids of its recordings, in the plan's order.
+            held: ids of the rows of its file.
+        """
+        spare = self.of_unit(unit)
+        return [id for id in planned if id not in spare or id in held]
+
+
+def by_unit(rows: Iterable[OldRow]) -> dict[str, frozenset[str]]:
+    """Ids of some rows by their units."""
+    found: dict[str, set[str]] = {}
+    for unit, id in rows:
+        found.setdefault(unit, set()).add(id)
+    return {unit: frozenset(ids) for unit, ids in found.items()}
