@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-import pyarrow.compute as pc
 from rich.console import Console
 
 from pipeline import alone, choices, flow, plan, table
@@ -21,6 +20,7 @@ from pipeline.config import RunConfig
 from pipeline.display import listing, showing, waiting
 from pipeline.errors import StorageFault, UserError
 from pipeline.job import Job, Work
+from pipeline.outcome import Outcome, outcome, standing
 from pipeline.placement import choose_dtype
 from pipeline.plan import PlanReport, UnitRef
 from pipeline.quantities import counted
@@ -30,7 +30,7 @@ from pipeline.stopping import Stopped, stoppable
 from pipeline.storage.paths import canonical, redact
 from pipeline.storage.put import probe_write
 from pipeline.summary import COMPLETE, ERRORS, PARTIAL, RunSummary, TaskTotals
-from pipeline.table import Totals
+from pipeline.table import Standing
 from pipeline.tally import Tally
 from pipeline.versions import versions
 
@@ -141,11 +141,11 @@ def _tell_pending(asked: _Run) -> None:
 
 def _label(asked: _Run, report: PlanReport, plan_seconds: float) -> RunSummary:
     units = plan.units(asked.output)
-    before = {each.name: _before(asked, each.name, units) for each in asked.wanted}
+    before = standing(asked.output, [each.name for each in asked.wanted], units)
     lacking = _lacking(units, before)
     done = _work(asked, lacking) if lacking else _Done(_no_tally())
-    left, trouble = _left(asked, units, before)
-    totals = [_totals(asked, each, before[each.name], left[each.name], done.tally) for each in asked.wanted]
+    after = outcome(asked.output, units, before, done.tally if lacking else None)
+    left, totals = after.pending, [_totals(each, after) for each in asked.wanted]
     return RunSummary(
         **asked.facts(),
         finished=_now(),
@@ -159,10 +159,10 @@ def _label(asked: _Run, report: PlanReport, plan_seconds: float) -> RunSummary:
         pending_units=len({unit.name for names in left.values() for unit in names}),
         table_rows=sum(each.rows for each in totals),
         table_errors=sum(each.errors for each in totals),
-        damaged=tuple(file for each in before.values() for file in each.totals.damaged),
+        damaged=after.damaged,
         problems=tuple(redact(f"{each.uri}: {each.message}") for each in report.problems),
         plan_seconds=plan_seconds,
-        stopped=done.stopped or trouble,
+        stopped=done.stopped or after.trouble,
         **done.tally.totals(),
     )
 
@@ -225,65 +225,23 @@ def _compare(asked: _Run) -> None:
             )
 
 
-@dataclass(frozen=True, slots=True)
-class _Before:
-    """What was in the table of one task before this run."""
-
-    pending: tuple[UnitRef, ...]
-    totals: Totals
-
-
-def _before(asked: _Run, name: str, units: Sequence[UnitRef]) -> _Before:
-    pending = table.pending(asked.output, name, units)
-    lacking = {unit.name for unit in pending}
-    return _Before(
-        tuple(pending), table.totals(asked.output, name, [unit for unit in units if unit.name not in lacking])
-    )
-
-
-def _lacking(units: Sequence[UnitRef], before: Mapping[str, _Before]) -> list[Work]:
+def _lacking(units: Sequence[UnitRef], before: Mapping[str, Standing]) -> list[Work]:
     """Each unit that lacks tasks, in plan order, and which."""
     names = {name: {unit.name for unit in each.pending} for name, each in before.items()}
     work = [Work(unit, tuple(name for name in names if unit.name in names[name])) for unit in units]
     return [each for each in work if each.tasks]
 
 
-def _totals(asked: _Run, choice: Choice, before: _Before, left: Sequence[UnitRef], tally: Tally) -> TaskTotals:
-    """Rows of a task's table and those with an error; of a recording that has changed, only the newest counts."""
-    rows = before.totals.rows + tally.rows_of[choice.name]
-    errors = before.totals.errors + tally.errors_of[choice.name]
-    with contextlib.suppress(StorageFault, UserError):
-        if plan.superseded(asked.output):
-            shown = table.read_table(asked.output, task=choice.name)
-            rows, errors = shown.count_rows(), shown.count_rows(filter=pc.field("error").is_valid())
+def _totals(choice: Choice, after: Outcome) -> TaskTotals:
+    totals = after.totals[choice.name]
     return TaskTotals(
         kind=choice.job.kind,
         name=choice.name,
         model={"name": choice.checkpoint.name, "hash": choice.checkpoint.hash},
-        pending_units=len(left),
-        rows=rows,
-        errors=errors,
+        pending_units=len(after.pending[choice.name]),
+        rows=totals.rows,
+        errors=totals.errors,
     )
-
-
-def _left(
-    asked: _Run, units: Sequence[UnitRef], before: Mapping[str, _Before]
-) -> tuple[dict[str, Sequence[UnitRef]], str]:
-    """What is still pending of each task, all that was where the storage does not tell; and what is wrong with it."""
-    try:
-        left: dict[str, Sequence[UnitRef]] = {name: table.pending(asked.output, name, units) for name in before}
-        damaged = {name: each.totals.damaged for name, each in before.items() if each.totals.damaged}
-        complete = [name for name in left if not left[name] and name not in damaged]
-        if complete:
-            table.mark_success(asked.output, complete)
-        if not damaged:
-            return left, ""
-        file, *more = [file for files in damaged.values() for file in files]
-        also = f" and {len(more):,} more" if more else ""
-        left |= {name: left[name] or units[:1] for name in damaged}
-        return left, f"short of its end: {file}{also} is damaged; delete it and run again"
-    except (StorageFault, UserError) as fault:
-        return {name: each.pending or units[:1] for name, each in before.items()}, f"by a fault: {fault}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections import Counter, deque
+from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -53,6 +53,8 @@ class Tally:
         self.warnings = 0
         self.rows_of: Counter[str] = Counter()
         self.errors_of: Counter[str] = Counter()
+        self.committed: defaultdict[str, dict[str, tuple[int, int]]] = defaultdict(dict)
+        """Task -> unit that this run has committed -> its rows, and those with an error."""
         self.errors: Counter[str] = Counter()
         self.examples: dict[str, str] = {}
         self.faults: dict[str, str] = {}
@@ -77,6 +79,8 @@ class Tally:
         self.done += receipt.rows if receipt.first else 0
         self.rows_of[receipt.task] += receipt.rows
         self.errors_of[receipt.task] += sum(receipt.errors.values())
+        if receipt.outcome == "committed":
+            self.committed[receipt.task][receipt.unit] = receipt.rows, sum(receipt.errors.values())
         self.done_seconds += receipt.audio_seconds
         self.frames += receipt.frames
         self.wasted += receipt.waste * receipt.frames

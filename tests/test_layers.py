@@ -26,7 +26,7 @@ TIERS = (
     {"timing"},
     {"isolation"},
     {"job", "tally", "summary"},
-    {"display", "command"},
+    {"display", "command", "outcome"},
     {"alone", "choices", "engine"},
     {"run", "evaluation", "tuning"},
     {"api", "demo"},

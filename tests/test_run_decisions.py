@@ -11,9 +11,9 @@ from pipeline import config
 from pipeline.flow import Settings
 from pipeline.job import TaskJob, Work
 from pipeline.plan import UnitRef
-from pipeline.run import _Before, _exit_code, _job, _lacking
+from pipeline.run import _exit_code, _job, _lacking
 from pipeline.summary import TaskTotals
-from pipeline.table import Totals
+from pipeline.table import Standing
 
 
 def exit_code(*tasks: tuple[int, int], listed: int, problems: int = 0, left: bool = False, **options: Any) -> int:
@@ -74,6 +74,5 @@ def test_frames_are_carried_as_precisely_as_the_model_takes_them(asked, device, 
 
 def test_units_lack_what_each_task_has_pending():
     units = [UnitRef(f"u{number}", 1, 0, number, 1, 1.0, 1) for number in range(4)]
-    totals = Totals(0, 0, ())
-    before = {"a": _Before((units[2], units[0]), totals), "b": _Before((units[2], units[3]), totals)}
+    before = {"a": Standing({}, (units[2], units[0])), "b": Standing({}, (units[2], units[3]))}
     assert _lacking(units, before) == [Work(units[0], ("a",)), Work(units[2], ("a", "b")), Work(units[3], ("b",))]

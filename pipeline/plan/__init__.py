@@ -3,6 +3,6 @@
 from pipeline.plan.generations import UnitRef
 from pipeline.plan.report import PlanReport, format_report
 from pipeline.plan.store import extend, load_unit, units
-from pipeline.plan.superseded import superseded
+from pipeline.plan.superseded import Superseded, superseded
 
-__all__ = ["PlanReport", "UnitRef", "extend", "format_report", "load_unit", "superseded", "units"]
+__all__ = ["PlanReport", "Superseded", "UnitRef", "extend", "format_report", "load_unit", "superseded", "units"]

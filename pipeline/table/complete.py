@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from pipeline.errors import UserError
+from pipeline.plan.generations import numbers
 from pipeline.plan.store import units
 from pipeline.plan.success import read_success, write_success
 from pipeline.table.done import committed
@@ -20,11 +21,23 @@ def mark_success(output: str, tasks: Sequence[str]) -> bool:
         True when the claim was written.
     """
     planned = units(output)
-    generation = max((unit.generation for unit in planned), default=0)
     names = {unit.name for unit in planned}
-    if generation == 0 or any(names - committed(output, task) for task in tasks):
+    if any(names - committed(output, task) for task in tasks):
         return False
-    write_success(output, generation=generation, tasks=sorted({*tasks, *_claimed(output, generation)}))
+    return mark_listed(output, tasks, generation=max((unit.generation for unit in planned), default=0))
+
+
+def mark_listed(output: str, tasks: Sequence[str], *, generation: int) -> bool:
+    """Write `_SUCCESS` where every unit up to a generation has just been listed, unless more is planned by now.
+
+    Returns:
+        True when the claim stands there.
+    """
+    if generation == 0 or len(numbers(output)) != generation:
+        return False
+    before = _claimed(output, generation)
+    if not set(tasks) <= set(before):
+        write_success(output, generation=generation, tasks=sorted({*tasks, *before}))
     return True
 
 

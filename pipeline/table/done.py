@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 from pipeline.errors import UserError
 from pipeline.plan.generations import UnitRef
@@ -31,8 +32,8 @@ def stub(size: int) -> str | None:
     return f"is no unit's file ({size} bytes). Delete it; the next run does that unit again."
 
 
-def committed(output: str, task: str) -> set[str]:
-    """Names of the units that are committed for a task; none where the folder does not exist.
+def committed_sizes(output: str, task: str) -> dict[str, int]:
+    """Bytes of the file of each unit that is committed for a task; none where the folder does not exist.
 
     Raises:
         StorageFault, UserError: the folder cannot be listed, or a file in it is too small to be a unit's.
@@ -42,10 +43,33 @@ def committed(output: str, task: str) -> set[str]:
     if stubs:
         more = f" There are {len(stubs) - 1:,} more; verify names each." if len(stubs) > 1 else ""
         raise UserError(f"{redact(layout.unit_file(output, task, stubs[0]))}: {stub(sizes[stubs[0]])}{more}")
-    return set(sizes)
+    return sizes
+
+
+def committed(output: str, task: str) -> set[str]:
+    """Names of the units that are committed for a task; raises as `committed_sizes`."""
+    return set(committed_sizes(output, task))
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What one listing tells of a task and some units."""
+
+    sizes: Mapping[str, int]
+    """Bytes of the file of each of the units that is committed."""
+    pending: tuple[UnitRef, ...]
+    """The other ones, in plan order."""
+
+
+def standing(output: str, task: str, units: Sequence[UnitRef]) -> Standing:
+    """Which of some units are committed for a task; raises as `committed_sizes`."""
+    sizes = committed_sizes(output, task)
+    return Standing(
+        {unit.name: sizes[unit.name] for unit in units if unit.name in sizes},
+        tuple(unit for unit in units if unit.name not in sizes),
+    )
 
 
 def pending(output: str, task: str, units: Sequence[UnitRef]) -> list[UnitRef]:
     """Units of the plan that are not committed for a task, in plan order."""
-    done = committed(output, task)
-    return [unit for unit in units if unit.name not in done]
+    return list(standing(output, task, units).pending)

@@ -8,6 +8,7 @@ from pipeline.storage.paths import join
 
 RUNS_FOLDER = "_runs"
 ATTEMPTS_FOLDER = "_attempts"
+TOTALS_FOLDER = "_totals"
 TASK_FILE = "_task.json"
 
 _UNIT_FILE = re.compile(r"([0-9a-f]{32})\.parquet")
@@ -37,6 +38,11 @@ def runs_folder(output: str) -> str:
 def run_file(output: str, run: str) -> str:
     """Manifest of one run."""
     return join(output, RUNS_FOLDER, f"{run}.json")
+
+
+def totals_file(output: str, task: str) -> str:
+    """What the committed units of a task come to, as earlier runs have counted them."""
+    return join(output, TOTALS_FOLDER, f"{task}.parquet")
 
 
 def unit_of(name: str) -> str | None:
