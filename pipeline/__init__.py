@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from pipeline.evaluation.run import evaluate
     from pipeline.summary import RunSummary
     from pipeline.table import read_table
+    from pipeline.table.publish import read_published
     from pipeline.tuning import finetune
 
 __version__ = "0.1.0"
@@ -26,6 +27,7 @@ _HOMES = {
     "label_frames": "pipeline.api",
     "transcribe": "pipeline.api",
     "finetune": "pipeline.tuning",
+    "read_published": "pipeline.table.publish",
     "read_table": "pipeline.table",
     "evaluate": "pipeline.evaluation.run",
     "Evaluation": "pipeline.evaluation.report",
@@ -44,6 +46,7 @@ __all__ = [
     "finetune",
     "label",
     "label_frames",
+    "read_published",
     "read_table",
     "transcribe",
 ]

@@ -5,9 +5,11 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import shutil
 import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import BinaryIO
 
 from fsspec import AbstractFileSystem
 
@@ -60,6 +62,20 @@ def put(uri: str, data: bytes) -> None:
     fs, path = filesystem(uri)
     options = {"chunksize": _SINGLE_PUT} if is_s3(fs) else {}
     _written(uri, lambda: fs.pipe_file(path, data, **options))
+
+
+def put_file(path: str, uri: str) -> None:
+    """Write a local file to an object as `put` does, in little memory; large ones go to a store in parts.
+
+    Raises:
+        UserError, StorageFault: as `put_if_absent`.
+    """
+    if is_local(uri):
+        target = local_path(uri)
+        _written(uri, lambda: _copy(path, target))
+        return
+    fs, target = filesystem(uri)
+    _written(uri, lambda: fs.put_file(path, target))
 
 
 def delete(uri: str) -> None:
@@ -151,8 +167,14 @@ def _replace(path: str, data: bytes) -> None:
         _sync_folder(path)
 
 
+def _copy(source: str, path: str) -> None:
+    with open(source, "rb") as file, _temporary(path, file) as draft:
+        os.replace(draft, path)
+        _sync_folder(path)
+
+
 @contextlib.contextmanager
-def _temporary(path: str, data: bytes) -> Iterator[str]:
+def _temporary(path: str, data: bytes | BinaryIO) -> Iterator[str]:
     """Write a hidden file beside `path`, down to the disk; remove it afterwards if it is still there."""
     folder, name = os.path.split(path)
     draft = os.path.join(folder, f".{name[:100]}.{uuid.uuid4().hex}.tmp")
@@ -161,7 +183,11 @@ def _temporary(path: str, data: bytes) -> Iterator[str]:
         with contextlib.suppress(FileExistsError):
             os.mkdir(folder)
         with open(draft, "xb") as file:
-            file.write(data)
+            if isinstance(data, bytes):
+                file.write(data)
+            else:
+                data.seek(0)
+                shutil.copyfileobj(data, file, 2**20)
             file.flush()
             os.fsync(file.fileno())
         yield draft

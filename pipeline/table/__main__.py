@@ -11,15 +11,15 @@ import pyarrow as pa
 from pipeline.arguments import Parser
 from pipeline.errors import StorageFault, UserError
 from pipeline.storage.paths import redact
-from pipeline.table.commands import clean, look
+from pipeline.table.commands import clean, look, publishing
 from pipeline.table.commands.command import BROKEN, PARTIAL, USAGE
 from pipeline.table.presence import look_for_table
 from pipeline.unread import may_go_unread
 
-COMMANDS = (look.STATUS, look.VERIFY, clean.VACUUM, look.ERRORS, look.EXPLAIN)
+COMMANDS = (look.STATUS, look.VERIFY, clean.VACUUM, look.ERRORS, look.EXPLAIN, publishing.PUBLISH)
 
 _CODES = """exit codes:
-  0  every planned recording is in the table exactly once (vacuum, errors, explain: done)
+  0  every planned recording is in the table exactly once (vacuum, errors, explain, publish: done)
   1  verify found a violation
   2  wrong usage: the message says what to mend
   4  units are pending, or storage failed: the same run command goes on where it ended
@@ -29,6 +29,7 @@ examples:
   {prog} verify s3://labels/2026/
   {prog} errors out/ --task transcribe --examples 10
   {prog} explain out/ archive/2026/a.flac --clip a.wav
+  {prog} publish out/ --partition-by language
   {prog} vacuum out/ --min-age 2h --delete
 """
 

@@ -20,7 +20,7 @@ from pipeline.storage.retry import translated
 from pipeline.table import layout
 from pipeline.table.done import committed
 from pipeline.table.presence import require_plan, require_table
-from pipeline.table.schema import schema
+from pipeline.table.schema import plain, schema
 from pipeline.table.task import read_record, tasks
 from pipeline.table.unit_file import is_of_a_file, read_unit
 
@@ -38,12 +38,12 @@ class Table:
 
     Args:
         dataset: what holds the rows; `dataset` is also an attribute, for everything else that pyarrow can do.
-        files: URIs of its files; a damaged one is named where reading fails.
+        files: URIs of its files, for other readers; a damaged one is named where reading fails.
     """
 
     def __init__(self, dataset: ds.Dataset, files: Sequence[str] = ()) -> None:
         self.dataset = dataset
-        self._files = files
+        self.files = tuple(files)
 
     @property
     def schema(self) -> pa.Schema:
@@ -80,17 +80,17 @@ class Table:
     @contextlib.contextmanager
     def _reading(self) -> Iterator[None]:
         """Name the file at fault where reading fails: Arrow names none for a damaged page."""
-        with translated(self._files[0] if self._files else "", "reading the table"):
+        with translated(self.files[0] if self.files else "", "reading the table"):
             try:
                 yield
             except (pa.ArrowException, OSError) as error:
                 if is_of_a_file(error):
                     told = str(error)
-                    for file in sorted(self._files, key=lambda file: filesystem(file)[1] not in told):
+                    for file in sorted(self.files, key=lambda file: filesystem(file)[1] not in told):
                         read_unit(file)
                     if isinstance(error, OSError):
                         raise StorageFault(
-                            f"{redact(self._files[0])} or a file beside it was rewritten while the table was open, "
+                            f"{redact(self.files[0])} or a file beside it was rewritten while the table was open, "
                             "as vacuum and forget do. Open it again"
                         ) from error
                 raise
@@ -118,7 +118,7 @@ def read_table(output: str, *, task: str | None = None) -> Table:
     record = read_record(output, task)
     done = committed(output, task)
     files = [layout.unit_file(output, task, each.name) for each in units(output) if each.name in done]
-    return Table(_dataset(output, files, record.schema, hidden(superseded(output), done)), files)
+    return Table(dataset_of(output, files, record.schema, hidden(superseded(output), done)), files)
 
 
 def _default(output: str) -> str:
@@ -128,11 +128,12 @@ def _default(output: str) -> str:
     raise UserError(f"{redact(output)}: has the tasks {', '.join(found)}; name one, as task={found[0]!r}")
 
 
-def _dataset(output: str, files: Sequence[str], declared: pa.Schema | None, without: set[OldRow]) -> ds.Dataset:
+def dataset_of(output: str, files: Sequence[str], declared: pa.Schema | None, without: set[OldRow]) -> ds.Dataset:
+    """Rows of some files that are there, but for some; nothing is read, unless nobody has declared the columns."""
     storage, paths = _arrow_filesystem(output), [filesystem(each)[1] for each in files]
     columns = declared
     if columns is None:
-        columns = _plain(read_unit(files[0]).schema) if files else schema(())
+        columns = plain(read_unit(files[0]).schema) if files else schema(())
     checked = ds.ParquetFileFormat(
         default_fragment_scan_options=ds.ParquetFragmentScanOptions(page_checksum_verification=True)
     )
@@ -148,9 +149,3 @@ def _arrow_filesystem(uri: str) -> pafs.FileSystem:
     if is_local(uri):
         return pafs.LocalFileSystem()
     return pafs.PyFileSystem(pafs.FSSpecHandler(filesystem(uri)[0]))
-
-
-def _plain(found: pa.Schema) -> pa.Schema:
-    """Schema of a file without what its footer tells about one attempt."""
-    metadata = {key: value for key, value in (found.metadata or {}).items() if key == b"voxmill.schema"}
-    return found.with_metadata(metadata)

@@ -101,3 +101,9 @@ def difference(found: pa.Schema, declared: pa.Schema) -> str | None:
             return f"column {field.name} is {field.type}, not {declared.field(field.name).type}"
     missing = [field.name for field in COMMON if found.get_field_index(field.name) < 0]
     return f"column {missing[0]} is missing" if missing else None
+
+
+def plain(found: pa.Schema) -> pa.Schema:
+    """Schema of a file without what its footer tells about one attempt."""
+    metadata = {key: value for key, value in (found.metadata or {}).items() if key == VERSION_KEY}
+    return found.with_metadata(metadata)

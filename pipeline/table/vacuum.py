@@ -20,6 +20,8 @@ from pipeline.table import layout
 from pipeline.table.done import committed
 from pipeline.table.holding import Gone
 from pipeline.table.presence import require_plan, require_table
+from pipeline.table.publish.left_over import folders as published_folders
+from pipeline.table.publish.left_over import unnamed
 from pipeline.table.rewrite import Burden, burdens, rewrite_all
 from pipeline.table.task import tasks
 
@@ -55,13 +57,16 @@ def left_overs(output: str, *, min_age: Seconds = MIN_AGE) -> Iterator[LeftOver]
         StorageFault, UserError: a folder cannot be listed.
     """
     folders = [output, plan_layout.plan_folder(output), layout.runs_folder(output)]
-    for folder in (*folders, join(output, layout.ATTEMPTS_FOLDER), *(join(output, name) for name in tasks(output))):
+    folders += [join(output, name) for name in (layout.ATTEMPTS_FOLDER, layout.TOTALS_FOLDER, *tasks(output))]
+    for folder in (*folders, *published_folders(output)):
         for name in list_names(folder):
             if _LEFT_OVER.fullmatch(name):
                 uri = join(folder, name)
                 age = _age(uri)
                 if age is not None and age >= min_age:
                     yield LeftOver(uri, age)
+    for uri, age in unnamed(output, min_age=min_age, age=_age):
+        yield LeftOver(uri, age)
 
 
 def old_rows(output: str, *, min_age: Seconds = MIN_AGE) -> Iterator[Burden]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -24,6 +25,7 @@ from pipeline.table.check import contradictions
 from pipeline.table.done import stub
 from pipeline.table.holding import Gone
 from pipeline.table.presence import require_plan, require_table
+from pipeline.table.publish import checking as published
 from pipeline.table.task import TaskRecord, read_record, tasks
 from pipeline.table.unit_file import read_unit
 
@@ -92,6 +94,7 @@ def verify(output: str) -> Verdict:
         return Verdict(0, 0, (), (Violation(file, message),))
     verdicts = tuple(_task(output, name, units, changes, found) for name in tasks(output))
     found += _success(output, units, verdicts)
+    found += itertools.starmap(Violation, published.contradictions(output))
     return Verdict(len(units), sum(unit.count for unit in units), verdicts, tuple(found))
 
 

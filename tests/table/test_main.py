@@ -267,3 +267,21 @@ def test_a_bad_age_is_a_usage_error(table: Any, capsys: pytest.CaptureFixture[st
     with pytest.raises(SystemExit, match="2"):
         main(["vacuum", table.output, "--min-age", "soon"])
     assert "'soon' is not a number with a unit" in capsys.readouterr().err
+
+
+def test_publish(table: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["publish", table.output]) == 0
+    told, door = capsys.readouterr().out.splitlines()
+    assert told.startswith("transcribe: 2 rows of 1 unit in 1 file, 0.0 MB; 1 new unit, 1 new file, 0 replaced")
+    assert (
+        door
+        == f"  {table.output}/_published/transcribe/    pipeline.read_published({table.output!r}, task='transcribe')"
+    )
+    assert main(["publish", table.output, "--task", "transcribe", "--partition-by", "key", "--file-bytes", "1MB"]) == 0
+    assert (
+        "2 rows of 1 unit in 2 files, 0.0 MB, by key; 0 new units, 2 new files, 1 replaced" in capsys.readouterr().out
+    )
+    assert main(["publish", table.output, "--partition-by", "words"]) == 2
+    assert capsys.readouterr().err.startswith("--partition-by: 'words' is none of the columns id, ")
+    with pytest.raises(SystemExit, match="2"):
+        main(["publish", table.output, "--file-bytes", "0"])

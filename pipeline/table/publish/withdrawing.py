@@ -2,13 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+import functools
+import io
+from collections.abc import Collection, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+import pyarrow.parquet as pq
+
+from pipeline.errors import StorageFault, UserError
+from pipeline.storage.listing import list_names
+from pipeline.storage.paths import join, redact
+from pipeline.storage.put import delete
+from pipeline.storage.read import RangeFile
+from pipeline.table.publish import manifest, places, rows
+from pipeline.table.publish.difference import data_files
+from pipeline.table.publish.manifest import Manifest
+from pipeline.table.publish.publishing import FILE_BYTES, TRIES, succeeding
+from pipeline.table.publish.splitter import splitting
+
+_READERS = 8
+"""Files whose ids are looked through at the same time."""
 
 
 def withdraw(output: str, ids: Collection[str]) -> list[str]:
     """Rewrite the published files that hold rows of these ids, and remove the files that held them at once.
 
-    Call it after the unit files have been rewritten: what is published later comes from those.
+    Call it after the unit files have been rewritten: what is published later comes from those. Files that no
+    manifest names any more, or not yet, are removed too where they hold such a row.
 
     Args:
         output: folder of the table.
@@ -20,4 +40,85 @@ def withdraw(output: str, ids: Collection[str]) -> list[str]:
     Raises:
         StorageFault, UserError: a file cannot be read or written; call it again.
     """
-    return []
+    wanted = frozenset(ids)
+    return [file for task in published_tasks(output) for file in _withdraw(output, task, wanted)] if wanted else []
+
+
+def published_tasks(output: str) -> list[str]:
+    """Names of the tasks of which something is, or was about to be, published."""
+    names = list_names(join(output, places.PUBLISHED_FOLDER))
+    return [name.rstrip("/") for name in names if name.endswith("/") and not name.startswith(".")]
+
+
+def _withdraw(output: str, task: str, ids: frozenset[str]) -> list[str]:
+    folder = places.published_folder(output, task)
+    for _ in range(TRIES):
+        there = data_files(output, task)
+        before = manifest.newest(output, task)
+        holding = _holding(folder, there, ids)
+        named = [place for place, file in enumerate(before.files) if file.path in holding]
+        if named and not _rewrite(output, task, before, named, ids):
+            continue
+        gone = [join(folder, path) for path in holding]
+        for file in gone:
+            delete(file)
+        return gone
+    raise StorageFault(f"{redact(output)}: somebody else published {task} {TRIES} times meanwhile")
+
+
+def _rewrite(output: str, task: str, before: Manifest, named: Sequence[int], ids: frozenset[str]) -> bool:
+    """Bring a set into force in which some files are replaced by others without these rows."""
+    folder, schema = places.published_folder(output, task), before.schema
+    if schema is None:
+        raise UserError(f"{redact(folder)}: the manifest names files and no columns. Delete it and publish again.")
+    kept = [place for place in range(len(before.files)) if place not in named]
+    with splitting(folder, schema, column=before.partition_by, file_bytes=FILE_BYTES) as split:
+        for place in named:
+            for part in rows.of_file(folder, before.files[place], schema):
+                split.add(rows.without(part, "id", ids))
+        written = split.finish()
+    # The state of their units stays the old one, so that the next publish reads these again whoever rewrote them.
+    states = {unit: held._replace(files=()) for unit, held in before.units.items()}
+    after = succeeding(before, kept, written, states, partition_by=before.partition_by, schema=schema)
+    if manifest.put(output, task, after):
+        return True
+    split.discard()
+    return False
+
+
+def _holding(folder: str, there: dict[str, int], ids: frozenset[str]) -> set[str]:
+    """Paths of the files that hold a row of one of some ids."""
+    with ThreadPoolExecutor(_READERS, thread_name_prefix="withdraw") as pool:
+        found = pool.map(functools.partial(_holds, folder, ids=ids), there, there.values())
+        return {path for path, holds in zip(there, found, strict=True) if holds}
+
+
+def _holds(folder: str, path: str, size: int, *, ids: frozenset[str]) -> bool:
+    uri = join(folder, path)
+    try:
+        return any(not ids.isdisjoint(group) for group in _ids(uri, size, ids))
+    except FileNotFoundError:
+        return False
+    except (EOFError, OSError) as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0].rstrip(".")
+        raise UserError(
+            f"{redact(uri)}: cannot be read as Parquet ({reason}), so nobody knows whom it holds. Delete it; the next "
+            "publish makes it again."
+        ) from error
+
+
+def _ids(uri: str, size: int, wanted: frozenset[str]) -> Iterator[Sequence[str]]:
+    """Ids of the row groups of a file that may hold one of those wanted."""
+    with io.BufferedReader(RangeFile(uri, 0, size), 2**20) as source:
+        reader = pq.ParquetFile(source)
+        column = reader.schema_arrow.names.index("id")
+        for group in range(reader.num_row_groups):
+            told = reader.metadata.row_group(group).column(_leaf(reader, column)).statistics
+            if told is None or not told.has_min_max or any(told.min <= id <= told.max for id in wanted):
+                yield reader.read_row_group(group, columns=["id"], use_threads=False).column("id").to_pylist()
+
+
+def _leaf(reader: pq.ParquetFile, column: int) -> int:
+    """Place of a plain column among the leaves of a file."""
+    names = [reader.schema.column(number).path for number in range(len(reader.schema))]
+    return names.index(reader.schema_arrow.names[column])

@@ -1,0 +1,175 @@
+"""The manifest: which files are the published set, and which units their rows come from.
+
+Data files have names of their own and never change. A set comes into force by one conditional put of the next
+numbered manifest, which names all of its files; so a reader needs one listing and one read, a crash before the put
+leaves the old set, and of two who publish at once one starts again.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import NamedTuple
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from pipeline.errors import UserError
+from pipeline.storage.listing import list_names
+from pipeline.storage.paths import redact
+from pipeline.storage.put import put_if_absent
+from pipeline.storage.read import read_bytes
+from pipeline.storage.retry import denied
+from pipeline.table.publish import places
+
+_VERSION = "1"
+_KEY = b"voxmill.published"
+_UNITS = pa.schema(
+    [
+        pa.field("unit", pa.binary(16)),
+        pa.field("size", pa.int64()),
+        pa.field("hidden", pa.int32()),
+        pa.field("files", pa.list_(pa.int32())),
+    ]
+)
+
+
+@dataclass(frozen=True, slots=True)
+class PublishedFile:
+    """One data file."""
+
+    path: str
+    """Below the folder of the task's published set."""
+    size: int
+    """Bytes."""
+    rows: int
+    errors: int
+    """Rows with an error."""
+    partition: str | None = None
+    """Value of the column that the set is partitioned by; None for null, or where it is not partitioned."""
+
+
+class Held(NamedTuple):
+    """State in which a unit was published."""
+
+    size: int
+    """Bytes of its file: another size is another file, with rows taken away."""
+    hidden: int
+    """How many of its rows newer ones had taken the place of; these are not in the set."""
+    files: tuple[int, ...]
+    """Places of the files that hold its rows."""
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """One published set."""
+
+    number: int
+    """0 for a set that does not exist yet."""
+    publication: str = ""
+    """Tells who put it, also where the answer was lost."""
+    published: str = ""
+    """UTC, ISO 8601."""
+    partition_by: str | None = None
+    files: tuple[PublishedFile, ...] = ()
+    units: Mapping[str, Held] = field(default_factory=dict, repr=False)
+    schema: pa.Schema | None = None
+
+    @property
+    def rows(self) -> int:
+        """Rows of all files."""
+        return sum(each.rows for each in self.files)
+
+
+def numbers(output: str, task: str) -> list[int]:
+    """Numbers of the manifests that there are, rising; the last one is in force."""
+    names = list_names(places.manifests_folder(output, task))
+    return sorted(number for name in names if (number := places.manifest_of(name)) is not None)
+
+
+def newest(output: str, task: str) -> Manifest:
+    """The manifest in force; number 0 where nothing is published.
+
+    Raises:
+        UserError: it is damaged, closed, or from another release.
+        StorageFault: it cannot be read.
+    """
+    found = numbers(output, task)
+    return read(output, task, found[-1]) if found else Manifest(0)
+
+
+def read(output: str, task: str, number: int) -> Manifest:
+    """One manifest; raises as `newest`."""
+    uri = places.manifest_file(output, task, number)
+    try:
+        return decode(read_bytes(uri), number)
+    except FileNotFoundError as error:
+        raise UserError(f"{redact(uri)}: the manifest went away. Run the command again.") from error
+    except PermissionError as error:
+        raise denied(uri, "reading", "s3:GetObject") from error
+    except (pa.ArrowException, OSError, ValueError, KeyError, TypeError) as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0].rstrip(".")
+        raise UserError(
+            f"{redact(uri)}: the manifest of what is published is damaged ({reason}). Delete it: the one before it "
+            "holds again, and the next publish adds what that lacks."
+        ) from error
+
+
+def put(output: str, task: str, manifest: Manifest) -> bool:
+    """Bring a set into force; False where another one has taken its number.
+
+    Raises:
+        StorageFault, UserError: it cannot be written, or what took its number cannot be read.
+    """
+    if put_if_absent(places.manifest_file(output, task, manifest.number), encode(manifest)):
+        return True
+    return read(output, task, manifest.number).publication == manifest.publication
+
+
+def encode(manifest: Manifest) -> bytes:
+    """Bytes of a manifest: Parquet with a row for each unit, the files in its footer. Pure."""
+    held = list(manifest.units.values())
+    columns = [
+        pa.array([bytes.fromhex(unit) for unit in manifest.units], pa.binary(16)),
+        pa.array([each.size for each in held], pa.int64()),
+        pa.array([each.hidden for each in held], pa.int32()),
+        pa.array([each.files for each in held], pa.list_(pa.int32())),
+    ]
+    told = {
+        "version": _VERSION,
+        "publication": manifest.publication,
+        "published": manifest.published,
+        "partition_by": manifest.partition_by,
+        "files": [asdict(each) for each in manifest.files],
+        "schema": None if manifest.schema is None else manifest.schema.serialize().to_pybytes().hex(),
+    }
+    rows = pa.Table.from_arrays(columns, schema=_UNITS.with_metadata({_KEY: json.dumps(told).encode()}))
+    sink = pa.BufferOutputStream()
+    pq.write_table(rows, sink, compression="zstd", write_page_checksum=True)
+    return bytes(sink.getvalue().to_pybytes())
+
+
+def decode(data: bytes, number: int) -> Manifest:
+    """Manifest in the bytes of its file.
+
+    Raises:
+        ValueError, KeyError, TypeError, pa.ArrowException, OSError: they hold none.
+    """
+    rows = pq.ParquetFile(pa.BufferReader(data), page_checksum_verification=True).read()
+    told = json.loads((rows.schema.metadata or {})[_KEY])
+    if told["version"] != _VERSION:
+        raise ValueError(f"version {told['version']}; this release reads {_VERSION}")
+    columns = [rows.column(name).to_pylist() for name in _UNITS.names]
+    packed = told["schema"]
+    return Manifest(
+        number=number,
+        publication=told["publication"],
+        published=told["published"],
+        partition_by=told["partition_by"],
+        files=tuple(PublishedFile(**each) for each in told["files"]),
+        units={
+            unit.hex(): Held(size, hidden, tuple(files)) for unit, size, hidden, files in zip(*columns, strict=True)
+        },
+        schema=None if packed is None else pa.ipc.read_schema(pa.py_buffer(bytes.fromhex(packed))),
+    )

@@ -1,0 +1,204 @@
+"""Bring the published set of a task up to date: new files for what is new, rewritten ones for what has changed."""
+
+from __future__ import annotations
+
+import contextlib
+import uuid
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import pyarrow as pa
+
+from pipeline.errors import StorageFault, UserError
+from pipeline.storage.paths import redact
+from pipeline.storage.put import probe_write
+from pipeline.table import layout
+from pipeline.table.presence import require_plan, require_table
+from pipeline.table.publish import manifest, places, rows
+from pipeline.table.publish.difference import (
+    Difference,
+    State,
+    Target,
+    committed_units,
+    data_files,
+    difference,
+    gone_files,
+    resized_units,
+)
+from pipeline.table.publish.manifest import Held, Manifest
+from pipeline.table.publish.splitter import Splitter, Written, splitting
+from pipeline.table.schema import plain
+from pipeline.table.task import read_record
+from pipeline.table.unit_file import read_unit
+
+FILE_BYTES = 512 * 10**6
+TRIES = 5
+"""How often somebody else may publish meanwhile."""
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """What a publish came to."""
+
+    manifest: Manifest
+    new_units: int = 0
+    new_files: int = 0
+    replaced_files: int = 0
+    conditional: bool = True
+    """Whether the storage lets only one of two who publish at once win."""
+
+
+def publish(
+    output: str,
+    task: str,
+    *,
+    partition_by: str | None = None,
+    file_bytes: int = FILE_BYTES,
+    on_progress: Callable[[int, int], None] = lambda done, of: None,
+) -> Published:
+    """Make, or bring up to date, the published set of a task.
+
+    Units that are published already are not read again, unless their file has changed or newer rows have taken the
+    place of some of theirs; then the published files that hold them are rewritten. What replaced files hold stays
+    readable until `vacuum` removes them.
+
+    Args:
+        output: folder of the table.
+        task: name of the task's folder below it.
+        partition_by: column with few values; each becomes a folder, `COLUMN=VALUE`. None leaves it as it is, "" is no
+            column; another one than before makes the whole set anew.
+        file_bytes: at which a file is full.
+        on_progress: called with the number of units read, and of those that there are to be read.
+
+    Raises:
+        UserError: there is no such task or column, the column has too many values, a file is damaged.
+        StorageFault: storage failed for longer than the retries; what was published before is still there.
+    """
+    require_table(output)
+    require_plan(output)
+    schema = _schema(output, task)
+    if partition_by:
+        _check_column(schema, partition_by)
+    conditional = probe_write(places.published_folder(output, task)).conditional
+    new = made = replaced = 0
+    for _ in range(TRIES):
+        before = manifest.newest(output, task)
+        column = before.partition_by if partition_by is None else partition_by or None
+        now = committed_units(output, task)
+        todo = difference(before, now, Target(column, file_bytes, data_files(output, task)))
+        if todo.nothing and before.number:
+            return Published(before, new, made, replaced, conditional)
+        after = _Writer(output, task, schema, column, file_bytes).write(before, now, todo, on_progress)
+        if after is None:
+            continue
+        new, made = new + todo.new, made + len(after.files) - len(todo.kept)
+        replaced += len(before.files) - len(todo.kept)
+        # Rows that were forgotten while they were copied must not stay, nor may what a vacuum took stay named.
+        lost = gone_files(after, data_files(output, task))
+        if not lost and not resized_units(after, committed_units(output, task)):
+            return Published(after, new, made, replaced, conditional)
+    raise StorageFault(f"{redact(output)}: {task} was published or rewritten by others {TRIES} times meanwhile")
+
+
+def _schema(output: str, task: str) -> pa.Schema:
+    schema = read_record(output, task).schema
+    if schema is not None:
+        return schema
+    first = next(iter(committed_units(output, task)), None)
+    if first is None:
+        raise UserError(f"{redact(output)}: {task} has no committed unit yet, so there is nothing to publish.")
+    return plain(read_unit(layout.unit_file(output, task, first)).schema)
+
+
+def _check_column(schema: pa.Schema, name: str) -> None:
+    fit = [each.name for each in schema if _is_plain(each.type)]
+    if name not in fit:
+        raise UserError(f"--partition-by: {name!r} is none of the columns {', '.join(fit)}")
+
+
+def _is_plain(type: pa.DataType) -> bool:
+    """Whether the values of a column can name folders."""
+    return bool(pa.types.is_string(type) or pa.types.is_integer(type) or pa.types.is_boolean(type))
+
+
+@dataclass(frozen=True, slots=True)
+class _Writer:
+    """Writes one set after another."""
+
+    output: str
+    task: str
+    schema: pa.Schema
+    partition_by: str | None
+    file_bytes: int
+
+    def write(
+        self,
+        before: Manifest,
+        now: dict[str, State],
+        todo: Difference,
+        on_progress: Callable[[int, int], None],
+    ) -> Manifest | None:
+        """The set that is in force now, or None where somebody else was first."""
+        with self._splitter({before.files[place].partition for place in todo.kept}) as split:
+            for part in self._carried(before, todo):
+                split.add(part)
+            for number, part in enumerate(rows.of_units(self.output, self.task, todo.read, now, self.schema)):
+                split.add(part)
+                on_progress(number + 1, len(todo.read))
+            written = split.finish()
+        states = {unit: Held(state.size, len(state.hidden), ()) for unit, state in now.items()}
+        after = succeeding(before, todo.kept, written, states, partition_by=self.partition_by, schema=self.schema)
+        # A fault of this put leaves the files: it may be in force all the same.
+        if manifest.put(self.output, self.task, after):
+            return after
+        split.discard()
+        return None
+
+    def _splitter(self, values: set[str | None]) -> contextlib.AbstractContextManager[Splitter]:
+        folder = places.published_folder(self.output, self.task)
+        return splitting(folder, self.schema, column=self.partition_by, file_bytes=self.file_bytes, values=values)
+
+    def _carried(self, before: Manifest, todo: Difference) -> Iterator[pa.Table]:
+        folder = places.published_folder(self.output, self.task)
+        for place in todo.rewritten:
+            for part in rows.of_file(folder, before.files[place], self.schema):
+                yield rows.without(part, "unit", todo.dropped)
+
+
+def succeeding(
+    before: Manifest,
+    kept: Sequence[int],
+    written: Sequence[Written],
+    states: dict[str, Held],
+    *,
+    partition_by: str | None,
+    schema: pa.Schema,
+) -> Manifest:
+    """The manifest that follows another one. Pure, but for its name and time.
+
+    Args:
+        before: the one that was in force.
+        kept: places of its files that stay.
+        written: the new files.
+        states: of the units of the new set; in which files they are is found here.
+        partition_by: column that the set is partitioned by.
+        schema: of its rows.
+    """
+    moved = {place: number for number, place in enumerate(kept)}
+    files: dict[str, list[int]] = {unit: [] for unit in states}
+    for unit, held in before.units.items():
+        if unit in files:
+            files[unit] += [moved[place] for place in held.files if place in moved]
+    for number, each in enumerate(written, start=len(kept)):
+        for unit in each.units:
+            files[unit].append(number)
+    return Manifest(
+        number=before.number + 1,
+        publication=uuid.uuid4().hex,
+        published=datetime.now(UTC).isoformat(timespec="seconds"),
+        partition_by=partition_by,
+        files=(*(before.files[place] for place in kept), *(each.file for each in written)),
+        units={unit: held._replace(files=tuple(files[unit])) for unit, held in states.items()},
+        schema=schema,
+    )

@@ -1,0 +1,88 @@
+"""Rows for a published set: out of published files that are rewritten, and out of the files of units."""
+
+from __future__ import annotations
+
+import functools
+import io
+from collections.abc import Collection, Iterator, Mapping, Sequence
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from pipeline.errors import UserError
+from pipeline.storage.parallel import in_order
+from pipeline.storage.paths import join, redact
+from pipeline.storage.read import RangeFile
+from pipeline.table import layout
+from pipeline.table.publish.difference import State
+from pipeline.table.publish.manifest import PublishedFile
+from pipeline.table.unit_file import read_unit
+
+READERS = 16
+"""Unit files read at the same time, ahead of the writer."""
+_BUFFER = 2**20
+
+
+def of_units(
+    output: str, task: str, names: Sequence[str], states: Mapping[str, State], schema: pa.Schema
+) -> Iterator[pa.Table]:
+    """Rows of each unit in order, those left out that newer ones have taken the place of.
+
+    Raises:
+        UserError: a file is damaged or went away.
+        StorageFault: it cannot be read.
+    """
+
+    def read(name: str) -> list[pa.Table]:
+        uri = layout.unit_file(output, task, name)
+        rows = fitted(read_unit(uri), schema, uri)
+        old = states[name].hidden
+        return [rows.filter(pc.invert(pc.is_in(rows.column("id"), pa.array(sorted(old))))) if old else rows]
+
+    return in_order((functools.partial(read, name) for name in names), workers=READERS)
+
+
+def of_file(folder: str, file: PublishedFile, schema: pa.Schema) -> Iterator[pa.Table]:
+    """Rows of a published file, a part at a time.
+
+    Raises:
+        UserError: it is damaged or went away.
+        StorageFault: it cannot be read.
+    """
+    uri = join(folder, file.path)
+    try:
+        with io.BufferedReader(RangeFile(uri, 0, file.size), _BUFFER) as source:
+            reader = pq.ParquetFile(source, page_checksum_verification=True)
+            for group in range(reader.num_row_groups):
+                yield fitted(reader.read_row_group(group, use_threads=False), schema, uri)
+    except FileNotFoundError as error:
+        raise UserError(f"{redact(uri)}: the file went away. Publish again.") from error
+    except (pa.ArrowException, EOFError, OSError) as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0].rstrip(".")
+        raise UserError(
+            f"{redact(uri)}: cannot be read as Parquet ({reason}). Delete it; the next publish makes it again."
+        ) from error
+
+
+def without(rows: pa.Table, column: str, values: Collection[str]) -> pa.Table:
+    """Rows whose value is none of these."""
+    return rows.filter(pc.invert(pc.is_in(rows.column(column), pa.array(sorted(values), pa.string()))))
+
+
+def fitted(rows: pa.Table, schema: pa.Schema, uri: str) -> pa.Table:
+    """Rows with the columns of the set, null where their file is older than the column.
+
+    Raises:
+        UserError: a column has another type.
+    """
+    columns = []
+    for field in schema:
+        place = rows.schema.get_field_index(field.name)
+        if place >= 0 and rows.schema.field(place).type != field.type:
+            raise UserError(
+                f"{redact(uri)}: column {field.name} is {rows.schema.field(place).type}, not {field.type}. "
+                "verify names every file that does not fit"
+            )
+        columns.append(rows.column(place) if place >= 0 else pa.nulls(rows.num_rows, field.type))
+    return pa.Table.from_arrays(columns, schema=schema)

@@ -1,0 +1,369 @@
+"""What is published is the newest row of each recording, whatever happened between two publishes."""
+
+from __future__ import annotations
+
+import dataclasses
+import random
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+import pipeline
+from pipeline.errors import StorageFault, UserError
+from pipeline.table import read_table
+from pipeline.table.publish import manifest, publish, publishing, read_published, withdraw
+from pipeline.table.publish.checking import contradictions
+from pipeline.table.publish.difference import data_files
+from tests.table.conftest import Made, rows_of
+
+TASK = "transcribe"
+
+
+@pytest.fixture
+def made(tmp_path: Path) -> Made:
+    (tmp_path / "out").mkdir()
+    return Made(str(tmp_path / "out"))
+
+
+def shown(output: str) -> dict[str, tuple[Any, ...]]:
+    found = read_published(output).to_table(columns=["id", "version", "text", "unit"]).to_pylist()
+    rows = {row["id"]: (row["version"], row["text"], row["unit"]) for row in found}
+    assert len(rows) == len(found)
+    return rows
+
+
+def expected(output: str) -> dict[str, tuple[Any, ...]]:
+    found = read_table(output).to_table(columns=["id", "version", "text", "unit"]).to_pylist()
+    return {row["id"]: (row["version"], row["text"], row["unit"]) for row in found}
+
+
+def holds(made: Made, **options: Any) -> Any:
+    """Publish, and check the set against the table and its manifest against its files."""
+    done = publish(made.output, TASK, **options)
+    assert shown(made.output) == expected(made.output)
+    assert list(contradictions(made.output)) == []
+    return done
+
+
+def folder(made: Made) -> Path:
+    return Path(made.output, "_published", TASK)
+
+
+def test_nothing_published_is_an_error_with_the_remedy(made: Made) -> None:
+    made.plan("a")
+    made.commit()
+    with pytest.raises(UserError, match=r"nothing of transcribe is published\. Run python -m pipeline\.table publish"):
+        read_published(made.output)
+
+
+def test_an_empty_table_can_be_published(made: Made) -> None:
+    made.plan("a")
+    made.declare()
+    assert holds(made).manifest.files == ()
+    assert read_published(made.output).schema == read_table(made.output).schema
+
+
+def test_all_rows_in_one_file_then_only_what_is_new(made: Made) -> None:
+    made.plan("a", "b", "c", seconds=30.0)
+    made.commit(broken=["c/b"])
+    first = holds(made)
+    assert (len(first.manifest.files), first.new_units, first.manifest.files[0].errors) == (1, 2, 1)
+    assert holds(made).new_files == 0
+    assert manifest.numbers(made.output, TASK) == [1]
+    made.plan("a", "b", "c", "d", seconds=30.0)
+    made.commit()
+    second = holds(made)
+    assert (second.new_units, second.new_files, second.replaced_files) == (1, 1, 0)
+    assert second.manifest.files[0] == first.manifest.files[0]
+
+
+def test_pending_units_come_with_a_later_publish(made: Made) -> None:
+    made.plan("a", "b")
+    made.commit(1)
+    assert set(shown(made.output) if holds(made) else ()) == {"c/b"}
+    made.commit(0)
+    assert holds(made).new_units == 1
+
+
+def test_files_that_hold_rows_of_old_content_are_rewritten(made: Made) -> None:
+    made.plan("a", "b", "c", "d", seconds=30.0)
+    made.commit()
+    publish(made.output, TASK, file_bytes=1)
+    made.plan("a", "b", "c", "d", version="1-1", seconds=30.0)
+    made.plan("b", version="2-2")
+    assert holds(made, file_bytes=1).replaced_files == 0, "the newer row is pending, so the old one stays"
+    made.commit(text="new")
+    done = holds(made, file_bytes=1)
+    assert (done.replaced_files, shown(made.output)["c/b"][:2]) == (1, ("2-2", "new"))
+    assert len(data_files(made.output, TASK)) == 4, "replaced files stay until they are vacuumed"
+
+
+def test_a_unit_file_that_was_rewritten_or_removed_is_published_as_it_is_now(made: Made) -> None:
+    made.plan("a", "b", "c", "d", seconds=30.0)
+    made.commit()
+    holds(made)
+    whole = pq.read_table(made.file(0))
+    pq.write_table(whole.slice(1, 1), made.file(0))
+    made.file(1).unlink()
+    assert holds(made).replaced_files == 1
+    assert set(shown(made.output)) == {"c/b"}
+    made.commit(1)
+    assert set(shown(made.output) if holds(made) else ()) == {"c/b", "c/c", "c/d"}
+
+
+def test_a_published_file_that_is_gone_or_damaged_is_told_and_made_again(made: Made) -> None:
+    made.plan(*"abcdef", seconds=30.0)
+    made.commit()
+    publish(made.output, TASK, file_bytes=1)
+    first, second, _ = sorted(folder(made).glob("*.parquet"))
+    first.unlink()
+    second.write_bytes(second.read_bytes()[:-10])
+    told = dict(contradictions(made.output))
+    assert "is gone, and the manifest names it" in told[str(first)]
+    assert "the manifest says" in told[str(second)]
+    holds(made, file_bytes=1)
+
+
+def test_small_files_become_one_when_they_pile_up(made: Made) -> None:
+    names: list[str] = []
+    for number in range(14):
+        names.append(f"{number:02d}")
+        made.plan(*names)
+        made.commit()
+        done = holds(made)
+        assert len(done.manifest.files) <= 12
+    assert len(done.manifest.files) < 6
+    assert done.manifest.rows == 14
+
+
+def test_a_column_makes_folders_that_other_readers_know(made: Made) -> None:
+    made.record = dataclasses.replace(
+        made.record, schema=made.record.schema.insert(0, pa.field("language", pa.string()))
+    )
+    made.plan(*"abcdef", seconds=30.0)
+    made.declare()
+    spoken = {"c/a": "en", "c/b": "d e/=%ü", "c/c": None, "c/d": "en", "c/e": "", "c/f": "en"}
+    for number in range(3):
+        unit = made.unit(number)
+        rows = rows_of(unit)
+        languages = pa.array([spoken[each.id] for each in unit.recordings])
+        made.put(unit, rows.add_column(0, "language", languages))
+    assert holds(made).manifest.partition_by is None
+    done = holds(made, partition_by="language")
+    assert len(done.manifest.files) == 4
+    assert (folder(made) / "language=d%20e%2F%3D%25%C3%BC").is_dir()
+    assert (folder(made) / "language=__HIVE_DEFAULT_PARTITION__").is_dir()
+    found = duckdb.sql(
+        f"select id, language from read_parquet('{folder(made)}/*/*.parquet', hive_partitioning=true)"
+    ).fetchall()
+    assert {id: language or None for id, language in found} == {id: value or None for id, value in spoken.items()}
+    english = read_published(made.output).count_rows(filter=pa.compute.field("language") == "en")
+    assert english == 3
+    made.plan(*"abcdefg", seconds=30.0)
+    made.put(made.unit(3), rows_of(made.unit(3)).add_column(0, "language", pa.array(["en"])))
+    again = holds(made)
+    assert (again.manifest.partition_by, again.new_files, again.replaced_files) == ("language", 1, 0)
+    assert holds(made, partition_by="").manifest.partition_by is None
+
+
+def test_columns_that_make_no_folders_are_refused(made: Made, monkeypatch: pytest.MonkeyPatch) -> None:
+    made.plan("a", "b", "c")
+    made.commit()
+    for column in ("words", "nonsense", "confidence"):
+        with pytest.raises(UserError, match=f"--partition-by: '{column}' is none of the columns id, source"):
+            publish(made.output, TASK, partition_by=column)
+    monkeypatch.setattr("pipeline.table.publish.splitter.MAX_PARTITIONS", 2)
+    with pytest.raises(UserError, match="--partition-by id: has more than 2 values"):
+        publish(made.output, TASK, partition_by="id")
+    assert data_files(made.output, TASK) == {}
+    assert manifest.numbers(made.output, TASK) == []
+
+
+def test_files_and_row_groups_are_as_large_as_asked(made: Made, monkeypatch: pytest.MonkeyPatch) -> None:
+    made.plan(*(f"{number:03d}" for number in range(60)))
+    made.commit()
+    done = holds(made, file_bytes=1500)
+    assert 3 < len(done.manifest.files) < 60
+    assert all(1500 <= each.size < 20_000 for each in done.manifest.files[:-1])
+    monkeypatch.setattr("pipeline.table.publish.splitter.BUFFERED", 1)
+    assert holds(made, partition_by="id").manifest.rows == 60
+
+
+def test_an_older_file_lacks_a_column_that_a_newer_one_has(made: Made, task_schema: pa.Schema) -> None:
+    made.plan("a")
+    made.commit()
+    holds(made)
+    made.record = dataclasses.replace(made.record, schema=task_schema.append(pa.field("language", pa.string())))
+    made.plan("a", "b")
+    made.declare()
+    unit = made.unit(1)
+    made.put(unit, rows_of(unit).append_column("language", pa.array(["en"])))
+    holds(made)
+    assert read_published(made.output).to_table()["language"].to_pylist() == [None, "en"]
+
+
+def test_who_loses_starts_again_and_leaves_nothing(made: Made, monkeypatch: pytest.MonkeyPatch) -> None:
+    made.plan("a", "b")
+    made.commit(0)
+    others = [lambda: made.commit(1), lambda: publish(made.output, TASK)]
+    put = manifest.put
+
+    def overtaken(*given: Any) -> bool:
+        while others:
+            others.pop(0)()
+        return put(*given)
+
+    monkeypatch.setattr(manifest, "put", overtaken)
+    done = holds(made)
+    assert (done.manifest.number, done.new_units) == (1, 0)
+    assert data_files(made.output, TASK).keys() == {each.path for each in done.manifest.files}
+
+
+def test_a_crash_at_any_moment_leaves_the_old_set(made: Made, monkeypatch: pytest.MonkeyPatch) -> None:
+    made.plan("a", "b")
+    made.commit(0)
+    holds(made)
+    before = shown(made.output)
+    made.commit(1)
+
+    class Killed(BaseException):
+        pass
+
+    def dies(*given: Any) -> Any:
+        raise Killed
+
+    for name in ("put", "encode"):
+        with monkeypatch.context() as patch:
+            patch.setattr(manifest, name, dies)
+            with pytest.raises(Killed):
+                publish(made.output, TASK)
+        assert shown(made.output) == before
+    with monkeypatch.context() as patch:
+        patch.setattr("pipeline.table.publish.splitter.put_file", dies)
+        with pytest.raises(Killed):
+            publish(made.output, TASK)
+    assert shown(made.output) == before
+    holds(made)
+
+
+def test_an_answer_that_is_lost_does_not_lose_the_set(made: Made, s3_proxy: Any) -> None:
+    made.output = f"{s3_proxy.bucket.uri}/out"
+    made.plan("a", "b")
+    made.commit()
+    s3_proxy.lose_answer(r"^PUT .*/_manifests/000001\.manifest", times=1)
+    assert holds(made).manifest.number == 1
+    s3_proxy.requests.clear()
+    table = read_published(made.output)
+    assert [line.split()[0] for line in s3_proxy.requests] == ["GET", "GET", "GET"]
+    read_published(made.output, task=TASK)
+    assert len(s3_proxy.requests) == 5
+    assert table.count_rows() == 2
+    assert withdraw(made.output, ["c/a"]) != []
+    assert set(shown(made.output)) == {"c/b"}
+
+
+def test_storage_that_fails_when_the_manifest_is_put_leaves_its_files(
+    made: Made, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made.plan("a")
+    made.commit()
+
+    put = manifest.put_if_absent
+
+    def fails(*given: Any) -> bool:
+        assert put(*given)
+        raise StorageFault("the answer never came")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(manifest, "put_if_absent", fails)
+        with pytest.raises(StorageFault):
+            publish(made.output, TASK)
+    assert shown(made.output) == expected(made.output)
+
+
+@pytest.mark.parametrize("junk", [b"", b"junk" * 10])
+def test_a_damaged_manifest_is_told(made: Made, junk: bytes) -> None:
+    made.plan("a")
+    made.commit()
+    holds(made)
+    file = folder(made) / "_manifests/000001.manifest"
+    file.write_bytes(junk)
+    with pytest.raises(UserError, match=r"000001\.manifest: the manifest of what is published is damaged .* Delete it"):
+        read_published(made.output)
+    ((name, _),) = contradictions(made.output)
+    assert name == str(file)
+
+
+def test_withdrawn_rows_are_in_no_file_at_all(made: Made) -> None:
+    made.plan("a", "b", "c", "d", seconds=30.0)
+    made.commit()
+    assert withdraw(made.output, ["c/a"]) == []
+    publish(made.output, TASK)
+    publish(made.output, TASK, partition_by="id")
+    replaced = withdraw(made.output, ["c/a", "c/nobody"])
+    assert len(replaced) == 2, "the file of the set before is gone too"
+    assert set(shown(made.output)) == {"c/b", "c/c", "c/d"}
+    ids = [
+        id for file in folder(made).rglob("*.parquet") for id in pq.read_table(file, columns=["id"])["id"].to_pylist()
+    ]
+    assert "c/a" not in ids
+    assert withdraw(made.output, ["c/a"]) == []
+    assert withdraw(made.output, []) == []
+
+
+def test_a_withdrawal_stays_when_the_unit_file_was_rewritten_before(made: Made) -> None:
+    made.plan("a", "b", seconds=30.0)
+    made.commit()
+    publish(made.output, TASK)
+    rest = pq.read_table(made.file(0)).slice(1, 1)
+    pq.write_table(rest, made.file(0))
+    withdraw(made.output, ["c/a"])
+    holds(made)
+    assert set(shown(made.output)) == {"c/b"}
+
+
+def test_rows_forgotten_while_they_are_copied_do_not_stay(made: Made, monkeypatch: pytest.MonkeyPatch) -> None:
+    made.plan("a", "b", seconds=30.0)
+    made.commit()
+    rest = pq.read_table(made.file(0)).slice(1, 1)
+    put = manifest.put
+
+    def forgotten(*given: Any) -> bool:
+        pq.write_table(rest, made.file(0))
+        withdraw(made.output, ["c/a"])
+        return put(*given)
+
+    monkeypatch.setattr(manifest, "put", forgotten)
+    holds(made)
+    assert set(shown(made.output)) == {"c/b"}
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_random_histories(made: Made, seed: int) -> None:
+    dice = random.Random(seed)
+    versions: dict[str, str] = {}
+    made.declare()
+    for step in range(12):
+        for name in dice.sample("abcdefgh", 3):
+            versions[name] = f"{step}-{step}"
+        for version in sorted(set(versions.values())):
+            made.plan(*(name for name in versions if versions[name] == version), version=version, seconds=30.0)
+        count = len(made.units)
+        for number in dice.sample(range(count), dice.randrange(count + 1)):
+            made.put(made.unit(number), rows_of(made.unit(number), text=f"{step}"))
+        if dice.random() < 0.3 and data_files(made.output, TASK):
+            dice.choice(sorted(folder(made).rglob("*.parquet"))).unlink()
+        if dice.random() < 0.8:
+            holds(made, partition_by=dice.choice([None, None, "", "span"]), file_bytes=dice.choice([1, 10**6]))
+
+
+def test_the_door_is_public(made: Made) -> None:
+    made.plan("a")
+    made.commit()
+    publish(made.output, TASK)
+    assert pipeline.read_published(Path(made.output)).count_rows() == 1
+    assert publishing.FILE_BYTES == 512_000_000
