@@ -162,7 +162,7 @@ class RunConfig:
         default=8_000_000_000, parse=parse_bytes, metavar="SIZE",
     )  # fmt: skip
     stall_timeout: float = option(
-        "limits", "end with code 4 when no stage has moved for this long",
+        "limits", "end with code 4 when no unit has moved in any stage for this long; says which stage holds it",
         default=1800.0, parse=parse_seconds, metavar="TIME",
     )  # fmt: skip
     log_every: float = option(

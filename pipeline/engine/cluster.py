@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import logging
 import math
 import os
@@ -16,6 +17,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from pipeline.engine.resources import Cluster
+from pipeline.engine.watchdog import within
 from pipeline.errors import UserError
 from pipeline.placement import LOCAL, ray_address
 from pipeline.stopping import Stopped
@@ -28,6 +30,9 @@ UNTOLD_MEMORY = 1 << 30
 
 CONNECT = 15.0
 """Seconds that a cluster's head may take to accept a connection."""
+
+LEAVE = 30.0
+"""Seconds that leaving a cluster may take; a local one ends its processes in less than 10."""
 
 WAIT_FOR_GPUS = 3600.0
 """Seconds that a run waits for an autoscaler before it gives up."""
@@ -59,7 +64,16 @@ def joined(address: str | None, *, num_cpus: int | None = None) -> Iterator[None
     try:
         yield
     finally:
-        ray.shutdown()
+        _leave()
+
+
+def _leave() -> None:
+    """Leave the cluster, or end the local one; where that hangs the process ends without it."""
+    import ray
+
+    if not within(LEAVE, ray.shutdown):
+        # Ray would try again when the interpreter ends, and hang again.
+        atexit.unregister(ray.shutdown)
 
 
 @contextmanager

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import gc
+import threading
 import warnings
+import weakref
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -12,8 +14,9 @@ from typing import Any
 import pyarrow as pa
 import ray
 from ray.data import ActorPoolStrategy, DataContext, Dataset, TaskPoolStrategy
+from ray.data._internal.execution.execution_callback import ExecutionCallback
+from ray.data._internal.execution.streaming_executor import StreamingExecutor
 
-from pipeline.corpus import Seconds
 from pipeline.engine import rows
 from pipeline.engine.datasource import UnitSource
 from pipeline.engine.resources import Pools
@@ -43,8 +46,39 @@ ACTOR_RESTARTS = 1000
 """An actor may come back this often; the bound on its tasks is what ends a loop."""
 
 
+class Running:
+    """What a run has Ray do at this moment, to be ended from another thread."""
+
+    def __init__(self) -> None:
+        self.stopped = False
+        self._thread = 0
+
+    def begin(self) -> None:
+        """Say that Ray's work is waited for in this thread."""
+        self._thread = threading.get_ident()
+
+    def stop(self) -> None:
+        """End Ray's work, whatever its workers are at."""
+        self.stopped = True
+        reference = _EXECUTORS.get(self._thread)
+        if executor := reference and reference():
+            executor.shutdown(force=True)
+
+
+_EXECUTORS: dict[int, weakref.ref[StreamingExecutor]] = {}
+"""Thread that waits for it -> the last of Ray's executors that was started there. Ray itself hands none out before the
+first row has come."""
+
+
+class _Noted(ExecutionCallback):
+    """Notes which executor Ray starts."""
+
+    def before_execution_starts(self, executor: StreamingExecutor) -> None:
+        _EXECUTORS[threading.get_ident()] = weakref.ref(executor)
+
+
 def receipts(
-    job: Job, units: Sequence[Work], shipped: Sequence[Shipped], pools: Pools, *, stall: Seconds
+    job: Job, units: Sequence[Work], shipped: Sequence[Shipped], pools: Pools, *, running: Running
 ) -> Generator[Receipt]:
     """A receipt for each task of each unit, as soon as that ended; at last a fault for each whose worker kept dying.
 
@@ -53,13 +87,14 @@ def receipts(
         units: the pending ones.
         shipped: the checkpoints, for workers.
         pools: how many workers of which size.
-        stall: seconds without progress in any stage after which Ray ends the run.
+        running: is told what runs, and tells when to end.
     """
-    _prepare_context(stall)
+    _prepare_context()
+    running.begin()
     missing = {unit.name: unit for unit in units}
     # What waited behind a unit that killed its worker is lost with it: once more, nobody waiting behind anybody.
     for in_flight in (IN_FLIGHT, 1):
-        if missing:
+        if missing and not running.stopped:
             ended = _run(_chain(job, list(missing.values()), shipped, pools, in_flight=in_flight))
             with contextlib.closing(ended):
                 for receipt in ended:
@@ -139,7 +174,7 @@ def _unnamed_parameters() -> Iterator[None]:
         yield
 
 
-def _prepare_context(stall: Seconds) -> None:
+def _prepare_context() -> None:
     context = DataContext.get_current()
     context.enable_progress_bars = False
     # Rows must not be merged into larger blocks: a block is a unit, the atom of retry and commit.
@@ -147,6 +182,10 @@ def _prepare_context(stall: Seconds) -> None:
     context.target_min_block_size = 1
     # A unit whose worker kept dying is dropped by Ray and stays pending; the others go on.
     context.max_errored_blocks = -1
-    context.execution_no_progress_timeout_s = stall
+    # The driver has a watchdog of its own: Ray's lives in the thread that may stand still, and takes workers that hang
+    # for an end.
+    context.execution_no_progress_timeout_s = -1
+    if _Noted not in context.custom_execution_callback_classes:
+        context.custom_execution_callback_classes.append(_Noted)
     context.actor_init_retry_on_errors = True
     context.actor_init_max_retries = 2

@@ -95,6 +95,15 @@ class Pools:
             + self.commit_tasks * self.commit_cpus
         )
 
+    def cpus_of(self, stage: str) -> float:
+        """CPUs of one worker of a stage."""
+        return {
+            "read": self.read_cpus,
+            "features": self.feature_cpus,
+            "model": self.model_cpus,
+            "commit": self.commit_cpus,
+        }[stage]
+
     def describe(self) -> str:
         """One line for the start of a run."""
         models = ", ".join(f"{self.model_actors} model x {self._actor(team)}" for team in self.teams)

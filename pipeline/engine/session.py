@@ -10,9 +10,11 @@ from typing import Literal
 
 from pipeline.config import RunConfig
 from pipeline.corpus import Seconds
-from pipeline.engine import cluster, dataset, resources, shipping
+from pipeline.engine import cluster, dataset, resources, shipping, standstill
 from pipeline.engine.resources import Cluster, Pools
+from pipeline.engine.standstill import View
 from pipeline.engine.teams import team_up
+from pipeline.engine.watchdog import Looks, Stalled, watched, within
 from pipeline.errors import StorageFault
 from pipeline.job import Checkpoints, Job, Work
 from pipeline.placement import LOCAL, choose_device, ray_address
@@ -20,6 +22,17 @@ from pipeline.receipts import Receipt
 
 SMALL = 6 * 10**9
 """Bytes of weights that fit every GPU that anybody would use; asking a worker for its memory takes seconds."""
+
+
+LOOK: Seconds = 5.0
+"""Between two looks at what the workers are at; where a run may stall for less, a fifth of that."""
+
+SAY_AFTER: Seconds = 20.0
+SAY_AGAIN: Seconds = 300.0
+"""How soon a run that waits for its actors says so, and how often; on a busy machine they take 10 s to start."""
+
+END: Seconds = 20.0
+"""In which a cluster must have heard that actors shall end; the run ends without it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +45,8 @@ class Session:
     local: bool
     nodes: int
     stall: Seconds
+    """Without any movement, after which a run is ended."""
+    say: Callable[[str], None] = print
 
     @property
     def workers(self) -> dict[str, int]:
@@ -56,18 +71,67 @@ class Session:
         Raises:
             StorageFault: the cluster failed or made no progress; what is not committed stays pending.
         """
-        from ray.data.exceptions import ExecutionTimeoutError
         from ray.exceptions import RayError
 
+        from pipeline.engine import actors, ledger
+
         shipped = [shipping.ship(folder, hash, nodes=self.nodes) for hash, folder in checkpoints.items()]
+        running = dataset.Running()
+        looks = Looks(lambda: _look(job.run), every=min(LOOK, self.stall / 5))
         try:
-            yield from dataset.receipts(job, units, shipped, self.pools, stall=self.stall)
-        except ExecutionTimeoutError as error:
-            raise StorageFault(
-                f"the cluster stopped the run: no stage moved for {self.stall:g} s (--stall-timeout)"
-            ) from error
+            yield from watched(
+                dataset.receipts(job, units, shipped, self.pools, running=running),
+                stall=self.stall,
+                signs=lambda: looks.seen and looks.seen.entries,
+                end=running.stop,
+                idle=_Saying(lambda: self._lacks(looks.seen, units), self.say),
+            )
+        except Stalled:
+            reason = standstill.holds(looks.seen, self._wanted(units), self.stall)
+            raise StorageFault(f"the run was ended: {reason}") from None
         except (RayError, TimeoutError, RuntimeError) as error:
             raise StorageFault(f"the cluster stopped the run: {_reason(error)}") from error
+        finally:
+            looks.end()
+            within(END, actors.kill_left)
+            within(END, lambda: ledger.forget(job.run))
+
+    def _lacks(self, view: View | None, units: Sequence[Work]) -> str | None:
+        """What the run waits for; on a Ray of its own there is nobody to wait for."""
+        return None if self.local else standstill.lacks(view, self.pools, self._wanted(units))
+
+    def _wanted(self, units: Sequence[Work]) -> dict[str, int]:
+        """Stage -> number of workers that it has for these units."""
+        teams = len(self.pools.teams)
+        return {
+            stage: teams * min(count // teams, len(units)) if stage == "model" else min(count, len(units))
+            for stage, count in self.workers.items()
+        }
+
+
+def _look(run: str) -> View:
+    import ray
+
+    from pipeline.engine import actors, ledger
+
+    return View(tuple(ledger.entries(run)), tuple(actors.living()), ray.available_resources(), ray.cluster_resources())
+
+
+class _Saying:
+    """Says what a run waits for, soon after nothing moves, and then from time to time."""
+
+    def __init__(self, what: Callable[[], str | None], say: Callable[[str], None]) -> None:
+        self._what, self._say = what, say
+        self._next = SAY_AFTER
+
+    def __call__(self, seconds: Seconds) -> None:
+        """Nothing has moved for so long."""
+        if seconds < self._next:
+            self._next = SAY_AFTER if seconds < SAY_AFTER else self._next
+            return
+        if words := self._what():
+            self._say(words)
+        self._next = seconds + SAY_AGAIN
 
 
 @contextmanager
@@ -101,7 +165,7 @@ def opened(config: RunConfig, *, sizes: Mapping[str, int], say: Callable[[str], 
             model_actors=config.model_actors, feature_actors=config.feature_actors, read_tasks=config.read_tasks,
             teams=teams,
         )  # fmt: skip
-        yield Session(found, pools, device, local, nodes, config.stall_timeout)
+        yield Session(found, pools, device, local, nodes, config.stall_timeout, say)
 
 
 def _room(device: str, sizes: Mapping[str, int]) -> int | None:

@@ -6,7 +6,7 @@ import functools
 import os
 import time
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,10 +14,12 @@ import pyarrow as pa
 import threadpoolctl
 
 from pipeline import flow
-from pipeline.engine import rows
+from pipeline.engine import ledger, rows
+from pipeline.engine.ledger import AtWork
 from pipeline.engine.rows import Row
 from pipeline.engine.shipping import Shipped, local_folders
 from pipeline.errors import VoxmillError
+from pipeline.featurising import AudioFile, Buffer, Results
 from pipeline.isolation import Isolated
 from pipeline.job import Job, Work
 from pipeline.plan import load_unit
@@ -33,7 +35,7 @@ class Read:
 
     def __call__(self, work: Work) -> Row:
         """Read one unit."""
-        return _carry("read", work.name, lambda clock: self._read(work, clock))
+        return _carry(self.job, "read", work.name, lambda clock, at_work: self._read(work, clock))
 
     def _read(self, work: Work, clock: StageClock) -> Row:
         limit_threads(1)
@@ -52,10 +54,17 @@ class Features:
 
     def __call__(self, row: Row) -> Row:
         """Decode and featurise one unit."""
-        return _pass("features", row, self._featurise)
+        return _pass(self._job, "features", row, self._featurise)
 
-    def _featurise(self, unit: str, meta: dict[str, Any], payload: memoryview, clock: StageClock) -> Row:
-        features = flow.featurise(rows.to_encoded(meta, payload), self._job.settings, self._decoder)
+    def _featurise(
+        self, unit: str, meta: dict[str, Any], payload: memoryview, clock: StageClock, at_work: AtWork
+    ) -> Row:
+        def heard(payload: Buffer, files: Sequence[AudioFile]) -> Iterator[Results]:
+            for results in self._decoder(payload, files):
+                at_work.beat()
+                yield results
+
+        features = flow.featurise(rows.to_encoded(meta, payload), self._job.settings, heard)
         spent = clock.timings(beside=self._decoder.peak_bytes)
         return rows.from_features(unit, features, rows.tasks_of(meta), rows.timings_of(meta).joined(spent))
 
@@ -78,11 +87,21 @@ class Inference:
         """Run the model over one unit."""
         waited = time.monotonic() - self._idle_since
         try:
-            return _pass("model", row, functools.partial(self._infer, waited))
+            return _pass(self._job, "model", row, functools.partial(self._infer, waited))
         finally:
             self._idle_since = time.monotonic()
 
-    def _infer(self, waited: float, unit: str, meta: dict[str, Any], payload: memoryview, clock: StageClock) -> Row:
+    def _infer(
+        self,
+        waited: float,
+        unit: str,
+        meta: dict[str, Any],
+        payload: memoryview,
+        clock: StageClock,
+        at_work: AtWork,
+    ) -> Row:
+        for predictor in self._predictors:
+            predictor.on_batch = at_work.beat
         wanted, features = rows.tasks_of(meta), rows.to_features(meta, payload)
         known = rows.to_outputs(meta, payload) if "kept" in meta else None
         outputs = self._job.infer(features, wanted, self._predictors, self._tasks, known)
@@ -105,7 +124,7 @@ class Commit:
         unit, meta, payload = rows.open_row(row)
         fault = rows.fault_of(unit, meta)
         if fault is None:
-            done = _carry("commit", unit, lambda clock: self._commit(unit, meta, payload, clock))
+            done = _carry(self._job, "commit", unit, lambda clock, at_work: self._commit(unit, meta, payload, clock))
             fault = rows.fault_of(unit, rows.open_row(done)[1])
         return done if fault is None else rows.from_receipts(unit, [fault])
 
@@ -131,17 +150,20 @@ def limit_threads(cpus: float) -> None:
     pa.set_cpu_count(threads)
 
 
-def _pass(stage: str, row: Row, work: Callable[[str, dict[str, Any], memoryview, StageClock], Row]) -> Row:
+def _pass(
+    job: Job, stage: str, row: Row, work: Callable[[str, dict[str, Any], memoryview, StageClock, AtWork], Row]
+) -> Row:
     unit, meta, payload = rows.open_row(row)
     if rows.fault_of(unit, meta):
         return row
-    return _carry(stage, unit, lambda clock: work(unit, meta, payload, clock))
+    return _carry(job, stage, unit, lambda clock, at_work: work(unit, meta, payload, clock, at_work))
 
 
-def _carry(stage: str, unit: str, work: Callable[[StageClock], Row]) -> Row:
+def _carry(job: Job, stage: str, unit: str, work: Callable[[StageClock, AtWork], Row]) -> Row:
     """The one place where any failure of a stage becomes a fault: Ray would drop the unit without a word."""
     try:
-        return work(StageClock(stage))
+        with ledger.at_work(job.run, stage, unit) as at_work:
+            return work(StageClock(stage), at_work)
     except VoxmillError as error:
         return rows.from_fault(unit, f"{stage}: {error}", traceback.format_exc())
     except Exception as error:  # noqa: BLE001

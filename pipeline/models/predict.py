@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import itertools
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -104,6 +104,8 @@ class Predictor:
         self.filler_frames = 0
         """Frames that the last `run` computed and that belong to no window."""
         self.frame_budget = frame_budget or min(map(default_frame_budget, models.values()))
+        self.on_batch: Callable[[], None] = lambda: None
+        """Called before each batch, so that whoever waits knows that the work goes on."""
 
     @torch.inference_mode()
     def run(
@@ -151,6 +153,7 @@ class Predictor:
         try:
             staged = self._transfer.stage(work.frames(0))
             for number, batch in enumerate(work.batches):
+                self.on_batch()
                 layout = Packed(batch.laid, self._device)
                 seen = self._encode(self._transfer.receive(staged), layout, wants)
                 self.filler_frames += batch.filler

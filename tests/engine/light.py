@@ -20,6 +20,8 @@ class Notebook(str):
     It takes the place of the job, for light stages need nothing else.
     """
 
+    run = "light"
+
     def order(self, name: str) -> None:
         Path(self, name).touch()
 

@@ -6,6 +6,7 @@ import os
 import signal
 import socket
 import sys
+import threading
 
 import pytest
 import ray
@@ -135,3 +136,13 @@ def test_a_signal_while_ray_starts_ends_the_run_as_any_other():
         assert signal.getsignal(signal.SIGTERM) is ours
     finally:
         signal.signal(signal.SIGTERM, before)
+
+
+def test_a_cluster_that_cannot_be_left_does_not_hold_up_the_end(monkeypatch):
+    never, forgotten = threading.Event(), []
+    monkeypatch.setattr(cluster, "LEAVE", 0.1)
+    monkeypatch.setattr(ray, "shutdown", lambda: never.wait(30))
+    monkeypatch.setattr(cluster.atexit, "unregister", forgotten.append)
+    cluster._leave()
+    assert forgotten == [ray.shutdown]
+    never.set()

@@ -65,10 +65,10 @@ def runs(monkeypatch: pytest.MonkeyPatch) -> Callable[[Given], tuple[list[Receip
         def ended(names: list[str]) -> Iterator[Receipt]:
             yield from (Receipt(name, "committed") for name in names)
 
-        monkeypatch.setattr(dataset, "_prepare_context", lambda stall: None)
+        monkeypatch.setattr(dataset, "_prepare_context", lambda: None)
         monkeypatch.setattr(dataset, "_chain", built)
         monkeypatch.setattr(dataset, "_run", ended)
-        return list(dataset.receipts(JOB, units(3), SHIPPED, on_cpus(), stall=1.0)), asked
+        return list(dataset.receipts(JOB, units(3), SHIPPED, on_cpus(), running=dataset.Running())), asked
 
     return run
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -11,8 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import ray
 
-from pipeline.engine import dataset
+from pipeline.engine import actors, dataset
 from pipeline.engine.resources import Cluster, Pools
 from pipeline.engine.session import Session
 from pipeline.errors import StorageFault
@@ -60,7 +62,7 @@ def light_units(count: int) -> list[light.Unit]:
 
 @pytest.fixture
 def notebook(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ray_cluster: None) -> Iterator[Notebook]:
-    """Orders to an engine of light stages, revoked at the end: an actor that sleeps keeps its CPUs for ever."""
+    """Orders to an engine of light stages, revoked at the end."""
     replaced(monkeypatch, light)
     notebook = Notebook(tmp_path)
     yield notebook
@@ -121,11 +123,16 @@ def test_no_more_is_read_at_once_than_the_pool_allows(deadly):
     assert 1 <= most <= POOLS.read_tasks
 
 
-def test_a_stage_that_stands_still_ends_the_run_after_the_stall_timeout(notebook):
-    notebook.order("sleep-model-u01")
-    with pytest.raises(StorageFault, match=r"stopped the run: no stage moved for 6 s \(--stall-timeout\)"):
+@pytest.mark.parametrize("stage", ["read", "model"])
+def test_a_stage_that_stands_still_ends_the_run_and_keeps_no_cpu(notebook, stage):
+    notebook.order(f"sleep-{stage}-u01")
+    with pytest.raises(StorageFault, match=r"no unit moved in any stage for 6.0 s \(--stall-timeout\): .*model 1 of 1"):
         go(notebook, light_units(3), stall=6.0)
     assert "u01" not in {entry["unit"] for entry in notebook.entries("commit")}
+    deadline = time.monotonic() + 30
+    while ray.available_resources()["CPU"] < 4:
+        assert time.monotonic() < deadline, actors.living()
+        time.sleep(0.2)
 
 
 def test_a_worker_that_cannot_start_ends_the_run_with_its_reason(notebook):

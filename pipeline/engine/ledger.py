@@ -1,0 +1,120 @@
+"""What every worker is at work on, kept by the cluster itself: it outlives the worker, and the driver reads it.
+
+An entry is written when a stage begins with a unit and taken away when it ends. One that is there already was left by
+a worker that died over the unit, or was killed while it had it.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import socket
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
+from typing import TypeVar
+
+from ray.experimental import internal_kv
+
+from pipeline.corpus import Seconds
+
+log = logging.getLogger(__name__)
+
+BEAT: Seconds = 5.0
+"""Between two notes of how far a worker is; far less than anybody waits for one."""
+
+_NAMESPACE = "voxmill"
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A worker at work."""
+
+    stage: str
+    unit: str
+    worker: str
+    """Node and process."""
+    since: float
+    """Seconds since the epoch, by the worker's clock."""
+    deaths: int = 0
+    """Workers of this stage that began with the unit before and did not end."""
+    step: int = 0
+    """Notes of progress so far."""
+
+
+class AtWork:
+    """One stage at work on one unit."""
+
+    def __init__(self, key: str, entry: Entry) -> None:
+        self._key = key
+        self._entry = entry
+        self._told = time.monotonic()
+
+    @property
+    def deaths(self) -> int:
+        """Workers of this stage that began with the unit before and did not end."""
+        return self._entry.deaths
+
+    def beat(self) -> None:
+        """Note that the work goes on; cheap, however often it is called."""
+        if time.monotonic() - self._told < BEAT:
+            return
+        self._told = time.monotonic()
+        self._entry = replace(self._entry, step=self._entry.step + 1)
+        _quietly(lambda: _put(self._key, self._entry), None)
+
+
+@contextmanager
+def at_work(run: str, stage: str, unit: str) -> Iterator[AtWork]:
+    """Keep an entry while the block runs; without a cluster, none."""
+    key = f"{run}/{stage}/{unit}"
+    entry = Entry(stage, unit, f"{socket.gethostname()}:{os.getpid()}", time.time())
+    yield_to = AtWork(key, _quietly(lambda: _begun(key, entry), entry))
+    try:
+        yield yield_to
+    finally:
+        _quietly(lambda: internal_kv._internal_kv_del(key, namespace=_NAMESPACE), 0)
+
+
+def entries(run: str) -> list[Entry]:
+    """All workers at work, the one that has been so for longest first."""
+    found = [_get(key) for key in internal_kv._internal_kv_list(f"{run}/", namespace=_NAMESPACE)]
+    return sorted((each for each in found if each), key=lambda each: each.since)
+
+
+def forget(run: str) -> None:
+    """Take away what dead workers left."""
+    _quietly(lambda: internal_kv._internal_kv_del(f"{run}/", del_by_prefix=True, namespace=_NAMESPACE), 0)
+
+
+def _begun(key: str, entry: Entry) -> Entry:
+    if not _put(key, entry, overwrite=False):
+        return entry
+    before = _get(key)
+    entry = replace(entry, deaths=before.deaths + 1 if before else 0)
+    _put(key, entry)
+    return entry
+
+
+def _put(key: str, entry: Entry, *, overwrite: bool = True) -> bool:
+    """Whether there was one."""
+    return bool(internal_kv._internal_kv_put(key, json.dumps(asdict(entry)), overwrite, namespace=_NAMESPACE))
+
+
+def _get(key: str | bytes) -> Entry | None:
+    value = internal_kv._internal_kv_get(key, namespace=_NAMESPACE)
+    return Entry(**json.loads(value)) if value else None
+
+
+def _quietly(work: Callable[[], _T], otherwise: _T) -> _T:
+    """The ledger helps to find faults and must not be one: a unit is done without it too."""
+    if not internal_kv._internal_kv_initialized():
+        return otherwise
+    try:
+        return work()
+    except Exception:
+        log.warning("the cluster does not keep the ledger", exc_info=True)
+        return otherwise
