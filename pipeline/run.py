@@ -310,7 +310,7 @@ def _workers(asked: _Run, lacking: Sequence[Work]) -> Generator[tuple[Generator[
     sizes = choices.model_sizes(needed)
     with contextlib.ExitStack() as stack:
         with waiting(asked.console, "joining the cluster" if config.address else "starting Ray"):
-            opened = stack.enter_context(session.opened(config, sizes=sizes, say=asked.say))
+            opened = stack.enter_context(session.opened(config, sizes=sizes, units=lacking, say=asked.say))
         asked.say(f"{opened.describe()}  ·  model {models}")
         job = _job(asked, needed, opened.device)
         yield opened.receipts(job, lacking, checkpoints), opened.workers, opened.pools.describe()

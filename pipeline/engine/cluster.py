@@ -25,9 +25,6 @@ from pipeline.stopping import Stopped
 LOCAL_OBJECT_STORE = 2 << 30
 """Bytes of shared memory for a local Ray: a few units on their way, whatever the machine's memory."""
 
-UNTOLD_MEMORY = 1 << 30
-"""Bytes that a cluster is taken to have whose nodes name none: room for one model actor, which there must be."""
-
 CONNECT = 15.0
 """Seconds that a cluster's head may take to accept a connection."""
 
@@ -150,7 +147,7 @@ def measure() -> Cluster:
     return Cluster(
         cpus=float(resources.get("CPU", 0)),
         gpus=float(resources.get("GPU", 0)),
-        memory=int(resources.get("memory", 0)) or UNTOLD_MEMORY,
+        memory=int(resources.get("memory", 0)),
     )
 
 

@@ -120,6 +120,7 @@ def _chain(job: Job, units: Sequence[Work], shipped: Sequence[Shipped], pools: P
             source,
             override_num_blocks=source.num_tasks,
             num_cpus=pools.read_cpus,
+            memory=pools.needs.read or None,
             compute=TaskPoolStrategy(size=min(pools.read_tasks, source.num_tasks)),
             ray_remote_args={"max_retries": TRIES_AFTER_A_CRASH},
         )
@@ -133,22 +134,29 @@ def _chain(job: Job, units: Sequence[Work], shipped: Sequence[Shipped], pools: P
             pools.model_actors,
             pools.model_cpus,
             pools.model_gpus if len(pools.teams) == 1 else team.gpus,
+            need,
         )
-        for team in pools.teams
+        for team, need in zip(pools.teams, pools.needs.models, strict=True)
     ]
     stages = (
-        (Features, (job, pools.feature_cpus), pools.feature_actors, pools.feature_cpus, 0.0),
+        (Features, (job, pools.feature_cpus), pools.feature_actors, pools.feature_cpus, 0.0, pools.needs.features),
         *models,
-        (Commit, (job, shipped), pools.commit_tasks, pools.commit_cpus, 0.0),
+        (Commit, (job, shipped), pools.commit_tasks, pools.commit_cpus, 0.0, pools.needs.commit),
     )
-    for stage, arguments, size, cpus, gpus in stages:
+    for stage, arguments, size, cpus, gpus, memory in stages:
         pool = ActorPoolStrategy(size=min(size, most), max_tasks_in_flight_per_actor=in_flight)
-        dataset = _mapped(dataset, stage, arguments, pool, cpus, gpus)
+        dataset = _mapped(dataset, stage, arguments, pool, cpus, gpus, memory)
     return dataset
 
 
 def _mapped(
-    dataset: Dataset, stage: type, arguments: tuple[Any, ...], pool: ActorPoolStrategy, cpus: float, gpus: float
+    dataset: Dataset,
+    stage: type,
+    arguments: tuple[Any, ...],
+    pool: ActorPoolStrategy,
+    cpus: float,
+    gpus: float,
+    memory: int,
 ) -> Dataset:
     with _unnamed_parameters():
         mapped: Dataset = dataset.map_batches(
@@ -160,6 +168,7 @@ def _mapped(
             fn_constructor_args=arguments,
             num_cpus=cpus,
             num_gpus=gpus or None,
+            memory=memory or None,
             max_restarts=ACTOR_RESTARTS,
             max_task_retries=TRIES_AFTER_A_CRASH,
         )

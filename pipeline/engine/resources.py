@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
+from pipeline.engine.memory import Needs
 from pipeline.engine.teams import Team
 from pipeline.errors import UserError
 
@@ -48,10 +49,6 @@ CPUS_A_READ = 8.0
 CPUS_A_COMMIT = 16.0
 """With GPUs, so that reads take 3 % of the CPUs and commits 2 %, and features have the rest; by judgement."""
 
-MODEL_MEMORY_FACTOR = 1.3
-"""Weights plus what loading and activations add, of the checkpoint's size."""
-MODEL_MEMORY_FLOOR = 1 << 30
-"""Bytes a model actor takes whatever its checkpoint: the interpreter, torch, one unit's features."""
 ROUNDING = 1e-9
 """Sums of fractions may be off by this much: ten shares of 0.1 are one GPU."""
 
@@ -63,7 +60,7 @@ class Cluster:
     cpus: float
     gpus: float = 0.0
     memory: int = 24 << 30
-    """Bytes for all workers together."""
+    """Bytes for all workers together; 0 where no node tells how much it has."""
     nodes: int = 1
     """Machines that these are spread over; a worker has its place on one of them."""
 
@@ -84,6 +81,8 @@ class Pools:
     commit_cpus: float
     teams: tuple[Team, ...] = (Team(),)
     """Models that share actors; each team has `model_actors` of them."""
+    needs: Needs = Needs()
+    """Bytes of memory of each worker."""
 
     @property
     def cpus(self) -> float:
@@ -95,6 +94,16 @@ class Pools:
             + self.commit_tasks * self.commit_cpus
         )
 
+    @property
+    def memory(self) -> int:
+        """Bytes that all stages ask for together."""
+        return (
+            self.read_tasks * self.needs.read
+            + self.feature_actors * self.needs.features
+            + self.model_actors * self.needs.model
+            + self.commit_tasks * self.needs.commit
+        )
+
     def cpus_of(self, stage: str) -> float:
         """CPUs of one worker of a stage."""
         return {
@@ -104,13 +113,25 @@ class Pools:
             "commit": self.commit_cpus,
         }[stage]
 
+    def memory_of(self, stage: str) -> float:
+        """Bytes of one worker of a stage; of several teams, on the average."""
+        needs = self.needs
+        return {
+            "read": needs.read,
+            "features": needs.features,
+            "model": needs.model / len(needs.models),
+            "commit": needs.commit,
+        }[stage]
+
     def describe(self) -> str:
         """One line for the start of a run."""
-        models = ", ".join(f"{self.model_actors} model x {self._actor(team)}" for team in self.teams)
+        needs = self.needs
+        each = zip(self.teams, needs.models, strict=True)
+        models = ", ".join(f"{self.model_actors} model x {self._actor(team)}{_and_memory(need)}" for team, need in each)
         return (
-            f"{self.read_tasks} read x {self.read_cpus:g} CPU, "
-            f"{self.feature_actors} features x {self.feature_cpus:g} CPU, "
-            f"{models}, {self.commit_tasks} commit x {self.commit_cpus:g} CPU"
+            f"{self.read_tasks} read x {self.read_cpus:g} CPU{_and_memory(needs.read)}, "
+            f"{self.feature_actors} features x {self.feature_cpus:g} CPU{_and_memory(needs.features)}, "
+            f"{models}, {self.commit_tasks} commit x {self.commit_cpus:g} CPU{_and_memory(needs.commit)}"
         )
 
     def _actor(self, team: Team) -> str:
@@ -118,6 +139,10 @@ class Pools:
         gpus = self.model_gpus if len(self.teams) == 1 else team.gpus
         holds = f" ({team.num_bytes / 1e6:,.0f} MB)" if len(self.teams) > 1 else ""
         return (f"{gpus:g} GPU + {self.model_cpus:g} CPU" if gpus else f"{self.model_cpus:g} CPU") + holds
+
+
+def _and_memory(need: int) -> str:
+    return f" + {need / 1e9:.2g} GB" if need else ""
 
 
 def choose(
@@ -129,6 +154,7 @@ def choose(
     feature_actors: int | None = None,
     read_tasks: int | None = None,
     teams: Sequence[Team] = (Team(),),
+    needs: Needs | None = None,
 ) -> Pools:
     """Pool sizes for a cluster; the overrides stand as they are given.
 
@@ -140,17 +166,36 @@ def choose(
         feature_actors: override.
         read_tasks: override.
         teams: models that share actors.
+        needs: bytes of memory of a worker of each stage; there are no more workers than have room, at least one.
 
     Raises:
         UserError: a stage would have no place; a pipeline that lacks one CPU for one stage would wait for ever.
     """
+    needs = needs if needs and cluster.memory else Needs(models=(0,) * len(teams))
     if gpus_per_actor is None:
-        pools = _on_cpus(cluster, model_bytes, len(teams), model_actors, feature_actors, read_tasks)
+        pools = _on_cpus(cluster, model_bytes, len(teams), model_actors, feature_actors, read_tasks, needs)
     else:
-        pools = _on_gpus(cluster, gpus_per_actor, len(teams), model_actors, feature_actors, read_tasks)
-    pools = replace(pools, teams=tuple(teams))
+        pools = _on_gpus(cluster, gpus_per_actor, len(teams), model_actors, feature_actors, read_tasks, needs)
+    pools = replace(pools, teams=tuple(teams), needs=needs)
     _check(pools, cluster)
     return pools
+
+
+def _with_room(cluster: Cluster, wanted: int, need: int, *, others: int, largest: int) -> int:
+    """As many workers of those wanted as have room for their memory beside the others, at least one.
+
+    Args:
+        cluster: what there is.
+        wanted: workers.
+        need: bytes of each.
+        others: bytes of all other workers.
+        largest: bytes of the worker of any stage that takes most.
+    """
+    if not need:
+        return wanted
+    # What is left of a node may be too little for one more worker.
+    left = cluster.memory - others - (cluster.nodes - 1) * largest
+    return max(1, min(wanted, left // need))
 
 
 def _on_cpus(
@@ -160,6 +205,7 @@ def _on_cpus(
     model_actors: int | None,
     feature_actors: int | None,
     read_tasks: int | None,
+    needs: Needs,
 ) -> Pools:
     shares = BESIDE_MODEL
     reads = read_tasks or (2 if cluster.cpus >= ENOUGH else 1)
@@ -168,10 +214,15 @@ def _on_cpus(
     model_speed = MODEL_SPEED_BYTES / max(1, model_bytes)
     # As many as keep up with what the other cores take.
     features = feature_actors or max(1, round(rest * model_speed / (FEATURES_SPEED + model_speed)))
+    beside = reads * needs.read + commits * needs.commit
+    if not feature_actors:
+        features = _with_room(cluster, features, needs.features, others=beside + needs.model, largest=needs.largest)
     rest -= features * shares.features
-    per_actor = num_teams * MODEL_MEMORY_FLOOR + MODEL_MEMORY_FACTOR * model_bytes
+    beside += features * needs.features
     # One of one thread for each core: a few large products on many threads wait for each other.
-    models = model_actors or max(1, min(math.ceil(rest / num_teams), int(cluster.memory / per_actor)))
+    models = model_actors or _with_room(
+        cluster, max(1, math.ceil(rest / num_teams)), needs.model, others=beside, largest=needs.largest
+    )
     # Each node may have less left than a worker needs: with one such share less on all but one of them, no stage finds
     # every node full, in whatever order workers start or come back.
     rest -= (cluster.nodes - 1) * max(shares)
@@ -190,6 +241,7 @@ def _on_gpus(
     model_actors: int | None,
     feature_actors: int | None,
     read_tasks: int | None,
+    needs: Needs,
 ) -> Pools:
     models = model_actors or int(cluster.gpus / gpus_per_actor + ROUNDING)
     model_cpus = 0.5 if cluster.cpus < CPUS_A_GPU_ACTOR * models * num_teams else 1.0
@@ -197,7 +249,10 @@ def _on_gpus(
     commits = max(1, min(models, int(cluster.cpus / CPUS_A_COMMIT)))
     rest = cluster.cpus - models * num_teams * model_cpus - reads * READ_CPUS - commits * COMMIT_CPUS
     feature_cpus = 1.0 if rest >= 1 else 0.5
-    features = feature_actors or max(1, int(rest / feature_cpus))
+    others = reads * needs.read + commits * needs.commit + models * needs.model
+    features = feature_actors or _with_room(
+        cluster, max(1, int(rest / feature_cpus)), needs.features, others=others, largest=needs.largest
+    )
     return Pools(
         read_tasks=reads, read_cpus=READ_CPUS, feature_actors=features, feature_cpus=feature_cpus,
         model_actors=models, model_cpus=model_cpus, model_gpus=gpus_per_actor, commit_tasks=commits,
@@ -220,4 +275,18 @@ def _check(pools: Pools, cluster: Cluster) -> None:
             f"the stages ask for {pools.cpus:g} CPUs ({pools.describe()}), the cluster has {cluster.cpus:g}, "
             "and a stage without a place would wait for ever; "
             "use fewer --model-actors, --feature-actors or --read-tasks, or a larger cluster"
+        )
+    if cluster.memory and pools.memory > cluster.memory:
+        raise UserError(
+            f"the stages ask for {pools.memory / 1e9:.1f} GB of memory ({pools.describe()}), the cluster has "
+            f"{cluster.memory / 1e9:.1f} GB; use fewer --model-actors, --feature-actors or --read-tasks, a smaller "
+            "model, or a larger cluster; what is not planned yet takes less in smaller units (--unit-seconds, "
+            "--unit-bytes)"
+        )
+    room = cluster.memory // cluster.nodes
+    if cluster.memory and pools.needs.largest > room:
+        raise UserError(
+            f"one worker asks for {pools.needs.largest / 1e9:.1f} GB of memory ({pools.describe()}), a node has "
+            f"{room / 1e9:.1f} GB; use larger nodes; what is not planned yet takes less in smaller units "
+            "(--unit-seconds, --unit-bytes)"
         )

@@ -10,7 +10,7 @@ from typing import Literal
 
 from pipeline.config import RunConfig
 from pipeline.corpus import Seconds
-from pipeline.engine import cluster, dataset, resources, shipping, standstill
+from pipeline.engine import cluster, dataset, memory, resources, shipping, standstill
 from pipeline.engine.resources import Cluster, Pools
 from pipeline.engine.standstill import View
 from pipeline.engine.teams import team_up
@@ -135,12 +135,15 @@ class _Saying:
 
 
 @contextmanager
-def opened(config: RunConfig, *, sizes: Mapping[str, int], say: Callable[[str], None]) -> Generator[Session]:
+def opened(
+    config: RunConfig, *, sizes: Mapping[str, int], units: Sequence[Work], say: Callable[[str], None]
+) -> Generator[Session]:
     """Join or start the cluster, wait for its GPUs, check its versions and share it out.
 
     Args:
         config: the options.
         sizes: hash of each encoder -> bytes of the models on it, in the order in which they run.
+        units: that are to be done; the largest decides what memory a worker needs.
         say: shows a line.
 
     Raises:
@@ -160,10 +163,11 @@ def opened(config: RunConfig, *, sizes: Mapping[str, int], say: Callable[[str], 
         teams = team_up(sizes, asked=config.share_actor, gpus_per_actor=share, room=_room(device, sizes))
         if len(teams) > 1:
             say("models in actors of their own: " + ", ".join(f"{team.num_bytes / 1e6:,.0f} MB" for team in teams))
+        needs = memory.needs(memory.Largest.of(units), [team.num_bytes for team in teams], gpu=device == "cuda")
         pools = resources.choose(
             usable, gpus_per_actor=share and sum(team.gpus for team in teams), model_bytes=sum(sizes.values()),
             model_actors=config.model_actors, feature_actors=config.feature_actors, read_tasks=config.read_tasks,
-            teams=teams,
+            teams=teams, needs=needs,
         )  # fmt: skip
         yield Session(found, pools, device, local, nodes, config.stall_timeout, say)
 

@@ -58,6 +58,9 @@ def lacks(view: View | None, pools: Pools, workers: Mapping[str, int]) -> str | 
     needs, has = [f"{cpus:g} CPUs"], [_share(view, "CPU", "CPUs")]
     if gpus:
         needs, has = [*needs, f"{gpus:g} GPUs"], [*has, _share(view, "GPU", "GPUs")]
+    if memory := sum(count * pools.memory_of(stage) for stage, count in late.items()):
+        told = [view.free.get("memory", 0) / 1e9, view.total.get("memory", 0) / 1e9]
+        needs, has = [*needs, f"{memory / 1e9:.1f} GB"], [*has, f"{told[0]:.1f} of {told[1]:.1f} GB of memory"]
     return f"waiting for {' and '.join(needs)}, the cluster has {' and '.join(has)} free; begun have {begun} actors"
 
 

@@ -36,6 +36,8 @@ CASES = ("short-1h", "short-10h", "long-4h", "long-24h")
 STAGES = ("driver", "read", "features", "model", "commit")
 TITLES = {"read": "Units", "features": "Features", "model": "Inference", "commit": "Commit"}
 """Stage -> what stands in the title of its Ray processes."""
+CHILD = "pipeline.isolation.child"
+"""In the command of the process that decodes."""
 FLAT = 200e6
 """Bytes of own memory that the larger case of a pair may take more."""
 
@@ -50,17 +52,24 @@ class Peaks:
 
     def look(self, root: psutil.Process) -> None:
         own = store = 0
+        stages: dict[int, str | None] = {}
+        sizes: dict[int, int] = {}
         for process in [root, *root.children(recursive=True)]:
             try:
                 anonymous, shared = pages(process.pid)
                 title = " ".join(process.cmdline())
+                # The process that decodes is part of the actor that it works for.
+                worker = process.ppid() if CHILD in title else process.pid
             except (psutil.Error, OSError):
                 continue
-            stage = "driver" if process.pid == root.pid else stage_of(title)
+            if worker == process.pid:
+                stages[worker] = "driver" if process.pid == root.pid else stage_of(title)
             own += anonymous
             store = max(store, shared)
+            sizes[worker] = sizes.get(worker, 0) + anonymous
+        for worker, stage in stages.items():
             if stage:
-                self.own[stage] = max(anonymous, self.own.get(stage, 0))
+                self.own[stage] = max(sizes[worker], self.own.get(stage, 0))
         self.store = max(self.store, store)
         self.together = max(self.together, own + store)
 

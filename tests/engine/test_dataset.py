@@ -10,6 +10,7 @@ import ray
 
 from pipeline.engine import dataset
 from pipeline.engine.datasource import UnitSource
+from pipeline.engine.memory import Needs
 from pipeline.engine.resources import Cluster, Pools, choose
 from pipeline.engine.stages import Commit, Features, Inference
 from pipeline.engine.teams import Team
@@ -106,6 +107,15 @@ def test_stages_come_in_order_with_their_cpus(chain):
         (JOB, SHIPPED, pools.model_cpus, (), True),
         (JOB, SHIPPED),
     ]
+
+
+def test_every_stage_asks_for_its_memory(chain):
+    needs = Needs(read=1, features=2, commit=4, models=(3,))
+    pools = choose(Cluster(cpus=16), gpus_per_actor=None, model_bytes=1 << 20, needs=needs)
+    dataset._chain(JOB, units(9), SHIPPED, pools, in_flight=2)
+    assert [chain.read["memory"], *(options["memory"] for _, options in chain.stages)] == [1, 2, 3, 4]
+    dataset._chain(JOB, units(9), SHIPPED, on_cpus(), in_flight=2)
+    assert [options["memory"] for _, options in chain.stages[3:]] == [None] * 3
 
 
 @pytest.mark.parametrize("in_flight", [1, 2])

@@ -1,9 +1,12 @@
 """Pool sizes: everything fits, nothing waits for ever."""
 
+import contextlib
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pipeline.engine.memory import Largest, Needs, needs
 from pipeline.engine.resources import Cluster, choose
 from pipeline.errors import UserError
 
@@ -62,11 +65,66 @@ def test_few_cpus_are_shared_by_what_each_stage_needs():
     assert pools.describe() == "1 read x 0.15 CPU, 1 features x 0.25 CPU, 1 model x 0.5 CPU, 1 commit x 0.1 CPU"
 
 
-@pytest.mark.parametrize(("gib", "models"), [(8, 3), (2, 1), (1, 1)])
-def test_models_have_room_for_weights_and_a_gib_beside(gib, models):
-    # 1.3 GiB of weights and 1 GiB of all else
-    pools = choose(Cluster(cpus=16, memory=gib << 30), gpus_per_actor=None, model_bytes=1 << 30)
-    assert pools.model_actors == models
+GB = 10**9
+NEEDS = Needs(read=GB // 4, features=GB, commit=GB // 4, models=(2 * GB,))
+
+
+@pytest.mark.parametrize(("gb", "features", "models"), [(100, 3, 15), (20, 3, 8), (8, 3, 2), (6, 3, 1), (4, 1, 1)])
+def test_there_are_no_more_workers_than_have_room_for_their_memory(gb, features, models):
+    pools = choose(Cluster(cpus=16, memory=gb * GB), gpus_per_actor=None, model_bytes=7_000_000, needs=NEEDS)
+    assert (pools.feature_actors, pools.model_actors) == (features, models)
+    assert pools.memory <= gb * GB
+
+
+def test_models_that_are_fewer_for_want_of_memory_have_more_threads():
+    pools = choose(Cluster(cpus=16, memory=8 * GB), gpus_per_actor=None, model_bytes=7_000_000, needs=NEEDS)
+    assert pools.model_cpus >= 7
+
+
+def test_workers_that_feed_gpus_are_no_more_than_have_room():
+    cluster = Cluster(cpus=96, gpus=8, memory=64 * GB)
+    pools = choose(cluster, gpus_per_actor=1.0, model_bytes=1, needs=NEEDS)
+    assert pools.model_actors == 8
+    assert pools.feature_actors == (64 - 3 - 1.5 - 16) // 1
+    assert pools.memory <= cluster.memory
+
+
+@given(cpus=st.integers(1, 256), gb=st.integers(1, 512), nodes=st.integers(1, 16), size=st.integers(0, 4))
+def test_what_is_asked_for_fits_or_is_refused_with_its_size(cpus, gb, nodes, size):
+    asked = needs(Largest(GB // 4, 3600.0 * size), [size * GB], gpu=False)
+    cluster = Cluster(cpus=cpus * nodes, memory=gb * nodes * GB, nodes=nodes)
+    with contextlib.suppress(UserError):
+        pools = choose(cluster, gpus_per_actor=None, model_bytes=size * GB, needs=asked)
+        assert pools.memory <= cluster.memory
+        assert asked.largest <= gb * GB
+        return
+    with pytest.raises(UserError, match="GB of memory|CPUs") as refused:
+        choose(cluster, gpus_per_actor=None, model_bytes=size * GB, needs=asked)
+    assert gb < 12 or "CPUs" in str(refused.value)
+
+
+def test_memory_that_is_not_there_is_refused_with_the_sums_and_a_remedy():
+    with pytest.raises(
+        UserError,
+        match=r"ask for 3.5 GB of memory \(1 read x 0.15 CPU \+ 0.25 GB, 1 features x 0.25 CPU \+ 1 GB, .*"
+        r"the cluster has 3.0 GB; use fewer --model-actors.*--unit-seconds",
+    ):
+        choose(Cluster(cpus=2, memory=3 * GB), gpus_per_actor=None, model_bytes=1, needs=NEEDS)
+
+
+def test_a_worker_that_fits_no_node_is_refused():
+    with pytest.raises(UserError, match=r"one worker asks for 2.0 GB of memory .* a node has 1.5 GB; use larger nodes"):
+        choose(Cluster(cpus=16, memory=24 * GB, nodes=16), gpus_per_actor=None, model_bytes=1, needs=NEEDS)
+
+
+def test_overrides_that_do_not_fit_into_memory_are_refused():
+    with pytest.raises(UserError, match="GB of memory .*use fewer --model-actors"):
+        choose(Cluster(cpus=64, memory=8 * GB), gpus_per_actor=None, model_bytes=1, model_actors=9, needs=NEEDS)
+
+
+def test_a_cluster_that_does_not_tell_its_memory_is_asked_for_none():
+    pools = choose(Cluster(cpus=16, memory=0), gpus_per_actor=None, model_bytes=7_000_000, needs=NEEDS)
+    assert (pools.model_actors, pools.needs) == (15, Needs())
 
 
 def test_a_model_for_which_no_cpu_is_left_is_refused():
@@ -94,12 +152,6 @@ def test_shares_that_do_not_add_up_in_floats_still_fill_a_gpu():
 def test_a_gpu_that_is_not_there_is_refused():
     with pytest.raises(UserError, match="0 model actors with 1 GPU each need 1 GPUs, the cluster has 0.5"):
         choose(Cluster(cpus=64, gpus=0.5), gpus_per_actor=1.0, model_bytes=1)
-
-
-def test_a_large_model_gets_fewer_actors_with_more_threads():
-    pools = choose(Cluster(cpus=16, memory=8 << 30), gpus_per_actor=None, model_bytes=2 << 30)
-    assert pools.model_actors == 2
-    assert pools.model_cpus >= 5
 
 
 def test_overrides_stand():

@@ -1,0 +1,86 @@
+"""Memory that a worker of each stage takes, from the largest unit and the models. Pure.
+
+What is each worker's own: libraries are there once for a machine, and what lies in the object store is counted there.
+The figures are those of `tests/benchmarks/memory.py`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from pipeline.corpus import FRAMES_PER_SECOND, Seconds
+from pipeline.job import Work
+
+READ_BASE = 130_000_000
+FEATURES_BASE = 260_000_000
+"""Bytes of the actor and of the process that decodes for it."""
+MODEL_BASE = 350_000_000
+CUDA_BASE = 2_000_000_000
+"""Bytes of a process that uses a GPU, beside all else; by judgement."""
+COMMIT_BASE = 140_000_000
+"""Bytes of a worker that has all its libraries and nothing to do."""
+
+FRAME_BYTES = 160 * 4
+"""Of the features of 20 ms in single precision."""
+FRAMES_HELD = 2.0
+"""The frames of a unit are held twice while they are packed: file by file, and together."""
+PAYLOADS_HELD = 1.0
+"""A read holds the encoded bytes of its unit."""
+WEIGHTS_HELD = 1.2
+"""Weights, and what is prepared of them for the matrix products."""
+
+
+@dataclass(frozen=True, slots=True)
+class Largest:
+    """The largest unit that there is to do, by each measure."""
+
+    size: int = 0
+    """Encoded bytes."""
+    seconds: Seconds = 0.0
+    """Of audio."""
+
+    @classmethod
+    def of(cls, units: Iterable[Work]) -> Largest:
+        """The largest of some units; none of them need be both."""
+        refs = [each.unit for each in units]
+        return cls(max((ref.size for ref in refs), default=0), max((ref.seconds for ref in refs), default=0.0))
+
+
+@dataclass(frozen=True, slots=True)
+class Needs:
+    """Bytes of one worker of each stage."""
+
+    read: int = 0
+    features: int = 0
+    commit: int = 0
+    models: tuple[int, ...] = (0,)
+    """Of an actor of each team."""
+
+    @property
+    def model(self) -> int:
+        """Of one actor of every team together."""
+        return sum(self.models)
+
+    @property
+    def largest(self) -> int:
+        """Of the worker that takes most."""
+        return max(self.read, self.features, self.commit, *self.models)
+
+
+def needs(largest: Largest, team_bytes: Iterable[int], *, gpu: bool) -> Needs:
+    """What a worker of each stage takes.
+
+    Args:
+        largest: unit that it may have to do.
+        team_bytes: weights of each team's models.
+        gpu: whether models run there.
+    """
+    frames = FRAME_BYTES * FRAMES_PER_SECOND * largest.seconds
+    model = MODEL_BASE + (CUDA_BASE if gpu else 0)
+    return Needs(
+        read=int(READ_BASE + PAYLOADS_HELD * largest.size),
+        features=int(FEATURES_BASE + FRAMES_HELD * frames),
+        commit=COMMIT_BASE,
+        models=tuple(int(model + WEIGHTS_HELD * each) for each in team_bytes),
+    )

@@ -1,0 +1,44 @@
+"""What a worker takes grows with the largest unit and with the models, by what was measured."""
+
+from __future__ import annotations
+
+import pytest
+
+from pipeline.engine.memory import Largest, Needs, needs
+from pipeline.job import Work
+from pipeline.plan import UnitRef
+
+MB = 10**6
+
+
+def work(seconds: float, size: int) -> Work:
+    return Work(UnitRef("u", 1, 0, 0, 1, seconds, size), ("labels",))
+
+
+def test_the_largest_counts_by_each_measure() -> None:
+    assert Largest.of([work(5.0, 70), work(90.0, 3), work(1.0, 1)]) == Largest(70, 90.0)
+    assert Largest.of([]) == Largest(0, 0.0)
+
+
+MEASURED = {
+    "1 h of short recordings": (Largest(2 * MB, 200.0), [7 * MB], {"read": 140, "model": 299, "commit": 129}),
+    "a recording of 4 h": (Largest(137 * MB, 14_400.0), [7 * MB], {"read": 240, "model": 328, "commit": 131}),
+    "weights of 2.3 GB": (Largest(2 * MB, 200.0), [2300 * MB], {"model": 3100}),
+}
+"""Largest unit, weights, and stage -> the MB of its worker in `tests/benchmarks/results/memory.txt`, and of
+`tests/benchmarks/real_size.py`."""
+
+
+@pytest.mark.parametrize("case", MEASURED)
+def test_no_estimate_is_half_or_twice_what_was_measured(case: str) -> None:
+    largest, weights, measured = MEASURED[case]
+    found = needs(largest, weights, gpu=False)
+    for stage, size in measured.items():
+        assert size * MB / 1.5 < getattr(found, stage) < size * MB * 1.5
+
+
+def test_teams_have_the_memory_of_their_own_models() -> None:
+    found = needs(Largest(), [1000 * MB, 3000 * MB], gpu=True)
+    assert found.models[1] - found.models[0] == pytest.approx(2400 * MB)
+    assert found.model == sum(found.models)
+    assert Needs(read=1, features=5, commit=2, models=(3, 4)).largest == 5
