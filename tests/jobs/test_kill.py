@@ -20,7 +20,6 @@ from pipeline.table import read_table
 from pipeline.table.verify import verify
 from tests.heads import checkpoints
 from tests.jobs.corpora import ROOT, end_group, environment, many_units, newest_run
-from tests.jobs.killing import torment
 
 pytestmark = pytest.mark.slow
 PATIENCE = 120.0
@@ -76,15 +75,6 @@ def killed_at(count: int, files: Callable[[], Sequence[Path]], process: subproce
         time.sleep(0.005)
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
-
-
-def test_killed_twice_and_finished(tmp_path: Path) -> None:
-    outcome = torment(tmp_path, kills=2, recordings=60, seed=7)
-    assert outcome.kept, outcome
-    assert outcome.kills == 2
-    assert 0 < outcome.units_at_kill[0] < outcome.planned
-    assert outcome.planned == 60
-    assert outcome.globs > 0
 
 
 @pytest.mark.parametrize("job", JOBS)

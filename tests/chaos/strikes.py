@@ -1,0 +1,117 @@
+"""Finding what a run consists of, and killing it."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import random
+import signal
+import subprocess
+import time
+from collections.abc import Callable
+
+import psutil
+
+from tests.chaos.nodes import Nodes
+from tests.jobs.corpora import end_group, processes_of
+
+NAMES = {
+    "read": "ray::ReadUnits",
+    "features": "ray::MapWorker(MapBatches(Features))",
+    "model": "ray::MapWorker(MapBatches(Inference))",
+    "commit": "ray::MapWorker(MapBatches(Commit))",
+    "decoder": "pipeline.isolation.child",
+    "raylet": "/raylet/raylet",
+    "gcs": "/gcs/gcs_server",
+}
+"""What a process is -> what its command line has."""
+WORKERS = ("read", "features", "model", "commit", "decoder")
+NOTICE = 2.0
+"""Seconds between a spot notice and the end of its node."""
+WAIT = 5.0
+"""Seconds in which a process of a kind must be there to be killed."""
+FAREWELL = 60.0
+"""Seconds in which workers must have noticed that their driver is gone, on a busy machine."""
+
+
+class Strikes:
+    """All that can be killed of a run: of its own Ray, or of the nodes that it runs on."""
+
+    def __init__(self, driver: subprocess.Popen[str], nodes: Nodes | None, dice: random.Random) -> None:
+        self._driver, self._nodes, self._dice = driver, nodes, dice
+
+    def strike(self, kind: str) -> bool:
+        """Kill one thing of a kind; False where there is none, or the run is over."""
+        if self._driver.poll() is not None:
+            return False
+        if kind == "driver":
+            os.kill(self._driver.pid, signal.SIGKILL)
+            self._driver.wait()
+        elif kind == "group":
+            end_group(self._driver)
+        elif kind in ("node", "drain"):
+            self._node(warned=kind == "drain")
+        else:
+            return self._process(kind)
+        return True
+
+    def _node(self, *, warned: bool) -> None:
+        nodes = self._nodes
+        assert nodes is not None
+        node = self._dice.choice(nodes.working)
+        if warned:
+            nodes.drain(node, NOTICE)
+            time.sleep(NOTICE)
+        nodes.add()
+        nodes.kill(node)
+
+    def _process(self, kind: str) -> bool:
+        deadline = time.monotonic() + WAIT
+        while time.monotonic() < deadline and self._driver.poll() is None:
+            if found := [each for each in self.processes() if NAMES[kind] in command(each)]:
+                with contextlib.suppress(psutil.NoSuchProcess):
+                    self._dice.choice(found).kill()
+                    return True
+            time.sleep(0.05)
+        return False
+
+    def processes(self) -> list[psutil.Process]:
+        """What runs for this run, or on its nodes."""
+        return self._nodes.everything() if self._nodes else processes_of(self._driver)
+
+    def left(self) -> list[str]:
+        """What still runs for this run some time after its driver has ended; it is killed now."""
+        deadline = time.monotonic() + FAREWELL
+        while (names := self._remaining()) and time.monotonic() < deadline:
+            time.sleep(0.1)
+        end_group(self._driver)
+        return names
+
+    def _remaining(self) -> list[str]:
+        if self._nodes is None:
+            return [command(each) for each in processes_of(self._driver)]
+        working = [NAMES[kind] for kind in WORKERS]
+        commands = [command(each) for each in self.processes()]
+        return [each for each in commands if any(name in each for name in working)]
+
+
+def command(process: psutil.Process) -> str:
+    """Command line of a process; '' where it is gone."""
+    with contextlib.suppress(psutil.NoSuchProcess, psutil.ZombieProcess):
+        return " ".join(process.cmdline())
+    return ""
+
+
+def stopped(driver: subprocess.Popen[str]) -> Callable[[], None]:
+    """Hold a driver and its own Ray where they are; what is given lets them go on."""
+    held = processes_of(driver)
+    for process in held:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.suspend()
+
+    def go_on() -> None:
+        for process in held:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.resume()
+
+    return go_on

@@ -1,0 +1,51 @@
+"""The kills of `make chaos`, a few of them: runs survive them, and what breaks a promise is told."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+
+import pytest
+
+from pipeline.table import layout
+from tests.chaos import kills
+from tests.chaos.kills import Tables
+from tests.chaos.nodes import cluster
+from tests.chaos.places import Place
+from tests.chaos.promise import Broken
+
+
+def tables(folder: Path, nodes=None) -> Tables:
+    return Tables(Place("disk", str(folder / "disk")), nodes, folder, random.Random(7))
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "disk/source").mkdir(parents=True)
+    return tmp_path
+
+
+def test_a_run_whose_workers_node_and_driver_die_is_finished(folder: Path) -> None:
+    with cluster(2) as nodes:
+        # The last of them is the first to die.
+        counted = tables(folder, nodes).one("gpus", kinds=["driver", "node", "commit", "decoder"])
+    assert counted["kills"] >= 3, counted
+    assert counted["runs"] == 1
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("scene", ["alone", "pair", "zombie"])
+def test_drivers_with_a_ray_of_their_own(folder: Path, scene: str) -> None:
+    assert tables(folder).one(scene)["runs"] == 1
+
+
+def test_a_promise_that_a_run_breaks_is_told_with_the_place_and_what_was_killed(folder: Path, monkeypatch) -> None:
+    made = tables(folder)
+
+    def torment(self: kills.Table, kinds: list[str]) -> None:
+        Path(layout.task_folder(self.output, "transcribe")).mkdir(parents=True)
+        Path(layout.task_file(self.output, "transcribe")).write_text("{}")
+
+    monkeypatch.setattr(kills.Table, "torment", torment)
+    with pytest.raises(Broken, match=r"^disk, alone, killed \{\}, codes \[\]: .*planned is something else"):
+        made.one("alone")
