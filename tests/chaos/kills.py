@@ -2,8 +2,8 @@
 
     make chaos PARTS=kills
 
-Most runs are on a cluster of three nodes, which outlives them; the others have a Ray of their own each. Commits are
-slowed down (`tests.chaos.slow`), so that many kills find one half done.
+Most runs are on a cluster of three nodes, which outlives them; the others have a Ray of their own each. Stages are
+slowed down (`tests.chaos.slow`), so that kills find each at work.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from tests.tones import tone
 
 KILLS, RUNS = 200, 40
 """That are worth the time."""
-RECORDINGS = 60
+RECORDINGS = 80
 PATIENCE = 300.0
 """Seconds that a run may take on a busy machine."""
 STARTS = 4

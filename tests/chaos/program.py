@@ -1,4 +1,4 @@
-"""The transcription job, changed in two ways: commits take their time, and models may ask for simulated GPUs.
+"""The transcription job, changed in two ways: every stage takes its time, and models may ask for simulated GPUs.
 
 python tests/chaos/program.py cpus|gpus SOURCE OUTPUT ...
 """
@@ -21,7 +21,8 @@ def on_gpus(*given: object, **named: object) -> resources.Pools:
 
 
 if __name__ == "__main__":
-    dataset.Commit = slow.Commit
+    for stage in ("Read", "Features", "Inference", "Commit"):
+        setattr(dataset, stage, getattr(slow, stage))
     if sys.argv.pop(1) == "gpus":
         resources.choose = on_gpus
     sys.exit(run_job("transcribe", prog="program.py"))

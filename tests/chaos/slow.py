@@ -1,4 +1,4 @@
-"""A commit that takes its time before and after each step, so that a kill finds it half done."""
+"""Stages that take their time, so that a kill finds each of them at work, and commits half done."""
 
 from __future__ import annotations
 
@@ -11,8 +11,23 @@ from typing import Any
 from pipeline.engine import stages
 from pipeline.table import commit
 
-MOST = 0.1
-"""Seconds of each pause."""
+MOST = 0.3
+"""Seconds that a unit takes longer in a stage."""
+
+
+class Read(stages.Read):
+    def __call__(self, *given: Any) -> Any:
+        return _paused(super().__call__)(*given)
+
+
+class Features(stages.Features):
+    def __call__(self, *given: Any) -> Any:
+        return _paused(super().__call__)(*given)
+
+
+class Inference(stages.Inference):
+    def __call__(self, *given: Any) -> Any:
+        return _paused(super().__call__)(*given)
 
 
 class Commit(stages.Commit):
@@ -26,9 +41,9 @@ class Commit(stages.Commit):
 
 def _paused(step: Callable[..., Any]) -> Callable[..., Any]:
     def pausing(*given: Any, **named: Any) -> Any:
-        time.sleep(random.uniform(0, MOST))
+        time.sleep(random.uniform(0, MOST / 2))
         done = step(*given, **named)
-        time.sleep(random.uniform(0, MOST))
+        time.sleep(random.uniform(0, MOST / 2))
         return done
 
     return pausing

@@ -25,6 +25,7 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
+@pytest.mark.timeout(900)
 def test_a_run_whose_workers_node_and_driver_die_is_finished(folder: Path) -> None:
     with cluster(2) as nodes:
         # The last of them is the first to die.
@@ -33,6 +34,7 @@ def test_a_run_whose_workers_node_and_driver_die_is_finished(folder: Path) -> No
     assert counted["runs"] == 1
 
 
+@pytest.mark.timeout(900)
 @pytest.mark.slow
 @pytest.mark.parametrize("scene", ["alone", "pair", "zombie"])
 def test_drivers_with_a_ray_of_their_own(folder: Path, scene: str) -> None:
