@@ -309,8 +309,8 @@ def _refusal(status: int, code: str, message: str) -> Answer:
 def _kinds(line: str, *, late: bool) -> list[str]:
     """Kinds of fault that may befall a request."""
     method, _, path = line.partition(" ")
-    kinds = [*ALWAYS, "burst", *(("too late",) if late else ())]
+    kinds = [*ALWAYS * 3, *("burst",) * 2, *(("too late",) if late else ())]
     if method == "GET" and "list-type=2" in path:
         # Most listings are of little, so they come seldom.
-        return [*kinds, "cut", "short", *("stale listing",) * 6]
-    return [*kinds, *(("cut", "short") if method == "GET" else ("lost answer",) * 2)]
+        return [*kinds, "cut", "short", *("stale listing",) * 10]
+    return [*kinds, *(("cut", "short") * 3 if method == "GET" else ("lost answer",) * 5)]

@@ -20,7 +20,7 @@ from pipeline.plan import layout
 from pipeline.plan.columns import CLOSING, PLAN_SCHEMA, VERSION
 from pipeline.storage.listing import list_names, stat
 from pipeline.storage.paths import redact
-from pipeline.storage.read import RangeFile
+from pipeline.storage.read import RangeFile, read_range
 from pipeline.storage.retry import denied
 
 _BUFFER = 2**16
@@ -106,15 +106,32 @@ def numbers(output: str) -> list[int]:
         UserError: one is missing in between.
     """
     names = list_names(layout.plan_folder(output))
-    found = sorted(number for name in names if (number := layout.generation_of(name)) is not None)
-    gaps = sorted(set(range(1, len(found) + 1)) - set(found))
+    listed = {number for name in names if (number := layout.generation_of(name)) is not None}
+    last = max(listed, default=0)
+    gaps = [number for number in range(1, last) if number not in listed and not _is_there(output, number)]
     if gaps:
         missing = redact(layout.plan_file(output, gaps[0]))
         raise UserError(
-            f"{missing}: this generation of the plan is missing, and later ones, up to {found[-1]:06d}, "
+            f"{missing}: this generation of the plan is missing, and later ones, up to {last:06d}, "
             "build on it. Restore the file, or choose a new output folder."
         )
-    return found
+    while _is_there(output, last + 1):
+        last += 1
+    return list(range(1, last + 1))
+
+
+def _is_there(output: str, number: int) -> bool:
+    """Look at a generation by its name, which tells what a listing, on some stores, does not tell yet."""
+    uri = layout.plan_file(output, number)
+    try:
+        read_range(uri, 0, 1)
+    except FileNotFoundError:
+        return False
+    except EOFError:
+        return True
+    except PermissionError as error:
+        raise denied(uri, "reading", "s3:GetObject") from error
+    return True
 
 
 def open_generation(output: str, number: int) -> Generation:

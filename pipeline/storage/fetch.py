@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from typing import Any
+
+from fsspec import AbstractFileSystem
+from fsspec.asyn import sync
 
 from pipeline.storage import listing
 from pipeline.storage.paths import filesystem, is_local, is_s3, local_path, redact
@@ -21,8 +25,7 @@ def read_bytes(uri: str) -> bytes:
         path = local_path(uri)
         return attempt(uri, "reading", lambda: _read_file(path))
     fs, path = filesystem(uri)
-    options = {"max_concurrency": 1} if is_s3(fs) else {}
-    return bytes(attempt(uri, "reading", lambda: fs.cat_file(path, **options)))
+    return attempt(uri, "reading", lambda: _read_object(fs, path) if is_s3(fs) else bytes(fs.cat_file(path)))
 
 
 def read_range(uri: str, start: int, length: int) -> bytes:
@@ -36,6 +39,34 @@ def read_range(uri: str, start: int, length: int) -> bytes:
     if length <= 0:
         return b""
     return attempt(uri, "reading", lambda: _whole(uri, start, length))
+
+
+def _read_object(fs: AbstractFileSystem, path: str) -> bytes:
+    """Read an object as a range without end: the answer to one tells the size of the whole, whatever comes of it."""
+    bucket, key, _ = fs.split_path(path)
+    try:
+        answer = fs.call_s3("get_object", Bucket=bucket, Key=key, Range="bytes=0-")
+    except OSError as error:
+        if _beyond_the_end(error):
+            return b""
+        raise
+    data: bytes = sync(fs.loop, _body, answer["Body"])
+    size = answer.get("ContentRange", "").rpartition("/")[2]
+    if size.isdecimal() and len(data) != int(size):
+        raise ConnectionError(f"{len(data)} of {size} bytes came")
+    return data
+
+
+async def _body(body: Any) -> bytes:
+    try:
+        return bytes(await body.read())
+    finally:
+        body.close()
+
+
+def _beyond_the_end(error: OSError) -> bool:
+    code, status = answer_of(error)
+    return code == "InvalidRange" or status == 416
 
 
 def _whole(uri: str, start: int, length: int) -> bytes:
@@ -55,8 +86,7 @@ def _read_part(uri: str, start: int, length: int) -> bytes:
     try:
         return bytes(fs.cat_file(path, start=start, end=start + length))
     except OSError as error:
-        code, status = answer_of(error)
-        if code == "InvalidRange" or status == 416:
+        if _beyond_the_end(error):
             return b""
         raise
 

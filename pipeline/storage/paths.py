@@ -16,6 +16,8 @@ LOCAL = ("file", "local")
 S3 = ("s3", "s3a")
 CONNECTIONS = 64
 """Simultaneous requests to one object store; botocore's own default of 10 would queue the rest."""
+CONNECT_TIMEOUT, READ_TIMEOUT = 10, 60
+"""Seconds in which a store must answer before it is asked again."""
 
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.\-]*)://")
 _SECRETS = ("AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_ACCESS_KEY_ID")
@@ -130,8 +132,8 @@ def _open(scheme: str, _pid: int, _environment: tuple[tuple[str, str], ...]) -> 
     if scheme == "s3":
         options["config_kwargs"] = {
             "max_pool_connections": CONNECTIONS,
-            "connect_timeout": 10,
-            "read_timeout": 60,
+            "connect_timeout": CONNECT_TIMEOUT,
+            "read_timeout": READ_TIMEOUT,
             "retries": {"total_max_attempts": 1},
         }
     try:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import random
 import re
 import sys
 import time
@@ -13,17 +12,18 @@ from contextvars import ContextVar
 from typing import Any, TypeVar
 
 from pipeline.errors import StorageFault, UserError
+from pipeline.storage import patience
 from pipeline.storage.paths import is_local, redact
 
 T = TypeVar("T")
 
-DELAYS = (0.2, 0.8, 3.0, 8.0, 20.0)
-"""Seconds between tries, before jitter; one try more than there are delays."""
-
-_TRANSIENT_CODES = (
-    "InternalError", "OperationAborted", "RequestTimeout", "ServiceUnavailable", "SlowDown", "Throttling",
+_THROTTLING_CODES = (
+    "BandwidthLimitExceeded", "RequestLimitExceeded", "RequestThrottled", "ServiceUnavailable", "SlowDown",
+    "Throttl", "TooManyRequests",
 )  # fmt: skip
-_TRANSIENT_STATUS = (408, 409, 425, 429)
+_THROTTLING_STATUS = (429, 503)
+_TRANSIENT_CODES = ("InternalError", "OperationAborted", "RequestTimeout")
+_TRANSIENT_STATUS = (408, 409, 425)
 _TRANSIENT_ERRNO = {
     errno.EAGAIN, errno.EBUSY, errno.ECONNABORTED, errno.ECONNREFUSED, errno.ECONNRESET, errno.EHOSTUNREACH,
     errno.EIO, errno.ENETDOWN, errno.ENETUNREACH, errno.EPIPE, errno.EREMOTEIO, errno.ESTALE, errno.ETIMEDOUT,
@@ -72,6 +72,9 @@ def hasty() -> Iterator[None]:
 def attempt(uri: str, doing: str, call: Callable[[], T]) -> T:
     """Call `call`, again after transient errors, and turn what remains into errors with a meaning.
 
+    A store that asks for time slows the call down for ten minutes before it is a fault; what breaks, for half a
+    minute: see `patience`.
+
     Args:
         uri: what the call is about, for the message.
         doing: what it does, for the message: `listing`, `reading`, `writing`.
@@ -83,15 +86,19 @@ def attempt(uri: str, doing: str, call: Callable[[], T]) -> T:
         UserError: missing bucket, missing or refused credentials, an endpoint that is no URL.
         StorageFault: transient errors that lasted, and everything else that storage answers.
     """
-    for delay in (*(DELAYS[:1] if _hasty.get() else DELAYS), None):
+    hasty = _hasty.get()
+    breaks = patience.in_haste() if hasty else patience.after_breaks()
+    throttling = breaks if hasty else patience.after_throttling()
+    while True:
         try:
             return call()
         except _storage_errors() as error:
             _pass(uri, doing, error)
-            if delay is None or not is_transient(error):
+            waits = throttling if is_throttling(error) else breaks
+            delay = next(waits, None) if is_transient(error) else None
+            if delay is None:
                 raise _fault(uri, doing, error) from error
-            time.sleep(delay * random.uniform(0.5, 1.5))
-    raise AssertionError("the last try returns or raises")
+            time.sleep(delay)
 
 
 @contextlib.contextmanager
@@ -108,12 +115,18 @@ def is_transient(error: BaseException) -> bool:
     """Say whether the same call may succeed a little later."""
     code, status = answer_of(error)
     if status:
-        return status >= 500 or status in _TRANSIENT_STATUS or code.startswith(_TRANSIENT_CODES)
+        return status >= 500 or status in _TRANSIENT_STATUS or code.startswith(_TRANSIENT_CODES) or is_throttling(error)
     if isinstance(error, (TimeoutError, ConnectionError)):
         return True
     if isinstance(error, OSError) and error.errno is not None:
         return error.errno in _TRANSIENT_ERRNO
     return _is_foreign(error)
+
+
+def is_throttling(error: BaseException) -> bool:
+    """Say whether a store asks for time: it is there, and refuses for now."""
+    code, status = answer_of(error)
+    return status in _THROTTLING_STATUS or code.startswith(_THROTTLING_CODES)
 
 
 def answer_of(error: BaseException) -> tuple[str, int]:
@@ -138,6 +151,9 @@ def raise_user_error(uri: str, doing: str, error: BaseException) -> None:
     if code.startswith(_REFUSED_CREDENTIALS):
         remedy = "Check AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN or AWS_PROFILE"
         raise UserError(f"{shown}: credentials refused ({code}, {status}) while {doing}. {remedy}.") from error
+    if status == 405:
+        remedy = "Is it the address of an S3 store? Check AWS_ENDPOINT_URL"
+        raise UserError(f"{shown}: the endpoint knows no such request (405) while {doing}. {remedy}.") from error
     if _is_foreign(error) and _name(error).startswith(_NO_CREDENTIALS):
         remedy = "Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE; FSSPEC_S3_ANON=true if public"
         raise UserError(f"{shown}: no usable credentials ({_name(error)}). {remedy}.") from error

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.dataset as ds
-import pyarrow.fs as pafs
 
 from pipeline.errors import StorageFault, UserError
 from pipeline.plan.columns import OldRow
 from pipeline.plan.store import units
 from pipeline.plan.superseded import hidden, superseded
-from pipeline.storage.paths import filesystem, is_local, redact
+from pipeline.storage.arrow import arrow_filesystem
+from pipeline.storage.paths import filesystem, redact
 from pipeline.storage.retry import translated
 from pipeline.table import layout
 from pipeline.table.done import committed
@@ -130,7 +130,7 @@ def _default(output: str) -> str:
 
 def dataset_of(output: str, files: Sequence[str], declared: pa.Schema | None, without: set[OldRow]) -> ds.Dataset:
     """Rows of some files that are there, but for some; nothing is read, unless nobody has declared the columns."""
-    storage, paths = _arrow_filesystem(output), [filesystem(each)[1] for each in files]
+    storage, paths = arrow_filesystem(output), [filesystem(each)[1] for each in files]
     columns = declared
     if columns is None:
         columns = plain(read_unit(files[0]).schema) if files else schema(())
@@ -143,9 +143,3 @@ def dataset_of(output: str, files: Sequence[str], declared: pa.Schema | None, wi
     key = pc.binary_join_element_wise(pc.field("unit"), pc.field("id"), pc.scalar(_SEPARATOR))
     keys = pa.array(sorted(_SEPARATOR.join(row) for row in without))
     return dataset.filter(~pc.is_in(key, value_set=keys))
-
-
-def _arrow_filesystem(uri: str) -> pafs.FileSystem:
-    if is_local(uri):
-        return pafs.LocalFileSystem()
-    return pafs.PyFileSystem(pafs.FSSpecHandler(filesystem(uri)[0]))

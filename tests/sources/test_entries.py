@@ -6,7 +6,8 @@ import pytest
 
 from pipeline.errors import StorageFault, UserError
 from pipeline.sources import Problem, entries, probe
-from pipeline.storage import put, retry, s3
+from pipeline.storage import put, s3
+from tests.hurry import hurry
 
 Audio = Callable[..., bytes]
 MakeTar = Callable[..., bytes]
@@ -86,7 +87,7 @@ def test_progress_ends_with_the_number_of_recordings(folder: str, fill: Fill, au
 
 
 def test_a_listing_that_breaks_off_is_a_fault(s3_proxy: Any, monkeypatch: pytest.MonkeyPatch, audio: Audio) -> None:
-    monkeypatch.setattr(retry, "DELAYS", (0.01,))
+    hurry(monkeypatch, tries=2)
     page = s3._page
     monkeypatch.setattr(s3, "_page", lambda *args, **options: page(*args, **{"MaxKeys": 3, **options}))
     for number in range(10):

@@ -14,8 +14,9 @@ import soundfile as sf
 from pipeline.corpus import Recording, Unit
 from pipeline.errors import RecordingError, StorageFault
 from pipeline.sources import Encoded, Problem, entries, open_audio, read, reading
-from pipeline.storage import put, retry
+from pipeline.storage import put
 from pipeline.storage.read import MEGABYTE
+from tests.hurry import hurry
 
 Audio = Callable[..., bytes]
 MakeTar = Callable[..., bytes]
@@ -80,7 +81,7 @@ def test_a_unit_is_read_in_few_requests(s3_proxy: Any, audio: Audio, make_tar: M
 def test_storage_that_fails_is_never_an_error_of_a_recording(
     s3_proxy: Any, fill: Fill, audio: Audio, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(retry, "DELAYS", (0.01, 0.01))
+    hurry(monkeypatch)
     fill(s3_proxy.bucket.uri, {f"{n}.wav": audio(seed=n) for n in range(3)})
     recordings = _recordings(s3_proxy.bucket.uri)
     s3_proxy.refuse("^GET .*/1.wav", status=503, code="SlowDown", times=2)
@@ -141,7 +142,7 @@ def test_open_audio_tells_what_is_wrong(folder: str, fill: Fill, audio: Audio) -
 
 
 def test_a_decoder_cannot_swallow_a_storage_fault(s3_proxy: Any, audio: Audio, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(retry, "DELAYS", (0.01,))
+    hurry(monkeypatch, tries=2)
     put.put(f"{s3_proxy.bucket.uri}/a.wav", audio(60.0))
     (recording,) = _recordings(f"{s3_proxy.bucket.uri}/a.wav")
 

@@ -6,8 +6,9 @@ from typing import Any
 import pytest
 
 from pipeline.errors import StorageFault, UserError
-from pipeline.storage import listing, put, retry, s3
+from pipeline.storage import listing, put, s3
 from pipeline.storage.paths import is_local, local_path
+from tests.hurry import hurry
 
 TREE = ["a.wav", "a/1.wav", "a/b/2.wav", "a-b/3.wav", "a0.wav", "ü/é #%20.wav", "z z/語.wav", "c[1]{2}*?.wav"]
 HIDDEN = [".hidden.wav", ".cache/4.wav", "a/.git/5.wav", "a/.x"]
@@ -155,7 +156,7 @@ def test_an_unreadable_folder_ends_the_listing(tmp_path: Path, monkeypatch: pyte
 def test_a_broken_listing_is_never_a_short_one(
     status: int, code: str, kind: type[Exception], says: str, s3_proxy: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(retry, "DELAYS", (0.01,))
+    hurry(monkeypatch, tries=2)
     page = s3._page
     monkeypatch.setattr(s3, "_page", lambda *args, **options: page(*args, **{"MaxKeys": 3, **options}))
     _make(f"{s3_proxy.bucket.uri}/c", [f"{n}.wav" for n in range(10)])

@@ -10,9 +10,10 @@ from typing import Any
 import pytest
 
 from pipeline.errors import StorageFault, UserError
-from pipeline.storage import put, retry
+from pipeline.storage import put
 from pipeline.storage.listing import list_names
 from pipeline.storage.read import read_bytes
+from tests.hurry import hurry
 
 
 def _race(folder: str, races: int, racer: int, start: Any, wins: Any) -> None:
@@ -56,7 +57,7 @@ def test_races_on_s3_have_one_winner(s3_server: Any) -> None:
 
 
 def test_a_lost_answer_to_an_own_put_is_a_taken_name(s3_proxy: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(retry, "DELAYS", (0.01, 0.01))
+    hurry(monkeypatch)
     s3_proxy.lose_answer("^PUT .*/unit", times=1)
     assert put.put_if_absent(f"{s3_proxy.bucket.uri}/unit", b"mine") is False
     assert read_bytes(f"{s3_proxy.bucket.uri}/unit") == b"mine"
@@ -66,14 +67,14 @@ def test_a_lost_answer_to_an_own_put_is_a_taken_name(s3_proxy: Any, monkeypatch:
     ("status", "code"), [(503, "SlowDown"), (500, "InternalError"), (409, "ConditionalRequestConflict")]
 )
 def test_busy_stores_are_asked_again(status: int, code: str, s3_proxy: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(retry, "DELAYS", (0.01, 0.01))
+    hurry(monkeypatch)
     s3_proxy.refuse("^PUT ", status=status, code=code, times=2)
     assert put.put_if_absent(f"{s3_proxy.bucket.uri}/x", b"1") is True
     assert len([line for line in s3_proxy.requests if line.startswith("PUT")]) == 3
 
 
 def test_a_store_that_stays_busy_is_a_fault(s3_proxy: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(retry, "DELAYS", (0.01, 0.01))
+    hurry(monkeypatch)
     s3_proxy.refuse("^PUT ", status=503, code="SlowDown")
     with pytest.raises(StorageFault, match=r"s3://.*/x: SlowDown \(503\) while writing"):
         put.put_if_absent(f"{s3_proxy.bucket.uri}/x", b"1")
@@ -126,6 +127,12 @@ def test_a_store_that_is_busy_at_the_probe_is_no_mistake_of_the_user(s3_proxy: A
 def test_probe_explains_an_endpoint_that_is_none_of_a_store(s3_proxy: Any) -> None:
     s3_proxy.refuse("^PUT ", status=400, code="BadRequest")
     with pytest.raises(UserError, match=r"BadRequest \(400\).* Check AWS_ENDPOINT_URL"):
+        put.probe_write(s3_proxy.bucket.uri)
+
+
+def test_probe_explains_an_endpoint_that_takes_no_puts(s3_proxy: Any) -> None:
+    s3_proxy.refuse("^PUT ", status=405, code="MethodNotAllowed")
+    with pytest.raises(UserError, match=r"knows no such request \(405\).* Check AWS_ENDPOINT_URL"):
         put.probe_write(s3_proxy.bucket.uri)
 
 

@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.errors import StorageFault
-from pipeline.storage import put, read, retry
+from pipeline.storage import put, read
+from tests.hurry import hurry
 
 DATA = random.Random(1).randbytes(3_000_000)
 
@@ -24,7 +25,7 @@ def uri(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(retry, "DELAYS", (0.01, 0.01))
+    hurry(monkeypatch)
 
 
 def test_whole_and_part(uri: str) -> None:
@@ -37,6 +38,11 @@ def test_an_object_that_ends_early_says_so(uri: str) -> None:
     for start in (len(DATA) - 1, len(DATA), len(DATA) + 5):
         with pytest.raises(EOFError, match="ends at byte 3000000"):
             read.read_range(uri, start, 2)
+
+
+def test_an_empty_object_is_read(uri: str) -> None:
+    put.put(uri, b"")
+    assert read.read_bytes(uri) == b""
 
 
 def test_missing(uri: str) -> None:
@@ -115,6 +121,8 @@ def test_cut_answers_are_read_again(call: str, s3_proxy: Any, quick: None) -> No
     uri = f"{s3_proxy.bucket.uri}/x"
     put.put(uri, DATA)
     s3_proxy.cut_body("^GET ", after=1_000_000, times=2)
+    assert (read.read_bytes(uri) if call == "bytes" else read.read_range(uri, 0, len(DATA))) == DATA
+    s3_proxy.shorten_body("^GET ", to=1_000_000, times=2)
     assert (read.read_bytes(uri) if call == "bytes" else read.read_range(uri, 0, len(DATA))) == DATA
     s3_proxy.lose_answer("^GET ", times=2)
     assert (read.read_bytes(uri) if call == "bytes" else read.read_range(uri, 0, len(DATA))) == DATA

@@ -4,6 +4,7 @@ import pytest
 
 from pipeline.errors import StorageFault, UserError
 from pipeline.storage import retry
+from tests.hurry import hurry
 
 
 class Flaky:
@@ -20,7 +21,7 @@ class Flaky:
 
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(retry, "DELAYS", (0.001, 0.001))
+    hurry(monkeypatch)
 
 
 def _answer(code: str, status: int) -> OSError:
@@ -39,9 +40,8 @@ def _answer(code: str, status: int) -> OSError:
         TimeoutError("slow"),
         ConnectionResetError("reset"),
         OSError(errno.ESTALE, "Stale file handle"),
-        _answer("SlowDown", 503),
         _answer("InternalError", 500),
-        _answer("", 429),
+        _answer("ConditionalRequestConflict", 409),
     ],
 )
 def test_transient_errors_are_tried_again_and_end_as_a_fault(error: OSError) -> None:
@@ -115,3 +115,63 @@ def test_advice_about_the_endpoint_is_for_remote_storage() -> None:
         own = retry.unreachable(StorageFault(f"{place}: no space left on the disk"))
         assert isinstance(own, StorageFault)
         assert str(own) == f"{place}: no space left on the disk"
+
+
+class Clock:
+    """Stands still while nobody sleeps."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def sleep(self, seconds: float) -> None:
+        self.now += seconds
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    """The clock of the retries, at their usual patience."""
+    clock = Clock()
+    monkeypatch.undo()
+    monkeypatch.setattr(retry, "time", clock)
+    return clock
+
+
+THROTTLED = [("SlowDown", 503), ("503", 503), ("TooManyRequests", 429), ("ThrottlingException", 400)]
+
+
+@pytest.mark.parametrize(("code", "status"), THROTTLED)
+def test_throttling_slows_down_for_ten_minutes_before_it_is_a_fault(code: str, status: int, clock: Clock) -> None:
+    with pytest.raises(StorageFault, match=rf"{code} \({status}\) while writing"):
+        retry.attempt("s3://b/x", "writing", Flaky(*[_answer(code, status)] * 10_000))
+    assert 600 <= clock.now <= 630
+
+
+def test_a_store_that_recovers_after_minutes_is_no_fault(clock: Clock) -> None:
+    def call() -> int:
+        if clock.now < 300:
+            raise _answer("SlowDown", 503)
+        return 7
+
+    assert retry.attempt("s3://b/x", "writing", call) == 7
+
+
+def test_what_breaks_is_given_up_sooner_and_throttling_in_between_does_not_count(clock: Clock) -> None:
+    errors = [_answer("SlowDown", 503), ConnectionResetError()] * 5
+    assert retry.attempt("s3://b/x", "reading", Flaky(*errors)) == 7
+    clock.now = 0.0
+    with pytest.raises(StorageFault, match="ConnectionResetError"):
+        retry.attempt("s3://b/x", "reading", Flaky(*[ConnectionResetError()] * 6))
+    assert 16 <= clock.now <= 48
+
+
+def test_in_haste_throttling_is_told_at_once(clock: Clock) -> None:
+    with retry.hasty(), pytest.raises(StorageFault, match="SlowDown"):
+        retry.attempt("s3://b/x", "listing", Flaky(*[_answer("SlowDown", 503)] * 2))
+    assert clock.now < 1
+
+
+def test_an_endpoint_that_knows_no_such_request_is_not_told_as_a_refusal() -> None:
+    error = PermissionError(errno.EPERM, "Method Not Allowed")
+    error.__cause__ = _answer("405", 405).__cause__
+    with pytest.raises(UserError, match=r"s3://b/x: .*\(405\) while writing\. .*AWS_ENDPOINT_URL"):
+        retry.attempt("s3://b/x", "writing", Flaky(error))

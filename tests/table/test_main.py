@@ -12,6 +12,7 @@ import pytest
 
 from pipeline.table import mark_success, write_run
 from pipeline.table.__main__ import main
+from tests.hurry import hurry
 
 
 @pytest.fixture
@@ -215,7 +216,7 @@ def test_a_busy_store_and_a_wrong_endpoint_are_told_soon(
     command: str, status: int, fault: str, code: int, tries: int, said: str,
     s3_proxy: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
 ) -> None:  # fmt: skip
-    monkeypatch.setattr("pipeline.storage.retry.DELAYS", (0.01,) * 5)
+    hurry(monkeypatch, tries=6)
     s3_proxy.refuse("^GET ", status=status, code=fault)
     assert main([command, f"{s3_proxy.bucket.uri}/out"]) == code
     assert len(s3_proxy.requests) == tries

@@ -16,6 +16,7 @@ import pipeline
 from pipeline.errors import StorageFault, UserError
 from pipeline.table import read_table
 from pipeline.table.verify import verify
+from tests.hurry import hurry
 
 
 def shown(made: Any) -> dict[str, str]:
@@ -120,10 +121,24 @@ def test_storage_that_fails_in_the_middle_is_a_fault(made: Any, s3_proxy: Any, m
     made.plan("a.wav")
     made.commit()
     table = read_table(made.output)
-    monkeypatch.setattr("pipeline.storage.retry.DELAYS", (0.01, 0.01))
-    s3_proxy.refuse(r"transcribe/[0-9a-f]{32}\.parquet", status=503, code="SlowDown")
+    hurry(monkeypatch)
+    s3_proxy.refuse(r"^GET .*transcribe/[0-9a-f]{32}\.parquet", status=503, code="SlowDown")
     with pytest.raises(StorageFault, match=r"transcribe/[0-9a-f]{32}\.parquet: .* while reading"):
         table.to_table()
+
+
+def test_storage_that_fails_for_a_moment_is_read_again(made: Any, s3_proxy: Any, monkeypatch: Any) -> None:
+    made.output = f"{s3_proxy.bucket.uri}/out"
+    made.plan("a.wav")
+    made.commit()
+    hurry(monkeypatch, tries=6)
+    unit = r"transcribe/[0-9a-f]{32}\.parquet"
+    s3_proxy.refuse(f"^HEAD .*{unit}", status=503, code="", times=1)
+    s3_proxy.refuse(f"^GET .*{unit}", status=500, code="InternalError", times=1)
+    s3_proxy.cut_body(f"^GET .*{unit}", after=100, times=1)
+    s3_proxy.shorten_body(f"^GET .*{unit}", to=100, times=1)
+    assert read_table(made.output).to_table().num_rows == 1
+    assert all(fault.times == 0 for fault in s3_proxy.faults)
 
 
 def test_the_newest_committed_version_is_shown(made: Any) -> None:

@@ -13,6 +13,7 @@ from pipeline.storage.put import put
 from pipeline.storage.read import read_bytes
 from pipeline.table import layout, mark_success, pending, read_table, write_run
 from pipeline.table.__main__ import main
+from tests.hurry import hurry
 
 
 @pytest.fixture
@@ -93,7 +94,7 @@ def test_a_store_that_fails_leaves_the_unit_pending(made: Any, s3_proxy: Any, mo
     made.output = f"{s3_proxy.bucket.uri}/out"
     made.plan("a.wav")
     made.declare()
-    monkeypatch.setattr("pipeline.storage.retry.DELAYS", (0.01, 0.01))
+    hurry(monkeypatch)
     s3_proxy.refuse(r"^PUT .*/transcribe/[0-9a-f]{32}\.parquet", status=503, code="SlowDown")
     with pytest.raises(StorageFault, match=r"transcribe/[0-9a-f]{32}\.parquet: .* while writing"):
         made.commit()
