@@ -74,10 +74,10 @@ def _receipts(
     encoded = flow.read(load_unit(job.output, work.unit))
     timings = clock.timings()
     clock = StageClock("features")
-    features = flow.featurise(encoded, job.settings, decoder)
+    prepared = flow.prepare(encoded, job.settings, decoder)
     timings = timings.joined(clock.timings(beside=decoder.peak_bytes))
     clock = StageClock("model")
-    outputs = job.infer(features, work.tasks, predictors, tasks)
+    outputs = job.infer(job.featurised(prepared), work.tasks, predictors, tasks)
     timings = timings.joined(clock.timings()).joined(Timings(seconds={"wait": 0.0}))
     clock = StageClock("commit")
 

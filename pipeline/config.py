@@ -13,7 +13,7 @@ from pipeline.options import flag, option
 from pipeline.quantities import parse_bytes, parse_count, parse_list, parse_seconds, parse_share
 
 Device = Literal["auto", "cuda", "cpu"]
-Features = Literal["float64", "float32"]
+Features = Literal["float64", "float32", "device"]
 ShareActor = Literal["auto", "always", "never"]
 Dtype = Literal["auto", "float32", "bfloat16", "float16", "int8"]
 
@@ -47,7 +47,8 @@ class RunConfig:
     )  # fmt: skip
     features: Features = option(
         "what to run",
-        "arithmetic of the features; float32 is hardly faster, and differs in bands that hold only rounding noise",
+        "what computes the features: CPUs in float64, or in float32 (hardly faster, and other where bands hold only "
+        "rounding noise), or the model's device, in float64, which leaves CPUs nothing but to decode",
         default="float64",
     )
     dtype: Dtype = option(

@@ -1,13 +1,15 @@
 """What happens to one unit: read, featurise, infer, rows. Start here; everything else is a detail of a line below.
 
+Where the model's device makes the features, `decode` and `featurise_samples` are the two halves of `featurise`.
+
 No Ray: `pipeline.engine` carries these functions onto a cluster and adds nothing to their meaning.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -15,7 +17,7 @@ from pipeline import audio, sources
 from pipeline.audio import FEATURE_SIZE, Facts
 from pipeline.corpus import FRAMES_PER_SECOND, Recording, Seconds, Unit
 from pipeline.errors import ErrorRow, VoxmillError
-from pipeline.featurising import AudioFile, Featurise, here
+from pipeline.featurising import ON_DEVICE, Featurise, here, made_of
 from pipeline.sources import Encoded
 from pipeline.stitching import Cuts, Kept
 from pipeline.tasks import Heard, Pieces, Rows, Task
@@ -34,7 +36,7 @@ class Settings:
     context: int
     """Frames on each side of a cut whose outputs are thrown away."""
     features: str = "float64"
-    """What the features are computed in, float64 or float32; see `audio.features_of_crops`."""
+    """What the features are computed in, float64 or float32, see `audio.features_of_crops`; or `ON_DEVICE`."""
     dtype: str = "float32"
     """Of the frames between features and model: float32, or float16 where the model computes in half precision."""
 
@@ -67,6 +69,26 @@ class UnitFeatures:
 
 
 @dataclass(frozen=True, slots=True)
+class UnitSamples:
+    """The samples of one unit, of which the model's device makes its features; packed as those are."""
+
+    recordings: tuple[Recording, ...]
+    samples: np.ndarray
+    """(sum N,) at 16 kHz: int16 where all were 16-bit audio at that rate, else float32 within +-1."""
+    counts: tuple[int, ...]
+    """N of each recording, 0 where it has an error."""
+    facts: tuple[Facts | None, ...]
+    errors: dict[int, ErrorRow]
+
+
+Prepared = UnitFeatures | UnitSamples
+"""What CPUs give to the model."""
+
+Fbank = Callable[[np.ndarray, Sequence[int]], np.ndarray]
+"""Packed samples and how many are each recording's -> its features, (sum T, 160) float32, each normalised by itself."""
+
+
+@dataclass(frozen=True, slots=True)
 class UnitOutputs:
     """What the models said about one unit, windows already stitched."""
 
@@ -96,6 +118,11 @@ def read(unit: Unit) -> Encoded:
     return sources.read(unit)
 
 
+def prepare(encoded: Encoded, settings: Settings, featurise_files: Featurise = here) -> Prepared:
+    """What CPUs do with a unit: decode it, and featurise it unless the model's device does that."""
+    return (decode if settings.features == ON_DEVICE else featurise)(encoded, settings, featurise_files)
+
+
 def featurise(encoded: Encoded, settings: Settings, featurise_files: Featurise = here) -> UnitFeatures:
     """Decode and featurise every recording of a unit; what is wrong with one stays with that one.
 
@@ -104,25 +131,38 @@ def featurise(encoded: Encoded, settings: Settings, featurise_files: Featurise =
         settings: what the features are.
         featurise_files: what does it, here or in a process of its own.
     """
-    found: dict[int, audio.Featurised] = {}
-    errors = dict(encoded.errors)
-    groups = _by_file(encoded)
-    files = [_audio_file(encoded, members, settings) for members in groups]
-    for members, results in zip(groups, featurise_files(encoded.payload, files), strict=True):
-        for index, result in zip(members, results, strict=True):
-            if isinstance(result, ErrorRow):
-                errors[index] = result
-            else:
-                # Half as much to carry, and no more than what a model in half precision takes in.
-                found[index] = result._replace(features=result.features.astype(settings.dtype, copy=False))
-    order = range(len(encoded.recordings))
-    parts = [found[index].features for index in order if index in found]
+    made = made_of(encoded, settings.context_seconds, settings.features, featurise_files)
+    # Half as much to carry, and no more than what a model in half precision takes in.
+    parts = [part.astype(settings.dtype, copy=False) for part in made.parts]
     return UnitFeatures(
         recordings=encoded.recordings,
-        frames=_packed(parts, settings.dtype),
-        lengths=tuple(len(found[index].features) if index in found else 0 for index in order),
-        facts=tuple(found[index].facts if index in found else None for index in order),
-        errors=errors,
+        frames=_packed(parts, np.empty((0, FEATURE_SIZE), settings.dtype)),
+        lengths=made.lengths,
+        facts=made.facts,
+        errors=made.errors,
+    )
+
+
+def decode(encoded: Encoded, settings: Settings, decode_files: Featurise = here) -> UnitSamples:
+    """Decode every recording of a unit, and find what is to be known of its seams; arguments as in `featurise`."""
+    made = made_of(encoded, settings.context_seconds, ON_DEVICE, decode_files)
+    return UnitSamples(
+        recordings=encoded.recordings,
+        samples=_packed(audio.of_one_kind(made.parts), np.empty(0, np.int16)),
+        counts=made.lengths,
+        facts=made.facts,
+        errors=made.errors,
+    )
+
+
+def featurise_samples(heard: UnitSamples, fbank: Fbank, settings: Settings) -> UnitFeatures:
+    """Make the features of samples."""
+    return UnitFeatures(
+        recordings=heard.recordings,
+        frames=fbank(heard.samples, heard.counts).astype(settings.dtype, copy=False),
+        lengths=tuple(map(audio.num_stacked, heard.counts)),
+        facts=heard.facts,
+        errors=heard.errors,
     )
 
 
@@ -218,30 +258,11 @@ def rows(outputs: UnitOutputs, name: str, task: Task) -> Rows:
     return Rows(made.columns, {**outputs.errors, **made.errors}, made.warnings)
 
 
-def _by_file(encoded: Encoded) -> list[list[int]]:
-    """Recordings that are crops of one audio file, together: it is decoded once."""
-    groups: dict[Any, list[int]] = {}
-    for index, place in enumerate(encoded.slices):
-        if index not in encoded.errors:
-            groups.setdefault(place or ("span", index), []).append(index)
-    return list(groups.values())
-
-
-def _audio_file(encoded: Encoded, members: Sequence[int], settings: Settings) -> AudioFile:
-    return AudioFile(
-        first=encoded.recordings[members[0]],
-        crops=tuple((encoded.recordings[index].start, encoded.recordings[index].end) for index in members),
-        place=encoded.slices[members[0]],
-        context=settings.context_seconds,
-        dtype=settings.features,
-    )
-
-
-def _packed(parts: Sequence[np.ndarray], dtype: str) -> np.ndarray:
+def _packed(parts: Sequence[np.ndarray], nothing: np.ndarray) -> np.ndarray:
     # A unit of one long recording is not copied.
     if len(parts) == 1:
         return parts[0]
-    return np.concatenate(parts) if parts else np.empty((0, FEATURE_SIZE), dtype)
+    return np.concatenate(parts) if parts else nothing
 
 
 def _heard(outputs: UnitOutputs, kept: Kept) -> Iterator[Heard | None]:

@@ -125,6 +125,14 @@ class Job:
             loaded[each.name] = model
         return loaded
 
+    def featurised(self, prepared: flow.Prepared) -> flow.UnitFeatures:
+        """What the model takes: features that CPUs made, or what its device makes of samples."""
+        if isinstance(prepared, flow.UnitFeatures):
+            return prepared
+        from pipeline.device_features import features_on
+
+        return flow.featurise_samples(prepared, features_on(self.device), self.settings)
+
     def infer(
         self,
         features: flow.UnitFeatures,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import resource
 import subprocess
 import sys
@@ -65,8 +66,13 @@ def test_a_run_alone_leaves_what_a_run_on_a_cluster_leaves(audio, tmp_path, ray_
     assert transcribed([audio], tmp_path / "ray", feature_actors=1, model_actors=1).exit_code == 0
     assert newest_run(tmp_path / "alone")["pools"] == "this process"
     assert "features x" in newest_run(tmp_path / "ray")["pools"]
-    rows = {name: read_table(str(tmp_path / name)).to_pandas() for name in ("alone", "ray")}
-    pd.testing.assert_frame_equal(rows["alone"], rows["ray"], check_exact=False, atol=1e-5)
+    # And where the model's device makes the features, of which the record tells.
+    on_device = transcribed([audio], tmp_path / "device", features="device", feature_actors=1, model_actors=1)
+    assert on_device.exit_code == 0
+    assert json.loads((tmp_path / "device/transcribe/_task.json").read_text())["parameters"]["features"] == "device"
+    rows = {name: read_table(str(tmp_path / name)).to_pandas() for name in ("alone", "ray", "device")}
+    for name in ("ray", "device"):
+        pd.testing.assert_frame_equal(rows["alone"], rows[name], check_exact=False, atol=1e-4)
     assert rows["alone"].text.tolist() == [clips()[0].text]
     stages = {name: set(newest_run(tmp_path / name)["stage_seconds"]) for name in rows}
     assert stages["alone"] == stages["ray"]

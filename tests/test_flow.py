@@ -17,10 +17,12 @@ import soundfile
 import soxr
 import torch
 
-from pipeline import flow
+from pipeline import demo, flow
 from pipeline.audio import Facts, Window
 from pipeline.corpus import Recording
+from pipeline.device_features import features_on
 from pipeline.errors import StorageFault
+from pipeline.featurising import ON_DEVICE
 from pipeline.flow import Doing
 from pipeline.models.wants import Want
 from pipeline.sources import Encoded
@@ -153,6 +155,43 @@ def test_float32_features_of_8_khz_change_hardly_a_token(spoken: list[Recording]
     different = int((best[0] != best[1]).sum())
     print(f"float32 features of 8 kHz: {different} of {len(best[0])} best tokens differ")
     assert different <= len(best[0]) / 1000
+
+
+def test_features_of_the_device_give_the_rows_that_those_of_cpus_give(
+    spoken: list[Recording], read_aloud: list[Recording], ear: Ear, tmp_path: Path
+) -> None:
+    (tmp_path / "broken.flac").write_bytes(b"no audio")
+    write(tmp_path, "short.wav", np.zeros(100, np.float32))
+    unit = unit_of([*spoken[:8], *recordings_of(tmp_path), *read_aloud[:4]])
+    settings = replace(WHOLE, features=ON_DEVICE)
+    heard = flow.prepare(flow.read(unit), settings)
+    assert isinstance(heard, flow.UnitSamples)
+    ours = flow.featurise_samples(heard, features_on("cpu"), settings)
+    theirs = flow.featurise(flow.read(unit), WHOLE)
+    assert (ours.lengths, ours.facts, ours.errors) == (theirs.lengths, theirs.facts, theirs.errors)
+    assert len(ours.errors) == 1
+    assert np.abs(ours.frames - theirs.frames).max() <= 0.03
+    rows, wanted = ([row for row in ear.rows_of(each) if row["error"] is None] for each in (ours, theirs))
+    assert len(rows) == 13
+    assert_same_words(rows, wanted)
+
+
+def test_features_of_the_device_change_no_transcript_of_the_embedded_corpus(ear: Ear) -> None:
+    corpus, settings = recordings_of(demo.corpus_folder()), replace(WHOLE, features=ON_DEVICE)
+    prepared = flow.decode(flow.read(unit_of(corpus)), settings)
+    ours = ear.rows_of(flow.featurise_samples(prepared, features_on("cpu"), settings), settings)
+    theirs = ear.rows(corpus)
+    assert len(ours) == len(corpus) > 30
+    assert [row["text"] for row in ours] == [row["text"] for row in theirs]
+    assert [row["facts"] for row in ours] == [row["facts"] for row in theirs]
+
+
+def test_a_unit_in_which_nothing_is_heard_leaves_the_device_nothing_to_do(tmp_path: Path) -> None:
+    (tmp_path / "broken.flac").write_bytes(b"no audio")
+    settings = replace(WHOLE, features=ON_DEVICE, dtype="float16")
+    heard = flow.decode(flow.read(unit_of(recordings_of(tmp_path))), settings)
+    features = flow.featurise_samples(heard, features_on("cpu"), settings)
+    assert (features.frames.shape, features.frames.dtype, features.lengths) == ((0, 160), np.float16, (0,))
 
 
 def test_neighbours_in_a_unit_change_nothing(spoken: list[Recording], read_aloud: list[Recording], ear: Ear) -> None:

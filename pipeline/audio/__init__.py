@@ -3,8 +3,9 @@
 from pipeline.audio.constants import FEATURE_SIZE, SAMPLE_RATE
 from pipeline.audio.decode import Decoded, decode, load
 from pipeline.audio.extractor import FeatureExtractor, Padded
-from pipeline.audio.fbank import fbank
-from pipeline.audio.features import Facts, Featurised, features_of_crops
+from pipeline.audio.fbank import fbank, num_stacked
+from pipeline.audio.features import Facts, Featurised, Sampled, features_of_crops, samples_of_crops
+from pipeline.audio.samples import of_one_kind
 from pipeline.audio.windows import Window, cut, join
 
 __all__ = [
@@ -15,6 +16,7 @@ __all__ = [
     "FeatureExtractor",
     "Featurised",
     "Padded",
+    "Sampled",
     "Window",
     "cut",
     "decode",
@@ -22,4 +24,7 @@ __all__ = [
     "features_of_crops",
     "join",
     "load",
+    "num_stacked",
+    "of_one_kind",
+    "samples_of_crops",
 ]

@@ -26,6 +26,7 @@ from pipeline.audio.constants import (
     POVEY_POWER,
     PREEMPHASIS,
     SAMPLE_RATE,
+    STACK,
 )
 from pipeline.audio.growing import Growing
 from pipeline.audio.normalise import normalise_in_place, stack
@@ -54,6 +55,11 @@ def fbank(samples: NDArray[np.float32], *, dtype: DTypeLike = np.float32) -> NDA
 def num_frames(num_samples: int) -> int:
     """Whole 25 ms frames, 10 ms apart, in so many samples at 16 kHz."""
     return max(0, 1 + (num_samples - FRAME_LENGTH) // FRAME_SHIFT)
+
+
+def num_stacked(num_samples: int) -> int:
+    """Stacked frames, 50 a second, that so many samples at 16 kHz give."""
+    return num_frames(num_samples) // STACK
 
 
 def log_mel(samples: NDArray[np.float32], *, dtype: DTypeLike = np.float32) -> NDArray[np.float32]:

@@ -1,23 +1,27 @@
-"""Encoded audio to the encoder's features, in blocks: only log-mel frames grow with the recording."""
+"""Encoded audio to the encoder's features, in blocks: only log-mel frames grow with the recording.
+
+Or to samples, of which a device makes the features; what is to be known of seams is found here all the same.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from pipeline.audio.constants import SHORTEST
+from pipeline.audio.constants import FRAME_LENGTH, FRAME_SHIFT, SHORTEST, STACK
 from pipeline.audio.crops import Crop, crop_of
 from pipeline.audio.decode import check_heard, warnings_of
-from pipeline.audio.fbank import FrameStream
+from pipeline.audio.fbank import FrameStream, log_mel, num_stacked
 from pipeline.audio.normalise import normalise_in_place, stack
 from pipeline.audio.reader import Reader
-from pipeline.audio.seams import quietest
-from pipeline.audio.sweep import Collected, sweep
+from pipeline.audio.samples import Samples, SampleStream, as_floats
+from pipeline.audio.seams import quietest, within_reach
+from pipeline.audio.sweep import Collected, S, sweep
 from pipeline.audio.virtual import Audio
 from pipeline.corpus import FRAMES_PER_SECOND, Seconds
 from pipeline.errors import ErrorRow, RecordingError
@@ -57,6 +61,18 @@ class Featurised(NamedTuple):
     facts: Facts
 
 
+class Sampled(NamedTuple):
+    """Samples of one crop with its context."""
+
+    samples: Samples
+    facts: Facts
+
+
+Made = TypeVar("Made")
+LogMel = Callable[[int, int], NDArray[np.float32]]
+"""Stacked frames from one up to another -> their (n, 80) before normalisation."""
+
+
 def features_of_crops(
     audio: Audio,
     crops: Sequence[tuple[Seconds, Seconds | None]],
@@ -81,10 +97,65 @@ def features_of_crops(
     Raises:
         RecordingError: where the recording as a whole is at fault.
     """
+    return _of_crops(audio, crops, context, partial(FrameStream, dtype), _features, block)
+
+
+def samples_of_crops(
+    audio: Audio, crops: Sequence[tuple[Seconds, Seconds | None]], *, context: int = 0, block: int | None = None
+) -> tuple[Sampled | ErrorRow, ...]:
+    """Samples of several stretches of one recording, and the facts that `features_of_crops` finds.
+
+    Args:
+        audio: as there.
+        crops: as there.
+        context: as there.
+        block: as there.
+
+    Raises:
+        RecordingError: where the recording as a whole is at fault.
+    """
+    return _of_crops(audio, crops, context, SampleStream, _samples, block)
+
+
+def _of_crops(
+    audio: Audio,
+    crops: Sequence[tuple[Seconds, Seconds | None]],
+    context: int,
+    new_sink: Callable[[], S],
+    make: Callable[[Crop, Collected[S], Reader], Made],
+    block: int | None,
+) -> tuple[Made | ErrorRow, ...]:
     with Reader(audio) as reader:
         stretches = [crop_of(start, end, context=context, sample_rate=reader.sample_rate) for start, end in crops]
-        heard = sweep(reader, stretches, partial(FrameStream, dtype), block=block)
-        return tuple(_featurise(*pair, reader) for pair in zip(stretches, heard, strict=True))
+        heard = sweep(reader, stretches, new_sink, block=block)
+        return tuple(_made(make, *pair, reader) for pair in zip(stretches, heard, strict=True))
+
+
+def _made(
+    make: Callable[[Crop, Collected[S], Reader], Made], crop: Crop, heard: Collected[S], reader: Reader
+) -> Made | ErrorRow:
+    try:
+        check_heard(heard, crop, reader)
+    except RecordingError as error:
+        return error.error
+    return make(crop, heard, reader)
+
+
+def _features(crop: Crop, heard: Collected[FrameStream], reader: Reader) -> Featurised:
+    frames = heard.sink.frames()
+    facts = _facts(crop, heard, reader, len(frames) // STACK, lambda first, stop: frames[STACK * first : STACK * stop])
+    normalise_in_place(frames)
+    return Featurised(stack(frames), facts)
+
+
+def _samples(crop: Crop, heard: Collected[SampleStream], reader: Reader) -> Sampled:
+    samples = heard.sink.samples()
+
+    def frames(first: int, stop: int) -> NDArray[np.float32]:
+        begin, end = STACK * first * FRAME_SHIFT, (STACK * stop - 1) * FRAME_SHIFT + FRAME_LENGTH
+        return log_mel(as_floats(samples[begin:end]), dtype=np.float64)
+
+    return Sampled(samples, _facts(crop, heard, reader, num_stacked(len(samples)), frames))
 
 
 def _too_short(num_frames: int, seconds: Seconds) -> tuple[str, ...]:
@@ -93,21 +164,19 @@ def _too_short(num_frames: int, seconds: Seconds) -> tuple[str, ...]:
     return (f"too short to hear a word: {1000 * seconds:.1f} ms, where a frame takes {1000 * SHORTEST:.0f} ms",)
 
 
-def _featurise(crop: Crop, heard: Collected[FrameStream], reader: Reader) -> Featurised | ErrorRow:
-    try:
-        check_heard(heard, crop, reader)
-    except RecordingError as error:
-        return error.error
-    frames = heard.sink.frames()
-    num_frames = len(frames) // 2
+def _facts(crop: Crop, heard: Collected[S], reader: Reader, num_frames: int, log_mel_of: LogMel) -> Facts:
     rate, heard_until = reader.sample_rate, crop.begin + heard.num_samples
     end = heard_until if crop.end is None else min(crop.end, heard_until)
     first_frame = min(num_frames, crop.first_frame(rate))
     stop_frame = crop.stop_frame(rate, num_samples=heard.num_samples, num_frames=num_frames)
-    quiet_start = quietest(frames, first_frame) if first_frame else first_frame
-    quiet_stop = quietest(frames, stop_frame) if stop_frame < num_frames else stop_frame
-    normalise_in_place(frames)
-    facts = Facts(
+
+    def quiet(near: int) -> int:
+        first, stop = within_reach(near, num_frames)
+        return first + quietest(log_mel_of(first, stop), near - first)
+
+    quiet_start = quiet(first_frame) if first_frame else first_frame
+    quiet_stop = quiet(stop_frame) if stop_frame < num_frames else stop_frame
+    return Facts(
         start=crop.start / rate,
         duration=(end - crop.start) / rate,
         sample_rate=rate,
@@ -118,4 +187,3 @@ def _featurise(crop: Crop, heard: Collected[FrameStream], reader: Reader) -> Fea
         quiet_start=crop.start / rate + (quiet_start - first_frame) / FRAMES_PER_SECOND,
         quiet_end=end / rate + (quiet_stop - stop_frame) / FRAMES_PER_SECOND,
     )
-    return Featurised(stack(frames), facts)

@@ -20,6 +20,11 @@ DECIMALS = 3
 """Log power is compared to this precision, so that rounding in the resampler decides nothing."""
 
 
+def within_reach(near: int, num_frames: int) -> tuple[int, int]:
+    """Stacked frames that are looked at for a seam: the first, and the one after the last of so many."""
+    return max(0, near - REACH - PAUSE // 2), min(num_frames, near + REACH + PAUSE // 2 + 1)
+
+
 def quietest(log_mel: NDArray[np.floating], near: int) -> int:
     """Stacked frame in the middle of the quietest pause near a seam.
 
@@ -30,8 +35,7 @@ def quietest(log_mel: NDArray[np.floating], near: int) -> int:
     Returns:
         A stacked frame within `REACH` of `near`; `near` itself where there is too little audio around it.
     """
-    last = len(log_mel) // 2
-    first, stop = max(0, near - REACH - PAUSE // 2), min(last, near + REACH + PAUSE // 2 + 1)
+    first, stop = within_reach(near, len(log_mel) // 2)
     if stop - first < PAUSE:
         return near
     # Power, not its logarithm: bands above a low sample rate hold only rounding noise, which differs between spans.

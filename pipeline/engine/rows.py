@@ -13,7 +13,7 @@ import pyarrow as pa
 from pipeline.audio import Facts
 from pipeline.corpus import Recording
 from pipeline.errors import ErrorRow
-from pipeline.flow import UnitFeatures, UnitOutputs
+from pipeline.flow import Prepared, UnitFeatures, UnitOutputs, UnitSamples
 from pipeline.job import Work
 from pipeline.receipts import Receipt, Timings
 from pipeline.sources import Encoded
@@ -66,6 +66,27 @@ def to_encoded(meta: dict[str, Any], payload: memoryview) -> Encoded:
     """Inverse of `from_encoded`."""
     slices = tuple(None if each is None else (each[0], each[1]) for each in meta["slices"])
     return Encoded(_recordings(meta), payload, slices, _errors(meta))
+
+
+def from_prepared(unit: str, prepared: Prepared, tasks: Sequence[str], timings: Timings) -> Row:
+    """Row of what CPUs made of a unit: its frames, or its samples."""
+    if isinstance(prepared, UnitFeatures):
+        return from_features(unit, prepared, tasks, timings)
+    meta = _common(prepared.recordings, prepared.errors, timings) | {
+        "facts": _from_facts(prepared.facts),
+        "tasks": tasks,
+    }
+    meta |= {"samples": str(prepared.samples.dtype), "counts": prepared.counts}
+    return make(unit, meta, np.ascontiguousarray(prepared.samples).view(np.uint8))
+
+
+def to_prepared(meta: dict[str, Any], payload: memoryview) -> Prepared:
+    """Inverse of `from_prepared`."""
+    if "samples" not in meta:
+        return to_features(meta, payload)
+    counts = tuple(meta["counts"])
+    samples = np.frombuffer(payload, dtype=meta["samples"], count=sum(counts))
+    return UnitSamples(_recordings(meta), samples, counts, _facts(meta), _errors(meta))
 
 
 def from_features(unit: str, features: UnitFeatures, tasks: Sequence[str], timings: Timings) -> Row:
@@ -169,8 +190,12 @@ def _errors(meta: dict[str, Any]) -> dict[int, ErrorRow]:
 def _layout(lengths: Sequence[int], facts: Sequence[Facts | None]) -> dict[str, Any]:
     return {
         "lengths": lengths,
-        "facts": [None if each is None else dataclasses.asdict(each) for each in facts],
+        "facts": _from_facts(facts),
     }
+
+
+def _from_facts(facts: Sequence[Facts | None]) -> list[dict[str, Any] | None]:
+    return [None if each is None else dataclasses.asdict(each) for each in facts]
 
 
 def _facts(meta: dict[str, Any]) -> tuple[Facts | None, ...]:

@@ -44,7 +44,10 @@ class Read:
 
 
 class Features:
-    """Second stage: bytes become packed frames. One actor, and the process with warm decoders that it watches."""
+    """Second stage: bytes become packed frames, or samples of which the model's device makes them.
+
+    One actor, and the process with warm decoders that it watches.
+    """
 
     def __init__(self, job: Job, cpus: float) -> None:
         limit_threads(cpus)
@@ -64,9 +67,9 @@ class Features:
                 at_work.beat()
                 yield results
 
-        features = flow.featurise(rows.to_encoded(meta, payload), self._job.settings, heard)
+        prepared = flow.prepare(rows.to_encoded(meta, payload), self._job.settings, heard)
         spent = clock.timings(beside=self._decoder.peak_bytes)
-        return rows.from_features(unit, features, rows.tasks_of(meta), rows.timings_of(meta).joined(spent))
+        return rows.from_prepared(unit, prepared, rows.tasks_of(meta), rows.timings_of(meta).joined(spent))
 
 
 class Inference:
@@ -102,7 +105,7 @@ class Inference:
     ) -> Row:
         for predictor in self._predictors:
             predictor.on_batch = at_work.beat
-        wanted, features = rows.tasks_of(meta), rows.to_features(meta, payload)
+        wanted, features = rows.tasks_of(meta), self._job.featurised(rows.to_prepared(meta, payload))
         known = rows.to_outputs(meta, payload) if "kept" in meta else None
         outputs = self._job.infer(features, wanted, self._predictors, self._tasks, known)
         spent = rows.timings_of(meta).added(Timings(seconds={"wait": waited})).added(clock.timings())

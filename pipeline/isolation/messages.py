@@ -1,4 +1,4 @@
-"""What a process that decodes and the one that asks it say to each other: JSON with its length before it, and frames.
+"""What a process that decodes and the one that asks it say to each other: JSON with its length before it, and arrays.
 
 No pickles: a decoder that a hostile file has taken over must not be able to run code where it is asked from.
 """
@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 from collections.abc import Sequence
 from operator import attrgetter
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, Final
 
 import numpy as np
 
-from pipeline.audio import FEATURE_SIZE, Facts, Featurised
+from pipeline.audio import FEATURE_SIZE, Facts, Featurised, Sampled
 from pipeline.corpus import Recording
 from pipeline.errors import ErrorRow
 from pipeline.featurising import AudioFile, Results
@@ -67,7 +68,7 @@ def encode_files(files: Sequence[AudioFile]) -> bytes:
 
 
 def _from_file(file: AudioFile) -> dict[str, Any]:
-    message = {"crops": file.crops, "place": file.place, "context": file.context, "dtype": file.dtype}
+    message = {"crops": file.crops, "place": file.place, "context": file.context, "features": file.features}
     if file.place is None and file.first is not None:
         # What is said about it is not needed to read it, and may be long.
         message["first"] = dataclasses.astuple(dataclasses.replace(file.first, reference=None, metadata=None))
@@ -82,31 +83,45 @@ def decode_files(data: bytes) -> list[AudioFile]:
 def _to_file(message: dict[str, Any]) -> AudioFile:
     first = Recording(*message["first"]) if "first" in message else None
     crops, place = tuple((start, end) for start, end in message["crops"]), message["place"]
-    return AudioFile(first, crops, place and (place[0], place[1]), message["context"], message["dtype"])
+    return AudioFile(first, crops, place and (place[0], place[1]), message["context"], message["features"])
 
 
 def send_results(stream: BinaryIO, results: Results) -> None:
     """Write the results of a file."""
-    told = [
-        {"error": dataclasses.astuple(each)}
-        if isinstance(each, ErrorRow)
-        else {"frames": len(each.features), "facts": _values(each.facts)}
-        for each in results
-    ]
-    send(stream, {"results": told})
+    send(stream, {"results": [_told(each) for each in results]})
     for each in results:
         if not isinstance(each, ErrorRow):
-            stream.write(np.ascontiguousarray(each.features).reshape(-1).view(np.uint8).data)
+            stream.write(np.ascontiguousarray(_array(each)).reshape(-1).view(np.uint8).data)
+
+
+def _told(result: Featurised | Sampled | ErrorRow) -> dict[str, Any]:
+    if isinstance(result, ErrorRow):
+        return {"error": dataclasses.astuple(result)}
+    array = _array(result)
+    return {"kind": _KIND_OF[array.ndim, array.dtype.name], "rows": len(array), "facts": _values(result.facts)}
+
+
+def _array(result: Featurised | Sampled) -> np.ndarray:
+    return result.samples if isinstance(result, Sampled) else result.features
+
+
+_KINDS: Final[dict[str, tuple[tuple[int, ...], str]]] = {
+    "frames": ((FEATURE_SIZE,), "float32"),
+    "16 bits": ((), "int16"),
+    "samples": ((), "float32"),
+}
+"""What arrays there are: shape of a row, type."""
+_KIND_OF = {(1 + len(row), dtype): kind for kind, (row, dtype) in _KINDS.items()}
 
 
 def receive_results(stream: BinaryIO, message: dict[str, Any], *, count: int, most: int) -> Results:
-    """Read the frames of results whose message has come.
+    """Read the arrays of results whose message has come.
 
     Args:
         stream: where they come from.
         message: the one before them.
         count: results that there must be.
-        most: bytes that all their frames may take.
+        most: bytes that all their arrays may take.
 
     Raises:
         EOFError: the other process is gone.
@@ -114,24 +129,23 @@ def receive_results(stream: BinaryIO, message: dict[str, Any], *, count: int, mo
     """
     try:
         told = message["results"]
-        lengths = [0 if "error" in each else int(each["frames"]) for each in told]
-        if len(told) != count or min(lengths, default=0) < 0 or sum(lengths) * FEATURE_SIZE * 4 > most:
-            raise Malformed(f"{len(told)} results, {sum(lengths)} frames")
-        return [
-            ErrorRow(*each["error"]) if "error" in each else Featurised(_frames(stream, length), _facts(each))
-            for each, length in zip(told, lengths, strict=True)
-        ]
+        sizes = [_num_bytes(each) for each in told if "error" not in each]
+        if len(told) != count or min(sizes, default=0) < 0 or sum(sizes) > most:
+            raise Malformed(f"{len(told)} results, {sum(sizes)} bytes")
+        return [ErrorRow(*each["error"]) if "error" in each else _made(stream, each) for each in told]
     except (KeyError, TypeError, ValueError) as error:
         raise Malformed(str(error)) from error
 
 
-def _frames(stream: BinaryIO, length: int) -> np.ndarray:
-    frames = np.empty((length, FEATURE_SIZE), np.float32)
-    if frames.size and stream.readinto(frames.reshape(-1).view(np.uint8).data) < frames.nbytes:  # type: ignore[attr-defined]
+def _num_bytes(message: dict[str, Any]) -> int:
+    row, dtype = _KINDS[message["kind"]]
+    return int(message["rows"]) * math.prod(row) * np.dtype(dtype).itemsize
+
+
+def _made(stream: BinaryIO, message: dict[str, Any]) -> Featurised | Sampled:
+    row, dtype = _KINDS[message["kind"]]
+    array = np.empty((int(message["rows"]), *row), dtype)
+    if array.size and stream.readinto(array.reshape(-1).view(np.uint8).data) < array.nbytes:  # type: ignore[attr-defined]
         raise EOFError
-    return frames
-
-
-def _facts(message: dict[str, Any]) -> Facts:
     facts = dict(zip(_FACTS, message["facts"], strict=True))
-    return Facts(**facts | {"warnings": tuple(facts["warnings"])})
+    return (Featurised if row else Sampled)(array, Facts(**facts | {"warnings": tuple(facts["warnings"])}))

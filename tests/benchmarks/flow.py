@@ -93,7 +93,9 @@ def main() -> int:
     parser.add_argument("--workers", type=int, default=max(1, len(os.sched_getaffinity(0)) - 1))
     parser.add_argument("--model", type=Path, help="checkpoint; default: a random one of full size")
     parser.add_argument("--layers", type=int, default=24, help="of the random one")
-    parser.add_argument("--features", choices=("float64", "float32"), default="float64", help="their arithmetic")
+    parser.add_argument(
+        "--features", choices=("float64", "float32", "device"), default="float64", help="what computes them"
+    )
     parser.add_argument("--window", type=float, default=config.make({}).window, help="longest that the model sees, s")
     parser.add_argument("--unit-seconds", type=float, help="default: 10 minutes, less where there are few of them")
     parser.add_argument("--json", type=Path, help="where the figures go")

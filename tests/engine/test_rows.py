@@ -10,7 +10,7 @@ from pipeline.audio import Facts
 from pipeline.corpus import Recording
 from pipeline.engine import rows
 from pipeline.errors import ErrorRow
-from pipeline.flow import UnitFeatures, UnitOutputs
+from pipeline.flow import UnitFeatures, UnitOutputs, UnitSamples
 from pipeline.job import Work
 from pipeline.plan import UnitRef
 from pipeline.receipts import Receipt, Timings
@@ -59,6 +59,26 @@ def test_features_survive_with_their_type(dtype):
     np.testing.assert_array_equal(back.frames, frames)
     assert back.frames.dtype == dtype
     assert (back.lengths, back.facts, back.errors) == ((2, 0), (FACTS, None), {1: ERROR})
+
+
+@pytest.mark.parametrize("dtype", ["int16", "float32"])
+@pytest.mark.parametrize("count", [0, 5])
+def test_samples_survive_with_their_type(dtype, count):
+    samples = np.arange(count, dtype=dtype)
+    heard = UnitSamples(RECORDINGS, samples, (count, 0), (FACTS, None), {1: ERROR})
+    _, meta, payload = opened(rows.from_prepared("u", heard, ("b", "a"), TIMINGS))
+    back = rows.to_prepared(meta, payload)
+    np.testing.assert_array_equal(back.samples, samples)
+    assert back.samples.dtype == dtype
+    assert (back.counts, back.facts, back.errors) == ((count, 0), (FACTS, None), {1: ERROR})
+    assert (rows.tasks_of(meta), rows.timings_of(meta)) == (("b", "a"), TIMINGS)
+
+
+def test_what_cpus_gave_is_told_apart():
+    frames = np.ones((2, 160), np.float32)
+    heard = UnitFeatures(RECORDINGS, frames, (2, 0), (FACTS, None), {1: ERROR})
+    _, meta, payload = opened(rows.from_prepared("u", heard, (), TIMINGS))
+    assert isinstance(rows.to_prepared(meta, payload), UnitFeatures)
 
 
 def test_a_unit_without_a_frame_survives():

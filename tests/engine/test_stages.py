@@ -62,6 +62,9 @@ class Job:
     def load_tasks(self, _: Any) -> dict[str, Any]:
         return {}
 
+    def featurised(self, prepared: Any) -> Any:
+        return prepared
+
     def __getattr__(self, name: str) -> Any:
         raise self.__dict__["error"]
 

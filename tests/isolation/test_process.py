@@ -16,7 +16,7 @@ import pytest
 
 from pipeline.corpus import Recording
 from pipeline.errors import ErrorRow, StorageFault
-from pipeline.featurising import AudioFile, here
+from pipeline.featurising import ON_DEVICE, AudioFile, here
 from pipeline.isolation import Isolated, Limits
 from tests.jobs.corpora import ROOT, encoded
 from tests.units import recordings_of
@@ -58,7 +58,8 @@ def assert_same(results, wanted):
         if isinstance(other, ErrorRow):
             assert one == other
         else:
-            np.testing.assert_array_equal(one.features, other.features)
+            np.testing.assert_array_equal(one[0], other[0])
+            assert (type(one), one[0].dtype) == (type(other), other[0].dtype)
             assert one.facts == other.facts
 
 
@@ -71,6 +72,16 @@ def test_the_results_are_those_of_this_process_to_the_bit():
                 assert_same(one, other)
         assert 20_000_000 < decoder.peak_bytes < 500_000_000
     assert decoder.peak_bytes == 0
+
+
+def test_samples_come_as_they_are_in_16_bits_or_not():
+    payload, files = payload_of(tone(1), b"no audio", encoded(np.full(8000, 0.1, np.float32), 8000), tone(3, 0.001))
+    files = [replace(each, crops=((0.0, 0.5), (0.25, None), (5.0, 6.0)), features=ON_DEVICE) for each in files]
+    with Isolated(LIMITS) as decoder:
+        found = list(decoder(payload, files))
+    assert [each[0].samples.dtype for each in (found[0], found[2])] == [np.int16, np.float32]
+    for one, other in zip(found, here(payload, files), strict=True):
+        assert_same(one, other)
 
 
 def test_very_many_crops_of_one_file_are_no_death():
