@@ -23,8 +23,10 @@ COMMIT_BASE = 140_000_000
 
 FRAME_BYTES = 160 * 4
 """Of the features of 20 ms in single precision."""
+SECOND_BYTES = 16_000 * 4
+"""Of samples in single precision, which travel where the model's device makes the features; most take half of it."""
 FRAMES_HELD = 2.0
-"""The frames of a unit are held twice while they are packed: file by file, and together."""
+"""The frames of a unit, or its samples, are held twice while they are packed: file by file, and together."""
 PAYLOADS_HELD = 1.0
 """A read holds the encoded bytes of its unit."""
 WEIGHTS_HELD = 1.2
@@ -68,19 +70,21 @@ class Needs:
         return max(self.read, self.features, self.commit, *self.models)
 
 
-def needs(largest: Largest, team_bytes: Iterable[int], *, gpu: bool) -> Needs:
+def needs(largest: Largest, team_bytes: Iterable[int], *, gpu: bool, on_device: bool = False) -> Needs:
     """What a worker of each stage takes.
 
     Args:
         largest: unit that it may have to do.
         team_bytes: weights of each team's models.
         gpu: whether models run there.
+        on_device: whether features are made where the models are.
     """
     frames = FRAME_BYTES * FRAMES_PER_SECOND * largest.seconds
-    model = MODEL_BASE + (CUDA_BASE if gpu else 0)
+    model = MODEL_BASE + (CUDA_BASE if gpu else 0) + (frames if on_device else 0)
+    carried = SECOND_BYTES * largest.seconds if on_device else frames
     return Needs(
         read=int(READ_BASE + PAYLOADS_HELD * largest.size),
-        features=int(FEATURES_BASE + FRAMES_HELD * frames),
+        features=int(FEATURES_BASE + FRAMES_HELD * carried),
         commit=COMMIT_BASE,
         models=tuple(int(model + WEIGHTS_HELD * each) for each in team_bytes),
     )

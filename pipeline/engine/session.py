@@ -16,6 +16,7 @@ from pipeline.engine.standstill import View
 from pipeline.engine.teams import team_up
 from pipeline.engine.watchdog import Looks, Stalled, watched, within
 from pipeline.errors import StorageFault
+from pipeline.featurising import ON_DEVICE
 from pipeline.job import Checkpoints, Job, Work
 from pipeline.placement import LOCAL, choose_device, ray_address
 from pipeline.receipts import Receipt
@@ -163,7 +164,10 @@ def opened(
         teams = team_up(sizes, asked=config.share_actor, gpus_per_actor=share, room=_room(device, sizes))
         if len(teams) > 1:
             say("models in actors of their own: " + ", ".join(f"{team.num_bytes / 1e6:,.0f} MB" for team in teams))
-        needs = memory.needs(memory.Largest.of(units), [team.num_bytes for team in teams], gpu=device == "cuda")
+        needs = memory.needs(
+            memory.Largest.of(units), [team.num_bytes for team in teams], gpu=device == "cuda",
+            on_device=config.features == ON_DEVICE,
+        )  # fmt: skip
         pools = resources.choose(
             usable, gpus_per_actor=share and sum(team.gpus for team in teams), model_bytes=sum(sizes.values()),
             model_actors=config.model_actors, feature_actors=config.feature_actors, read_tasks=config.read_tasks,

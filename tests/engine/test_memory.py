@@ -37,6 +37,12 @@ def test_no_estimate_is_half_or_twice_what_was_measured(case: str) -> None:
         assert size * MB / 1.5 < getattr(found, stage) < size * MB * 1.5
 
 
+def test_samples_for_the_device_take_what_they_are_and_its_actor_the_frames_too() -> None:
+    here, there = (needs(Largest(0, 1000.0), [0], gpu=False, on_device=each) for each in (False, True))
+    assert there.features - here.features == 2 * 1000 * (64_000 - 32_000)
+    assert there.model - here.model == 1000 * 32_000
+
+
 def test_teams_have_the_memory_of_their_own_models() -> None:
     found = needs(Largest(), [1000 * MB, 3000 * MB], gpu=True)
     assert found.models[1] - found.models[0] == pytest.approx(2400 * MB)
