@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import os
 import re
+from datetime import datetime
 from typing import Any
 
 import fsspec
@@ -130,6 +131,7 @@ def _open(scheme: str, _pid: int, _environment: tuple[tuple[str, str], ...]) -> 
     if scheme != "file":
         options["use_listings_cache"] = False
     if scheme == "s3":
+        options["session"] = _session()
         options["config_kwargs"] = {
             "max_pool_connections": CONNECTIONS,
             "connect_timeout": CONNECT_TIMEOUT,
@@ -144,3 +146,23 @@ def _open(scheme: str, _pid: int, _environment: tuple[tuple[str, str], ...]) -> 
         # Tries are counted in `retry` alone: three layers of five tries each would wait for half an hour.
         fs.retries = 1
     return fs
+
+
+def _session() -> Any:
+    """Session of S3 clients whose listings are read four times as fast: nearly all of the rest is dates."""
+    from aiobotocore.session import AioSession
+
+    session = AioSession()
+    session.get_component("response_parser_factory").set_parser_defaults(timestamp_parser=_timestamp)
+    return session
+
+
+def _timestamp(text: Any) -> datetime:
+    """Time in an answer, as botocore reads it, but without trying every format there is."""
+    try:
+        return datetime.fromisoformat(text)
+    except (TypeError, ValueError):
+        from botocore.utils import parse_timestamp
+
+        found: datetime = parse_timestamp(text)
+        return found

@@ -130,7 +130,9 @@ def _default(output: str) -> str:
 
 def dataset_of(output: str, files: Sequence[str], declared: pa.Schema | None, without: set[OldRow]) -> ds.Dataset:
     """Rows of some files that are there, but for some; nothing is read, unless nobody has declared the columns."""
-    storage, paths = arrow_filesystem(output), [filesystem(each)[1] for each in files]
+    # Cut off, not parsed: there may be hundreds of thousands.
+    root, below = filesystem(output)[1].rstrip("/"), len(output.rstrip("/"))
+    storage, paths = arrow_filesystem(output), [root + each[below:] for each in files]
     columns = declared
     if columns is None:
         columns = plain(read_unit(files[0]).schema) if files else schema(())

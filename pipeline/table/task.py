@@ -12,7 +12,7 @@ from typing import Any
 import pyarrow as pa
 
 from pipeline.errors import UserError
-from pipeline.storage.listing import list_names
+from pipeline.storage.listing import list_names, stat
 from pipeline.storage.paths import join, redact
 from pipeline.storage.put import put, put_if_absent
 from pipeline.storage.read import read_bytes
@@ -109,11 +109,17 @@ def tasks(output: str) -> list[str]:
     """Names of the folders of an output that hold a record or a unit, sorted."""
     names = sorted(name.rstrip("/") for name in list_names(output) if name.endswith("/"))
     candidates = [name for name in names if not name.startswith(("_", "."))]
-    return [name for name in candidates if _is_task(list_names(join(output, name)))]
+    return [name for name in candidates if _is_task(output, name)]
 
 
-def _is_task(names: Sequence[str]) -> bool:
-    return layout.TASK_FILE in names or _has_units(names)
+def _is_task(output: str, name: str) -> bool:
+    """Whether a folder holds a record, which is asked for by its name, or a unit: listing all of them takes long."""
+    try:
+        stat(layout.task_file(output, name))
+    except (FileNotFoundError, IsADirectoryError, PermissionError):
+        names = list_names(join(output, name))
+        return layout.TASK_FILE in names or _has_units(names)
+    return True
 
 
 def _has_units(names: Sequence[str]) -> bool:

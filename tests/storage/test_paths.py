@@ -82,3 +82,11 @@ def test_redact(monkeypatch: pytest.MonkeyPatch) -> None:
     text = paths.redact("https://me:pw@host/x?X-Amz-Signature=00ff&a=1 failed with abc/very+secret")
     assert text == "https://***@host/x?X-Amz-Signature=***&a=1 failed with ***"
     assert paths.redact("s3://bucket/key=a b") == "s3://bucket/key=a b"
+
+
+@pytest.mark.parametrize("text", ["2026-01-02T03:04:05.678Z", "Fri, 02 Jan 2026 03:04:05 GMT", "1767323045"])
+def test_times_in_answers_are_those_that_botocore_reads(text: str) -> None:
+    from botocore.utils import parse_timestamp
+
+    assert paths._timestamp(text) == parse_timestamp(text)
+    assert paths._timestamp(text).tzinfo is not None
