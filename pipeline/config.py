@@ -14,6 +14,7 @@ from pipeline.quantities import parse_bytes, parse_count, parse_list, parse_seco
 
 Device = Literal["auto", "cuda", "cpu"]
 Features = Literal["float64", "float32", "device"]
+Overlap = Literal["warn", "refuse"]
 ShareActor = Literal["auto", "always", "never"]
 Dtype = Literal["auto", "float32", "bfloat16", "float16", "int8"]
 
@@ -166,6 +167,11 @@ class RunConfig:
         "limits", "end with code 4 when no unit has moved in any stage for this long; says which stage holds it",
         default=1800.0, parse=parse_seconds, metavar="TIME",
     )  # fmt: skip
+    overlap: Overlap = option(
+        "limits",
+        "where another run is at work on OUTPUT: warn, for no unit is committed twice, or refuse, with exit code 2",
+        default="warn",
+    )
     log_every: float = option(
         "display", "time between log lines where the output is no terminal",
         default=30.0, parse=parse_seconds, metavar="TIME",
@@ -226,7 +232,7 @@ def _contradictions(config: RunConfig) -> list[str]:
             f"--max-segment must be at least twice --min-segment, got {config.max_segment:g} s and "
             f"{config.min_segment:g} s"
         )
-    for name in ("device", "dtype", "features", "share_actor"):
+    for name in ("device", "dtype", "features", "overlap", "share_actor"):
         choices = reading.choices_of(RunConfig, name)
         if getattr(config, name) not in choices:
             found.append(f"{flag(name)} must be one of {', '.join(choices)}, got {getattr(config, name)!r}")

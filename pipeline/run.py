@@ -31,6 +31,7 @@ from pipeline.storage.paths import canonical, redact
 from pipeline.storage.put import probe_write
 from pipeline.summary import COMPLETE, ERRORS, PARTIAL, RunSummary, TaskTotals
 from pipeline.table import Standing
+from pipeline.table.lease import Lease, Sign, first, held, this_host
 from pipeline.tally import Tally
 from pipeline.versions import versions
 
@@ -121,14 +122,39 @@ def run(
     if not config.dry_run:
         _probe_output(asked)
     _compare(asked)
-    report, plan_seconds = _plan(asked)
     if config.dry_run:
+        report, _ = _plan(asked)
         asked.say(plan.format_report(report))
         _tell_pending(asked)
         return RunSummary(**asked.facts(), finished=_now(), exit_code=COMPLETE, new_recordings=report.planned)
-    summary = _label(asked, report, plan_seconds)
-    _write_down(asked, summary.to_json())
+    with _leased(asked):
+        report, plan_seconds = _plan(asked)
+        summary = _label(asked, report, plan_seconds)
+        _write_down(asked, summary.to_json())
     return summary
+
+
+@contextlib.contextmanager
+def _leased(asked: _Run) -> Generator[None]:
+    """Show that this run is at work, and say which others are."""
+    host, process = this_host()
+    mine = Lease(asked.name, host, process, asked.started.isoformat(timespec="seconds"))
+    with held(asked.output, mine) as others:
+        if asked.config.overlap == "refuse" and (earlier := first(mine, others)):
+            raise UserError(
+                f"{asked.shown}: {_told(earlier)}, and --overlap refuse does not run beside it. "
+                "Wait for its end, or stop it"
+            )
+        for each in others:
+            asked.say(
+                f"{asked.shown}: {_told(each)}. Both do no harm: no unit is committed twice, some may be done twice"
+            )
+        yield
+
+
+def _told(other: Sign) -> str:
+    lease = other.lease
+    return redact(f"run {lease.run} is at work, since {lease.started}, as process {lease.process} on {lease.host}")
 
 
 def _tell_pending(asked: _Run) -> None:
@@ -264,7 +290,7 @@ def _work(asked: _Run, lacking: Sequence[Work]) -> _Done:
         # Only now is it known that there are workers to make such labels.
         for choice in asked.wanted:
             table.declare(asked.output, choice.name, choice.record(asked.config), option=asked.beside(choice))
-        _write_down(asked, {**asked.facts(), "state": "running"})
+        _write_down(asked, {**asked.facts(), "state": "running", "lease": True})
         tally = Tally(
             recordings=sum(work.unit.count for work in lacking),
             audio_seconds=sum(work.unit.seconds for work in lacking),

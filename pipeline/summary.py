@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import shlex
 from dataclasses import dataclass, field
 from typing import Any
@@ -28,6 +29,10 @@ DONE = {
     "label": "rows labelled",
 }
 """What became of the rows, by what was done."""
+
+
+FAULTS_KEPT = 1000
+"""Units that a manifest names with what left them pending."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,8 +125,10 @@ class RunSummary:
         return (self.audio_seconds - self.first_audio_seconds) / working
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values."""
+        """Plain values; of very many faults only the first are kept, and their number."""
         return dataclasses.asdict(self) | {
+            "faults": dict(itertools.islice(self.faults.items(), FAULTS_KEPT)),
+            "failed_units": len(self.faults),
             "state": "ended",
             "meaning": MEANINGS[self.exit_code],
             "x_realtime": round(self.speed, 1),

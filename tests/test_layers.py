@@ -38,6 +38,7 @@ ONLY_IN = {
     "ray": {"engine"},
     "fsspec": {"storage"},
     "s3fs": {"storage"},
+    "aiobotocore": {"storage"},
     "botocore": {"storage"},
     "soundfile": {"audio", "sources", "demo"},
     "safetensors": {"models", "training"},

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ from pipeline.models import checkpoint as checkpoints
 from pipeline.run import run
 from pipeline.summary import RunSummary
 from pipeline.table import read_table
+from pipeline.table.lease import Lease, held
 from pipeline.table.runs import runs
 from pipeline.table.verify import verify
 from pipeline.versions import PACKAGES
@@ -355,3 +357,19 @@ def test_a_dry_run_over_a_table_leaves_it_alone(one):
     before = {path: path.stat().st_mtime_ns for path in output.rglob("*")}
     assert transcribed([folder], output, dry_run=True).new_recordings == 1
     assert {path: path.stat().st_mtime_ns for path in output.rglob("*")} == before
+
+
+def test_a_run_is_told_of_another_one_and_refused_if_asked(one):
+    folder, output = one
+    other = Lease("20200101T000000.000-beef", "elsewhere", 7, "2020-01-01T00:00:00+00:00", beats=3)
+    with held(str(output), other):
+        screen = io.StringIO()
+        options = {"model": MODEL, "corpus": "c"}
+        told = rf"out: run {other.run} is at work, since 2020-01-01T00:00:00\+00:00, as process 7 on elsewhere"
+        summary = run([str(folder)], str(output), config.make(options), console=Console(file=screen, width=300))
+        assert summary.exit_code == 0
+        assert re.search(told, screen.getvalue())
+        with pytest.raises(UserError, match=f"{told}, and --overlap refuse"):
+            run([str(folder)], str(output), config.make(options | {"overlap": "refuse"}))
+    assert not list((output / "_leases").iterdir())
+    assert run([str(folder)], str(output), config.make(options | {"overlap": "refuse"})).exit_code == 0

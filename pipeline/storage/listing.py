@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import time
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from typing import Any
 
 from fsspec import AbstractFileSystem
@@ -15,7 +16,7 @@ from pipeline.storage.entry import Entry, Folder, of_info
 from pipeline.storage.paths import filesystem, is_local, is_s3, local_path, redact, uri_of
 from pipeline.storage.retry import attempt, denied
 
-__all__ = ["Entry", "children", "list_names", "list_sizes", "stat", "walk"]
+__all__ = ["Entry", "children", "list_names", "list_sizes", "modified", "stat", "walk"]
 
 
 def walk(uri: str, *, on_progress: Callable[[int], None] | None = None) -> Iterator[Entry]:
@@ -65,6 +66,18 @@ def stat(uri: str) -> Entry:
     if info["type"] == "directory":
         raise IsADirectoryError(uri)
     return of_info(fs, info)
+
+
+def modified(uri: str) -> datetime:
+    """When an object was last written, by the clock of its storage.
+
+    Raises:
+        FileNotFoundError: there is none.
+        PermissionError, StorageFault, UserError: as `stat`.
+    """
+    fs, path = filesystem(uri)
+    at: datetime = attempt(uri, "looking", lambda: fs.modified(path))
+    return at if at.tzinfo else at.replace(tzinfo=UTC)
 
 
 def list_names(uri: str) -> list[str]:

@@ -21,7 +21,7 @@ from pipeline.table import layout
 from pipeline.table.commit import FOOTER
 from pipeline.table.done import committed
 from pipeline.table.presence import require_plan, require_table
-from pipeline.table.runs import read_run, runs
+from pipeline.table.runs import recent_faults, runs
 from pipeline.table.task import tasks
 from pipeline.table.unit_file import read_unit
 
@@ -77,14 +77,14 @@ def explain(output: str, id: str) -> list[Planned]:
     found = _find(output, id)
     newer = {each.old: each.new[0] for each in superseded(output)}
     done = {task: committed(output, task) for task in tasks(output)}
-    faults = _faults(output)
+    faults = recent_faults(output, runs(output)[-RUNS:])
     return [
         Planned(
             unit=unit,
             recording=recording,
             newer=newer.get((unit.name, id)),
             labels=tuple(_labels(output, task, unit.name, id, unit.name in done[task]) for task in done),
-            faults=tuple((run, told) for run, name, told in faults if name == unit.name),
+            faults=tuple((each.run, each.told) for each in faults if each.unit == unit.name),
         )
         for unit, recording in found
     ]
@@ -124,19 +124,6 @@ def _labels(output: str, task: str, unit: str, id: str, done: bool) -> Labels:
     attempt = {key.removeprefix(FOOTER): value for key, value in told.items() if key.startswith(FOOTER)}
     rows = table.filter(pc.equal(table.column("id"), id)).to_pylist()
     return Labels(task, rows[0] if rows else None, attempt)
-
-
-def _faults(output: str) -> list[tuple[str, str, str]]:
-    """Run, unit and fault of what the newest runs left pending; manifests that cannot be read tell nothing."""
-    found = []
-    for run in reversed(runs(output)[-RUNS:]):
-        try:
-            faults = read_run(output, run).get("faults")
-        except UserError:
-            continue
-        if isinstance(faults, Mapping):
-            found += [(run, str(unit), str(fault)) for unit, fault in faults.items()]
-    return found
 
 
 def undecodable(planned: Planned) -> str:

@@ -9,6 +9,7 @@ from pipeline.storage.paths import join
 RUNS_FOLDER = "_runs"
 ATTEMPTS_FOLDER = "_attempts"
 TOTALS_FOLDER = "_totals"
+LEASES_FOLDER = "_leases"
 TASK_FILE = "_task.json"
 
 _UNIT_FILE = re.compile(r"([0-9a-f]{32})\.parquet")
@@ -40,6 +41,16 @@ def run_file(output: str, run: str) -> str:
     return join(output, RUNS_FOLDER, f"{run}.json")
 
 
+def leases_folder(output: str) -> str:
+    """Folder of the signs of life of runs."""
+    return join(output, LEASES_FOLDER)
+
+
+def lease_file(output: str, run: str) -> str:
+    """Sign of life of one run."""
+    return join(output, LEASES_FOLDER, f"{run}.json")
+
+
 def totals_file(output: str, task: str) -> str:
     """What the committed units of a task come to, as earlier runs have counted them."""
     return join(output, TOTALS_FOLDER, f"{task}.parquet")
@@ -52,6 +63,6 @@ def unit_of(name: str) -> str | None:
 
 
 def run_of(name: str) -> str | None:
-    """Run in the name of a manifest, or None where the name is not one."""
+    """Run in the name of a manifest or a lease, or None where the name is not one."""
     match = _RUN_FILE.fullmatch(name)
     return match[1] if match else None

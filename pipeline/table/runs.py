@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import Any
 
 from pipeline.errors import UserError
@@ -13,6 +15,9 @@ from pipeline.storage.put import put
 from pipeline.storage.read import read_bytes
 from pipeline.storage.retry import denied
 from pipeline.table import layout
+
+_READERS = 8
+"""Manifests read at the same time."""
 
 
 def write_run(output: str, run: str, record: Mapping[str, Any]) -> None:
@@ -56,3 +61,27 @@ def newest_run(output: str) -> dict[str, Any] | None:
     """Manifest of the newest run, or None where no run has ended."""
     names = runs(output)
     return read_run(output, names[-1]) if names else None
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """What left a unit pending in one run."""
+
+    run: str
+    unit: str
+    told: str
+
+
+def recent_faults(output: str, names: Sequence[str]) -> list[Fault]:
+    """What some runs left pending and why, the last of them first; manifests that cannot be read tell nothing."""
+    with ThreadPoolExecutor(_READERS, thread_name_prefix="runs") as pool:
+        records = list(pool.map(lambda run: _faults(output, run), reversed(names)))
+    return [fault for each in records for fault in each]
+
+
+def _faults(output: str, run: str) -> list[Fault]:
+    try:
+        faults = read_run(output, run).get("faults")
+    except UserError:
+        return []
+    return [Fault(run, str(unit), str(told)) for unit, told in faults.items()] if isinstance(faults, Mapping) else []

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 from pipeline.corpus import Seconds
@@ -12,16 +13,44 @@ from pipeline.errors import UserError
 from pipeline.plan.store import units
 from pipeline.plan.success import Success, read_success
 from pipeline.plan.superseded import superseded
-from pipeline.quantities import counted
+from pipeline.quantities import counted, show_seconds
 from pipeline.storage.paths import redact
 from pipeline.table.done import committed
 from pipeline.table.failures import failures
+from pipeline.table.lease import EXPIRY, signs
 from pipeline.table.presence import require_plan, require_table
 from pipeline.table.read import read_table
-from pipeline.table.runs import newest_run
+from pipeline.table.runs import Fault, newest_run, recent_faults, runs
 from pipeline.table.task import read_record, tasks
 
 T = TypeVar("T")
+
+
+RUNS = 20
+"""Last runs of which the faults are counted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Failing:
+    """A pending unit that runs have tried in vain."""
+
+    unit: str
+    runs: int
+    """Of the last ones, those that it failed in."""
+    last: str
+    """What happened in the newest of them."""
+
+
+@dataclass(frozen=True, slots=True)
+class AtWork:
+    """A run that has given a sign of life a short while ago."""
+
+    run: str
+    host: str
+    process: int
+    started: str
+    age: Seconds
+    """Since its last sign, by the storage's clock and this machine's, which are taken to agree."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +67,8 @@ class TaskStatus:
     pending_recordings: int
     errors: Mapping[str, int]
     """`stage.type` -> rows."""
+    failing: tuple[Failing, ...] = ()
+    """Pending units that failed in one of the last runs, those that failed most often first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +88,7 @@ class Status:
     success: Success | None
     last_run: Mapping[str, Any] | None
     """Manifest of the newest run."""
+    at_work: tuple[AtWork, ...] = ()
     damaged: tuple[str, ...] = ()
     """Files that nothing of the table depends on and that cannot be read, each with the remedy."""
 
@@ -87,10 +119,13 @@ def status(output: str) -> Status:
     require_plan(output)
     planned = units(output)
     old = len(superseded(output))
+    faults: list[Fault] | None = None
     found = []
     for name in tasks(output):
         record, done = read_record(output, name), committed(output, name)
         left = [unit for unit in planned if unit.name not in done]
+        if left and faults is None:
+            faults = recent_faults(output, runs(output)[-RUNS:])
         errors: Counter[str] = Counter()
         for (stage, type), reason in failures(read_table(output, task=name), examples=0).items():
             errors[f"{stage}.{type}"] += reason.count
@@ -103,6 +138,7 @@ def status(output: str) -> Status:
                 pending=len(left),
                 pending_recordings=sum(unit.count for unit in left),
                 errors=dict(errors),
+                failing=_failing({unit.name for unit in left}, faults or ()),
             )
         )
     damaged: list[str] = []
@@ -116,8 +152,28 @@ def status(output: str) -> Status:
         tasks=tuple(found),
         success=_readable(lambda: read_success(output), damaged),
         last_run=_readable(lambda: newest_run(output), damaged),
+        at_work=tuple(_at_work(output)),
         damaged=tuple(damaged),
     )
+
+
+def _failing(pending: set[str], faults: Sequence[Fault]) -> tuple[Failing, ...]:
+    """Pending units with what befell them; the faults come newest run first. Pure."""
+    told: dict[str, list[Fault]] = {}
+    for fault in faults:
+        if fault.unit in pending:
+            told.setdefault(fault.unit, []).append(fault)
+    found = [Failing(unit, len(each), each[0].told) for unit, each in told.items()]
+    return tuple(sorted(found, key=lambda each: (-each.runs, each.unit)))
+
+
+def _at_work(output: str) -> Iterator[AtWork]:
+    now = datetime.now(UTC)
+    for sign in signs(output):
+        age = max(0.0, (now - sign.at).total_seconds())
+        if age < EXPIRY:
+            lease = sign.lease
+            yield AtWork(lease.run, lease.host, lease.process, lease.started, age)
 
 
 def _readable(read: Callable[[], T | None], damaged: list[str]) -> T | None:
@@ -154,14 +210,26 @@ def format_status(found: Status) -> str:
         share = f"{100 * task.committed / found.units:.1f} %" if found.units else "0 units"
         lines += [
             f"{task.name}   {task.model_name} {task.model_hash[:4]}…",
-            f"  committed {task.committed:,} ({share})   pending {task.pending:,}",
+            f"  committed {task.committed:,} ({share})   pending {task.pending:,}{_worst(task.failing)}",
             f"  {_errors(task.errors)}",
         ]
     lines += _claim(found)
+    lines += [
+        f"at work   run {each.run} on {each.host}, process {each.process}, last sign {show_seconds(each.age)} ago"
+        for each in found.at_work
+    ]
     if found.last_run is not None:
-        lines += _last_run(found.last_run)
+        lines += _last_run(found.last_run, {each.run for each in found.at_work})
     lines += [f"damaged   {each}" for each in found.damaged]
     return "\n".join(lines)
+
+
+def _worst(failing: Sequence[Failing]) -> str:
+    if not failing:
+        return ""
+    unit = failing[0]
+    told = f"unit {unit.unit[:8]}…, in {counted(unit.runs, 'run')}, last: {redact(unit.last)}"
+    return f"   failing {len(failing):,} ({told})"
 
 
 def _errors(errors: Mapping[str, int]) -> str:
@@ -182,11 +250,11 @@ def _is_open(run: Mapping[str, Any]) -> bool:
     return run.get("state") == "running" and run.get("exit_code") is None
 
 
-def _last_run(run: Mapping[str, Any]) -> list[str]:
+def _last_run(run: Mapping[str, Any], at_work: Collection[str]) -> list[str]:
     """What the manifest tells; manifests of other releases may tell less."""
     began = str(run.get("started", "at an unknown time"))[:16].replace("T", " ")
     if _is_open(run):
-        return [f"last run began {began} and has not ended: it is at work, or it died"]
+        return [f"last run began {began} and {_open_end(run, at_work)}"]
     parts = [began]
     if isinstance(seconds := run.get("work_seconds"), int | float):
         parts.append(f"{seconds / 60:,.0f} min" if seconds >= 120 else f"{seconds:,.1f} s")
@@ -200,8 +268,18 @@ def _last_run(run: Mapping[str, Any]) -> list[str]:
     faults = run.get("faults")
     if isinstance(faults, Mapping) and faults:
         unit, fault = next(iter(faults.items()))
-        lines.append(f"  faults {len(faults):,}, such as unit {unit[:8]}…: {redact(str(fault))}")
+        lines.append(
+            f"  faults {run.get('failed_units', len(faults)):,}, such as unit {unit[:8]}…: {redact(str(fault))}"
+        )
     return lines
+
+
+def _open_end(run: Mapping[str, Any], at_work: Collection[str]) -> str:
+    if run.get("run") in at_work:
+        return "is at work"
+    if run.get("lease"):
+        return "gives no sign of life: it died, or its storage took nothing more (a full disk)"
+    return "has not ended: it is at work, or it died"
 
 
 def _hours(seconds: Seconds) -> str:

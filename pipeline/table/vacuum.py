@@ -12,10 +12,9 @@ from pipeline.corpus import Seconds
 from pipeline.plan import layout as plan_layout
 from pipeline.plan.store import units
 from pipeline.plan.superseded import Superseded, hidden, superseded
-from pipeline.storage.listing import list_names
-from pipeline.storage.paths import filesystem, join
+from pipeline.storage.listing import list_names, modified
+from pipeline.storage.paths import join
 from pipeline.storage.put import delete
-from pipeline.storage.retry import attempt
 from pipeline.table import layout
 from pipeline.table.done import committed
 from pipeline.table.holding import Gone
@@ -29,6 +28,7 @@ MIN_AGE: Seconds = 24 * 3600.0
 """Younger files may belong to a commit that is going on; readers may still look for what younger rows replaced."""
 
 _LEFT_OVER = re.compile(r"\..+\.[0-9a-f]{32}\.tmp|_probe-[0-9a-f]{32}")
+_FOLDERS = (layout.ATTEMPTS_FOLDER, layout.TOTALS_FOLDER, layout.LEASES_FOLDER)
 _LOOKERS = 16
 """Files whose age is asked for at the same time."""
 
@@ -57,7 +57,7 @@ def left_overs(output: str, *, min_age: Seconds = MIN_AGE) -> Iterator[LeftOver]
         StorageFault, UserError: a folder cannot be listed.
     """
     folders = [output, plan_layout.plan_folder(output), layout.runs_folder(output)]
-    folders += [join(output, name) for name in (layout.ATTEMPTS_FOLDER, layout.TOTALS_FOLDER, *tasks(output))]
+    folders += [join(output, name) for name in (*_FOLDERS, *tasks(output))]
     for folder in (*folders, *published_folders(output)):
         for name in list_names(folder):
             if _LEFT_OVER.fullmatch(name):
@@ -115,11 +115,7 @@ def _settled(output: str, task: str, changes: Iterable[Superseded], *, min_age: 
 
 def _age(uri: str) -> Seconds | None:
     """Age of a file by the clock of this machine; None where it has just gone."""
-    fs, path = filesystem(uri)
     try:
-        modified: datetime = attempt(uri, "looking", lambda: fs.modified(path))
+        return (datetime.now(UTC) - modified(uri)).total_seconds()
     except FileNotFoundError:
         return None
-    if modified.tzinfo is None:
-        modified = modified.replace(tzinfo=UTC)
-    return (datetime.now(UTC) - modified).total_seconds()

@@ -12,6 +12,7 @@ import pytest
 
 from pipeline.table import mark_success, write_run
 from pipeline.table.__main__ import main
+from pipeline.table.lease import Lease, held
 from tests.hurry import hurry
 
 
@@ -286,3 +287,36 @@ def test_publish(table: Any, capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr().err.startswith("--partition-by: 'words' is none of the columns id, ")
     with pytest.raises(SystemExit, match="2"):
         main(["publish", table.output, "--file-bytes", "0"])
+
+
+def test_status_names_the_units_that_fail_and_how_often(table: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    done, left = table.units[0].name, table.units[1].name
+    write_run(table.output, "1", {"exit_code": 4, "faults": {left: "first", done: "later it was done"}})
+    write_run(table.output, "2", {"exit_code": 4, "faults": {}})
+    write_run(table.output, "3", {"exit_code": 4, "faults": {left: "s3://key:geheim@b/x: SlowDown"}, "failed_units": 7})
+    Path(table.output, "_runs/0.json").write_text("damaged")
+    assert main(["status", table.output]) == 4
+    lines = capsys.readouterr().out.splitlines()
+    told = f"failing 1 (unit {left[:8]}…, in 2 runs, last: s3://***@b/x: SlowDown)"
+    assert lines[2] == f"  committed 1 (50.0 %)   pending 1   {told}"
+    assert lines[-1].startswith("  faults 7, such as")
+    assert main(["status", table.output, "--json"]) == 4
+    (failing,) = json.loads(capsys.readouterr().out)["tasks"][0]["failing"]
+    assert (failing["unit"], failing["runs"]) == (left, 2)
+    table.commit(1)
+    assert main(["status", table.output]) == 0
+    assert "failing" not in capsys.readouterr().out
+
+
+def test_status_tells_a_run_at_work_from_one_that_died(table: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    write_run(
+        table.output, "r", {"run": "r", "started": "2026-11-21T10:00:07+00:00", "state": "running", "lease": True}
+    )
+    with held(table.output, Lease("r", "node-7", 99, "2026-11-21T10:00:07+00:00")):
+        assert main(["status", table.output]) == 4
+        lines = capsys.readouterr().out.splitlines()
+        assert lines[-2].startswith("at work   run r on node-7, process 99, last sign ")
+        assert lines[-1] == "last run began 2026-11-21 10:00 and is at work"
+    assert main(["status", table.output]) == 4
+    dead = "gives no sign of life: it died, or its storage took nothing more (a full disk)"
+    assert capsys.readouterr().out.splitlines()[-1] == f"last run began 2026-11-21 10:00 and {dead}"

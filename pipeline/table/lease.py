@@ -1,0 +1,128 @@
+"""A sign of life of each run: `OUTPUT/_leases/<run>.json`, put again every few seconds, gone when the run has ended.
+
+It locks nothing, for runs that overlap do no harm: who comes second is told, and may be refused. How old a sign is says
+the storage: this run's own sign is put first, and its time of modification compared with those of the others. So no two
+clocks are compared, and a sign that has not been renewed for `EXPIRY` belongs to a run that died.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import socket
+import threading
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, replace
+from datetime import datetime
+
+from pipeline.corpus import Seconds
+from pipeline.errors import StorageFault, UserError
+from pipeline.storage.listing import list_names, modified
+from pipeline.storage.put import delete, put
+from pipeline.storage.read import read_bytes
+from pipeline.storage.retry import hasty
+from pipeline.table import layout
+
+BEAT: Seconds = 15.0
+"""Between two signs of a run."""
+EXPIRY: Seconds = 60.0
+"""After so long without one a run is taken for dead: three beats may be lost."""
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """What a run says of itself."""
+
+    run: str
+    host: str
+    process: int
+    started: str
+    """UTC, ISO 8601, by the clock of its host."""
+    beats: int = 0
+    """Signs since the first one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sign:
+    """A lease as it was found, and when the storage took it."""
+
+    lease: Lease
+    at: datetime
+
+
+@contextlib.contextmanager
+def held(output: str, lease: Lease, *, beat: Seconds = BEAT) -> Iterator[list[Sign]]:
+    """Hold a lease, and give those of other runs that are at work.
+
+    Storage that refuses a sign changes nothing but what others can see.
+    """
+    uri, ended = layout.lease_file(output, lease.run), threading.Event()
+    _put(uri, lease)
+    others = _others(output, lease)
+    thread = threading.Thread(target=_beat, args=(uri, lease, ended, beat), name="lease", daemon=True)
+    thread.start()
+    try:
+        yield others
+    finally:
+        ended.set()
+        # A sign that is just being put would come back after it is deleted; it would expire.
+        thread.join(timeout=5.0)
+        with contextlib.suppress(StorageFault, UserError), hasty():
+            delete(uri)
+
+
+def signs(output: str) -> list[Sign]:
+    """Leases of all runs that have not ended, dead ones too; those that cannot be read are left out.
+
+    Raises:
+        StorageFault, UserError: they cannot be listed.
+    """
+    found = []
+    for name in list_names(layout.leases_folder(output)):
+        if run := layout.run_of(name):
+            uri = layout.lease_file(output, run)
+            with contextlib.suppress(StorageFault, UserError, OSError, ValueError, TypeError):
+                at = modified(uri)
+                found.append(Sign(Lease(**json.loads(read_bytes(uri))), at))
+    return found
+
+
+def this_host() -> tuple[str, int]:
+    """Name of this machine, and number of this process."""
+    return socket.gethostname(), os.getpid()
+
+
+def first(mine: Lease, others: list[Sign]) -> Sign | None:
+    """The other run that was there first, which this one should make way for; None where there is none. Pure.
+
+    Of two that have both just begun, one goes on: the one whose name comes first.
+    """
+    before = [each for each in others if each.lease.beats or each.lease.run < mine.run]
+    return min(before, key=lambda each: each.lease.run) if before else None
+
+
+def _others(output: str, mine: Lease) -> list[Sign]:
+    """Other runs that are at work; leases of dead ones are removed."""
+    try:
+        with hasty():
+            found = signs(output)
+            now = [each.at for each in found if each.lease.run == mine.run]
+            alive = [each for each in found if now and (now[0] - each.at).total_seconds() < EXPIRY]
+            for each in found if now else ():
+                if each not in alive:
+                    delete(layout.lease_file(output, each.lease.run))
+    except (StorageFault, UserError):
+        return []
+    return [each for each in alive if each.lease.run != mine.run]
+
+
+def _beat(uri: str, lease: Lease, ended: threading.Event, beat: Seconds) -> None:
+    while not ended.wait(beat):
+        lease = replace(lease, beats=lease.beats + 1)
+        _put(uri, lease)
+
+
+def _put(uri: str, lease: Lease) -> None:
+    with contextlib.suppress(StorageFault, UserError), hasty():
+        put(uri, (json.dumps(asdict(lease)) + "\n").encode())
