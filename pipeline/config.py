@@ -163,6 +163,11 @@ class RunConfig:
         "limits", "recordings of a file that takes more memory to decode end as error rows",
         default=8_000_000_000, parse=parse_bytes, metavar="SIZE",
     )  # fmt: skip
+    batch_timeout: float = option(
+        "limits", "a worker that has the model at one batch for longer is ended; recordings that cause it again and "
+        "again end as error rows",
+        default=600.0, parse=parse_seconds, metavar="TIME",
+    )  # fmt: skip
     stall_timeout: float = option(
         "limits", "end with code 4 when no unit has moved in any stage for this long; says which stage holds it",
         default=1800.0, parse=parse_seconds, metavar="TIME",
@@ -202,8 +207,8 @@ LONGEST_TIMEOUT = 168 * 3600.0
 
 _POSITIVE = (
     "window", "gpus_per_actor", "model_actors", "feature_actors", "read_tasks", "unit_seconds", "unit_bytes",
-    "frame_budget", "gpus", "num_cpus", "recording_timeout", "recording_memory", "stall_timeout", "log_every", "top",
-    "min_segment",
+    "frame_budget", "gpus", "num_cpus", "recording_timeout", "recording_memory", "batch_timeout", "stall_timeout",
+    "log_every", "top", "min_segment",
 )  # fmt: skip
 
 
@@ -213,10 +218,11 @@ def _contradictions(config: RunConfig) -> list[str]:
         for name in _POSITIVE
         if getattr(config, name) is not None and getattr(config, name) <= 0
     ]
-    if config.recording_timeout > LONGEST_TIMEOUT:
-        found.append(
-            f"--recording-timeout must be at most {LONGEST_TIMEOUT / 3600:g}h, got {config.recording_timeout:g} s"
-        )
+    found += [
+        f"{flag(name)} must be at most {LONGEST_TIMEOUT / 3600:g}h, got {getattr(config, name):g} s"
+        for name in ("recording_timeout", "batch_timeout")
+        if getattr(config, name) > LONGEST_TIMEOUT
+    ]
     if not 0 <= config.context * 2 < config.window:
         found.append(f"--context must be below half of --window, got {config.context:g} s and {config.window:g} s")
     for name in ("max_errors", "threshold", "release"):

@@ -8,7 +8,8 @@ No Ray: `pipeline.engine` carries these functions onto a cluster and adds nothin
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import accumulate
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -67,6 +68,18 @@ class UnitFeatures:
     """What decoding found out about each; None where it has an error."""
     errors: dict[int, ErrorRow]
 
+    def without(self, failed: Mapping[int, ErrorRow]) -> UnitFeatures:
+        """The same unit, but that these recordings have failed."""
+        edges = [0, *accumulate(self.lengths)]
+        parts = [self.frames[edges[i] : edges[i + 1]] for i in range(len(self.lengths)) if i not in failed]
+        return replace(
+            self,
+            frames=_packed([part for part in parts if len(part)], self.frames[:0]),
+            lengths=tuple(0 if i in failed else length for i, length in enumerate(self.lengths)),
+            facts=tuple(None if i in failed else each for i, each in enumerate(self.facts)),
+            errors={**self.errors, **failed},
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class UnitSamples:
@@ -102,6 +115,16 @@ class UnitOutputs:
     """What leaves a task of the unit pending, by its name."""
     waste: float
     """Share of the frames fed to the encoder whose outputs were thrown away."""
+
+    def without(self, failed: Mapping[int, ErrorRow]) -> UnitOutputs:
+        """The same unit, but that these recordings have failed."""
+        return replace(
+            self,
+            lengths=tuple(0 if i in failed else length for i, length in enumerate(self.lengths)),
+            facts=tuple(None if i in failed else each for i, each in enumerate(self.facts)),
+            errors={**self.errors, **failed},
+            kept={name: kept.without(failed) for name, kept in self.kept.items()},
+        )
 
 
 @dataclass(frozen=True, slots=True)

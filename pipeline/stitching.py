@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 from typing import Final
@@ -32,6 +32,18 @@ class Kept:
     """(P, 3): first frame of each piece, the frame after its last, frames of speech; none where frames count."""
     speech: tuple[int, ...]
     """Frames of speech that were found in each recording."""
+
+    def without(self, failed: Container[int]) -> Kept:
+        """The same, but nothing of these recordings."""
+        left = np.concatenate(
+            [np.full(count, index not in failed) for index, count in enumerate(self.counts)] or [np.empty(0, bool)]
+        )
+        return Kept(
+            tuple(0 if index in failed else count for index, count in enumerate(self.counts)),
+            tuple(column[left] for column in self.columns),
+            self.pieces[left] if len(self.pieces) else self.pieces,
+            tuple(0 if index in failed else frames for index, frames in enumerate(self.speech)),
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from pipeline.corpus import FRAMES_PER_SECOND, Seconds
 from pipeline.job import Work
 
-READ_BASE = 130_000_000
-FEATURES_BASE = 260_000_000
+READ_BASE = 140_000_000
+FEATURES_BASE = 180_000_000
 """Bytes of the actor and of the process that decodes for it."""
-MODEL_BASE = 350_000_000
+MODEL_BASE = 450_000_000
 CUDA_BASE = 2_000_000_000
 """Bytes of a process that uses a GPU, beside all else; by judgement."""
 COMMIT_BASE = 140_000_000

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import faulthandler
 import functools
 import os
+import sys
 import time
 import traceback
 from collections.abc import Callable, Iterator, Sequence
@@ -14,12 +16,13 @@ import pyarrow as pa
 import threadpoolctl
 
 from pipeline import flow
-from pipeline.engine import ledger, rows
+from pipeline.engine import ledger, rows, suspects
 from pipeline.engine.ledger import AtWork
 from pipeline.engine.rows import Row
 from pipeline.engine.shipping import Shipped, local_folders
-from pipeline.errors import VoxmillError
+from pipeline.errors import ErrorRow, StorageFault, VoxmillError
 from pipeline.featurising import AudioFile, Buffer, Results
+from pipeline.flow import UnitFeatures, UnitOutputs
 from pipeline.isolation import Isolated
 from pipeline.job import Job, Work
 from pipeline.plan import load_unit
@@ -82,6 +85,7 @@ class Inference:
         self._job = job
         self._last = last
         checkpoints = local_folders(shipped)
+        self._order = suspects.Order(job, checkpoints, encoders, cpus)
         self._tasks = job.load_tasks(checkpoints)
         self._predictors = job.load_predictors(checkpoints, encoders)
         self._idle_since = time.monotonic()
@@ -90,12 +94,14 @@ class Inference:
         """Run the model over one unit."""
         waited = time.monotonic() - self._idle_since
         try:
-            return _pass(self._job, "model", row, functools.partial(self._infer, waited))
+            return _pass(self._job, "model", row, functools.partial(self._infer, row, waited))
         finally:
+            faulthandler.cancel_dump_traceback_later()
             self._idle_since = time.monotonic()
 
     def _infer(
         self,
+        row: Row,
         waited: float,
         unit: str,
         meta: dict[str, Any],
@@ -103,15 +109,56 @@ class Inference:
         clock: StageClock,
         at_work: AtWork,
     ) -> Row:
-        for predictor in self._predictors:
-            predictor.on_batch = at_work.beat
         wanted, features = rows.tasks_of(meta), self._job.featurised(rows.to_prepared(meta, payload))
         known = rows.to_outputs(meta, payload) if "kept" in meta else None
-        outputs = self._job.infer(features, wanted, self._predictors, self._tasks, known)
+        if at_work.deaths >= suspects.DEATHS and (failed := self._culprits(row, features, at_work)):
+            features, known = features.without(failed), known.without(failed) if known else None
+        for predictor in self._predictors:
+            predictor.on_batch = functools.partial(self._next_batch, at_work)
+        outputs = self._said(features, wanted, known)
         spent = rows.timings_of(meta).added(Timings(seconds={"wait": waited})).added(clock.timings())
         if self._last:
             return rows.from_outputs(unit, outputs, wanted, spent)
         return rows.from_both(unit, features, outputs, wanted, spent)
+
+    def _next_batch(self, at_work: AtWork) -> None:
+        """Give the next batch its time; what still computes then ends with this process, even in a library that hangs.
+
+        Ray starts it again, and the ledger knows over which unit it ended.
+        """
+        faulthandler.dump_traceback_later(self._job.config.batch_timeout, exit=True, file=sys.__stderr__ or 2)
+        at_work.beat()
+
+    def _said(self, features: UnitFeatures, wanted: Sequence[str], known: UnitOutputs | None) -> UnitOutputs:
+        """What the models say; a process that has lost its GPU over it ends, or every later unit would fail in it."""
+        try:
+            outputs = self._job.infer(features, wanted, self._predictors, self._tasks, known)
+        except Exception:
+            self._end_without_device()
+            raise
+        if outputs.faults:
+            self._end_without_device()
+        return outputs
+
+    def _end_without_device(self) -> None:
+        from pipeline.models.device import usable
+
+        if self._job.device == "cuda" and not usable(self._job.device):
+            traceback.print_exc()
+            os._exit(1)
+
+    def _culprits(self, row: Row, features: UnitFeatures, at_work: AtWork) -> dict[int, ErrorRow]:
+        """Recordings over which processes of the model die.
+
+        Raises:
+            StorageFault: it is no recording, or none by itself.
+        """
+        indices = [index for index, length in enumerate(features.lengths) if length]
+        found = suspects.culprits(indices, self._order.trial(row, at_work.beat))
+        if not found and at_work.deaths >= suspects.HOPELESS:
+            raise StorageFault(f"{at_work.deaths} workers died over it, but over none of its recordings alone")
+        config = self._job.config
+        return suspects.errors_of(found, seconds=config.batch_timeout, num_bytes=config.recording_memory)
 
 
 class Commit:

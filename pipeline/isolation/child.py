@@ -10,14 +10,12 @@ import resource
 import signal
 import socket
 import sys
-from pathlib import Path
 from typing import BinaryIO
 
 from pipeline.errors import ErrorRow, VoxmillError
 from pipeline.featurising import AudioFile, Buffer, featurise_file
 from pipeline.isolation import messages
-
-_STATM = Path("/proc/self/statm")
+from pipeline.isolation.limits import limit_memory
 
 
 def main() -> None:
@@ -50,7 +48,7 @@ def _answer(told: BinaryIO, payload: Buffer, file: AudioFile, *, limit: int, sec
     # Ends this process, whatever it hangs in; but who asks has done so by then, unless it is gone.
     signal.setitimer(signal.ITIMER_REAL, seconds)
     try:
-        _limit_memory(limit)
+        limit_memory(limit)
         results = featurise_file(payload, file)
     except MemoryError:
         needs = f"takes more than {limit / 1e9:g} GB of memory to decode; --recording-memory allows it more"
@@ -60,7 +58,7 @@ def _answer(told: BinaryIO, payload: Buffer, file: AudioFile, *, limit: int, sec
         return
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
-        _limit_memory(None)
+        limit_memory(None)
     messages.send_results(told, results)
     told.flush()
 
@@ -74,16 +72,6 @@ def _opened(shared: int, size: int, list_size: int) -> tuple[Buffer, list[AudioF
     """The unit's encoded bytes and its files, which whoever asks has written into a file that both have open."""
     view = memoryview(mmap.mmap(shared, size + list_size, prot=mmap.PROT_READ))
     return view[:size], messages.decode_files(bytes(view[size:]))
-
-
-def _limit_memory(more: int | None) -> None:
-    """Let this process have so many bytes more than now, where the system tells what it has; None is no limit."""
-    hard = resource.getrlimit(resource.RLIMIT_AS)[1]
-    soft = hard
-    if more is not None and _STATM.exists():
-        soft = int(_STATM.read_text().split()[0]) * mmap.PAGESIZE + more
-    limited = hard if hard != resource.RLIM_INFINITY and (soft > hard or soft == resource.RLIM_INFINITY) else soft
-    resource.setrlimit(resource.RLIMIT_AS, (limited, hard))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""A process that decodes, as the one that asks it sees it: start it, ask it, hear its answers, end it."""
+"""A process apart, as the one that asks it sees it: start it, ask it, hear its answers, end it."""
 
 from __future__ import annotations
 
@@ -36,12 +36,13 @@ class Handle:
     """Whether it has begun."""
 
     @classmethod
-    def start(cls, shared: int, num_bytes: int) -> Self:
+    def start(cls, module: str, shared: int, num_bytes: int) -> Self:
         """Start one, but do not wait for it.
 
         Args:
-            shared: number of the file in which it finds the unit's bytes; above 2.
-            num_bytes: of memory that it may take for one file.
+            module: that it runs.
+            shared: number of the file in which it finds its work; above 2.
+            num_bytes: a number that it is told: of the memory that it may take, or of that file.
 
         Raises:
             StorageFault: the system gives no process.
@@ -53,7 +54,7 @@ class Handle:
             theirs.close()
             try:
                 process = subprocess.Popen(
-                    [sys.executable, "-P", "-m", "pipeline.isolation.child", *map(str, (number, shared, num_bytes))],
+                    [sys.executable, "-P", "-m", module, *map(str, (number, shared, num_bytes))],
                     pass_fds=(number, shared),
                     stdin=subprocess.DEVNULL,
                     stdout=subprocess.DEVNULL,
@@ -67,7 +68,7 @@ class Handle:
             finally:
                 os.close(number)
         except OSError as error:
-            raise StorageFault(f"the process that decodes does not start ({error})") from error
+            raise StorageFault(f"the process {module} does not start ({error})") from error
         return cls(process, ours, cast(BinaryIO, ours.makefile("wb")), cast(BinaryIO, ours.makefile("rb")))
 
     def await_begin(self) -> None:

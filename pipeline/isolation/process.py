@@ -49,7 +49,7 @@ class Isolated:
     """
 
     def __init__(self, limits: Limits) -> None:
-        self._shared = _memory_file()
+        self._shared = memory_file()
         self._limits = limits
         self._child: Handle | None = None
 
@@ -150,7 +150,7 @@ class Isolated:
         return True
 
     def _started(self) -> Handle:
-        return Handle.start(self._shared.fileno(), self._limits.num_bytes)
+        return Handle.start("pipeline.isolation.child", self._shared.fileno(), self._limits.num_bytes)
 
     def _results(self, file: AudioFile) -> Results | None:
         """What the process answers about the file that it is at work on; None where it died, or talks nonsense."""
@@ -194,7 +194,7 @@ def _crashed(how: str) -> ErrorRow:
     return ErrorRow("decode", "crashed", f"ended the process that decoded it, {TRIES} times (the last with {how})")
 
 
-def _memory_file() -> BinaryIO:
+def memory_file() -> BinaryIO:
     """A file without a name, in memory where the system has such; its number is above those of standard streams."""
     if hasattr(os, "memfd_create"):
         first = os.memfd_create("voxmill-unit", os.MFD_CLOEXEC)

@@ -19,6 +19,7 @@ class Job:
     """A job without model and table: reading fails, which is a fault that every stage passes on."""
 
     run = "counting"
+    device = "cpu"
     limits = Limits(60.0, 10**9)
 
     def __init__(self, folder: str) -> None:

@@ -51,6 +51,7 @@ class Job:
     """A job whose every step fails in one way."""
 
     run = "run"
+    device = "cpu"
     limits = Limits(60.0, 10**9)
 
     def __init__(self, error: Exception) -> None:

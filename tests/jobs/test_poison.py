@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from pipeline.table import read_table
@@ -52,6 +55,50 @@ def survive(folder: Path, each: int) -> None:
 @pytest.mark.parametrize("each", [1, pytest.param(30, marks=[pytest.mark.slow, pytest.mark.timeout(1500)])])
 def test_every_hostile_recording_is_a_row_with_its_error_and_its_neighbours_are_heard(tmp_path, each):
     survive(tmp_path, each)
+
+
+MODEL_ENDS = {
+    51: "model.crashed", 52: "model.crashed", 53: "model.crashed", 54: "model.timeout", 55: "model.memory",
+}  # fmt: skip
+"""Frames of a silent recording, which `tests/isolation/poison` knows, and the error of its row."""
+
+
+def hostile_to_the_model(folder: Path, frames: Sequence[int]) -> tuple[Path, dict[str, str]]:
+    """A tar of silent recordings of so many frames, between good ones; the text or error of each key."""
+    members, ends = {}, {}
+    for number, (clip, count) in enumerate(zip(itertools.cycle(clips()), frames)):
+        good, text = encoded(clip.samples, rate=clip.rate), clip.text
+        silence = encoded(np.zeros(400 + 160 * (2 * count - 1), np.float32))
+        members |= {f"a{number:03d}.flac": good, f"b{number:03d}.flac": silence}
+        ends |= {f"a{number:03d}": text, f"b{number:03d}": MODEL_ENDS[count]}
+    return write_tar(folder / "hostile.tar", members), ends
+
+
+@pytest.mark.parametrize(
+    ("frames", "seconds"),
+    [
+        ([51], 60),
+        pytest.param(list(MODEL_ENDS), 60, marks=[pytest.mark.slow, pytest.mark.timeout(900)]),
+        pytest.param(list(MODEL_ENDS) * 30, 20, marks=[pytest.mark.slow, pytest.mark.timeout(7200)]),
+    ],
+    ids=["one", "each", "thirty of each"],
+)
+def test_recordings_that_end_the_model_are_rows_with_their_errors_too(tmp_path, frames, seconds):
+    source, ends = hostile_to_the_model(tmp_path / "source", frames)
+    limits = ["--batch-timeout", "15s", "--recording-memory", "1GB", "--unit-seconds", str(seconds)]
+    arguments = [str(source), str(tmp_path / "out"), "--device", "cpu", "--max-errors", "60%", *limits]
+    process = driver(arguments, home=tmp_path, path=PATH)
+    try:
+        screen = process.communicate(timeout=7000)[0]
+    finally:
+        end_group(process)
+    assert process.returncode == 0, screen
+    assert verify(str(tmp_path / "out")).complete
+    rows = read_table(str(tmp_path / "out")).to_pandas()
+    assert {
+        row.key.rpartition("::")[2]: row.text if row.error is None else f"{row.error['stage']}.{row.error['type']}"
+        for row in rows.itertuples()
+    } == ends
 
 
 def test_a_hostile_recording_alone_without_a_cluster_is_a_row_too(tmp_path):

@@ -1,0 +1,110 @@
+"""The process that tries recordings: `python -m pipeline.engine.trial`, started by `pipeline.engine.suspects`.
+
+It runs the model over one recording after the other and says so. What the model says is thrown away: all that matters
+is whether this process lives.
+"""
+
+from __future__ import annotations
+
+import json
+import mmap
+import os
+import resource
+import socket
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+import pyarrow as pa
+
+from pipeline import flow
+from pipeline.audio import FEATURE_SIZE
+from pipeline.config import RunConfig
+from pipeline.engine import rows
+from pipeline.engine.stages import limit_threads
+from pipeline.errors import ErrorRow
+from pipeline.flow import UnitFeatures, UnitOutputs
+from pipeline.isolation import messages
+from pipeline.isolation.limits import limit_memory
+from pipeline.job import Job, TaskJob
+from pipeline.models.device import usable
+
+_NO_MEMORY = ("not enough memory", "can't allocate memory", "bad_alloc")
+"""What torch says on CPUs, in an error of no class of its own."""
+
+
+def main() -> None:
+    """Try, until one ends this process or all have passed."""
+    channel, shared, size = (int(each) for each in sys.argv[1:])
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    with socket.socket(fileno=channel) as ends, ends.makefile("wb") as told:
+        order, row = _opened(shared, size)
+        limit_threads(order["cpus"])
+        _try_all(told, order, row)
+
+
+def _opened(shared: int, size: int) -> tuple[dict[str, Any], rows.Row]:
+    view = memoryview(mmap.mmap(shared, size, prot=mmap.PROT_READ))
+    length = int.from_bytes(view[:8], "big")
+    with pa.ipc.open_stream(pa.py_buffer(view[8 + length :])) as stream:
+        return json.loads(bytes(view[8 : 8 + length])), stream.read_all()
+
+
+def _try_all(told: BinaryIO, order: dict[str, Any], row: rows.Row) -> None:
+    job = _job(order["job"])
+    checkpoints = {hash: Path(path) for hash, path in order["checkpoints"].items()}
+    tasks, predictors = job.load_tasks(checkpoints), job.load_predictors(checkpoints, order["encoders"])
+    for predictor in predictors:
+        predictor.on_batch = lambda: _tell(told, {"beat": True})
+    _, meta, payload = rows.open_row(row)
+    features = job.featurised(rows.to_prepared(meta, payload))
+    known = rows.to_outputs(meta, payload) if "kept" in meta else None
+    _tell(told, {"ready": True})
+    if job.device == "cpu":
+        limit_memory(job.config.recording_memory)
+    indices = order["indices"]
+    wanted = rows.tasks_of(meta)
+    for number, index in enumerate((indices[0], *indices)):
+        alone, before = _alone(features, known, index)
+        if number == 0:
+            alone = _noise(alone)
+        try:
+            job.infer(alone, wanted, predictors, tasks, before)
+        except Exception as error:  # noqa: BLE001
+            if isinstance(error, MemoryError) or any(words in str(error) for words in _NO_MEMORY):
+                _tell(told, {"memory": True})
+                return
+            if not usable(job.device):
+                os._exit(1)
+            _tell(told, {"fault": f"{type(error).__name__}: {error}"})
+            return
+        _tell(told, {"done": True})
+
+
+def _alone(features: UnitFeatures, known: UnitOutputs | None, index: int) -> tuple[UnitFeatures, UnitOutputs | None]:
+    others = {i: ErrorRow("model", "absent", "") for i in range(len(features.recordings)) if i != index}
+    return features.without(others), known.without(others) if known else None
+
+
+def _noise(features: UnitFeatures) -> UnitFeatures:
+    """As many frames, of nothing: features are normalised, and so is this."""
+    dice = np.random.default_rng(0)
+    frames = dice.standard_normal((len(features.frames), FEATURE_SIZE), np.float32)
+    return replace(features, frames=frames.astype(features.frames.dtype, copy=False))
+
+
+def _job(told: dict[str, Any]) -> Job:
+    config = RunConfig(**told["config"] | {"task": tuple(told["config"]["task"])})
+    tasks = tuple(TaskJob(**each) for each in told["tasks"])
+    return Job(**told | {"tasks": tasks, "settings": flow.Settings(**told["settings"]), "config": config})
+
+
+def _tell(told: BinaryIO, message: dict[str, Any]) -> None:
+    messages.send(told, message)
+    told.flush()
+
+
+if __name__ == "__main__":
+    main()

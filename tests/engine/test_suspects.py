@@ -1,0 +1,142 @@
+"""Who is blamed where the process of the model dies, and who is not."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipeline import config, flow
+from pipeline.audio import Facts
+from pipeline.corpus import Recording
+from pipeline.engine import rows, suspects
+from pipeline.engine.suspects import NOISE, Order, Passed, culprits, errors_of
+from pipeline.errors import StorageFault
+from pipeline.flow import UnitFeatures
+from pipeline.job import Job, TaskJob
+from pipeline.models import checkpoint
+from pipeline.receipts import Timings
+from tests.jobs.corpora import MODEL, ROOT
+
+
+class World:
+    """Processes that die over some recordings, always or a few times."""
+
+    def __init__(self, deadly: dict[int, str], *, once: Sequence[int] = (), noise: Callable[[int], str] = lambda n: ""):
+        self.deadly, self.once, self.noise = deadly, set(once), noise
+        self.processes: list[list[int]] = []
+
+    def __call__(self, indices: Sequence[int]) -> Iterator[Passed]:
+        self.processes.append(list(indices))
+        if how := self.noise(len(self.processes)):
+            yield Passed(NOISE, how)
+            return
+        yield Passed(NOISE)
+        for index in list(indices):
+            if index in self.once:
+                self.once.remove(index)
+                yield Passed(index, "SIGKILL")
+                return
+            if index in self.deadly:
+                yield Passed(index, self.deadly[index])
+                return
+            yield Passed(index)
+
+
+@given(st.lists(st.booleans(), max_size=20), st.sets(st.integers(0, 19)))
+def test_exactly_the_deadly_are_blamed_after_two_deaths_each(kinds: list[bool], once: set[int]) -> None:
+    deadly = {index: "SIGSEGV" for index, kind in enumerate(kinds) if kind}
+    world = World(deadly, once=[index for index in once if index < len(kinds) and index not in deadly])
+    assert culprits(range(len(kinds)), world) == deadly
+    assert len(world.processes) <= 2 * len(deadly) + len(once) + 1
+
+
+def test_the_second_death_comes_straight_after_noise() -> None:
+    world = World({2: "timeout"})
+    culprits(range(5), world)
+    assert world.processes == [[0, 1, 2, 3, 4], [2, 3, 4], [3, 4]]
+
+
+@pytest.mark.parametrize("at", [1, 2])
+def test_where_noise_dies_too_nobody_is_blamed(at: int) -> None:
+    world = World({1: "SIGILL"}, noise=lambda number: "SIGILL" if number == at else "")
+    with pytest.raises(StorageFault, match=r"dies whatever it is given here \(SIGILL\)"):
+        culprits(range(3), world)
+
+
+def test_the_number_of_processes_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(suspects, "MOST_PROCESSES", 6)
+    with pytest.raises(StorageFault, match="6 processes of the model died"):
+        culprits(range(9), World(dict.fromkeys(range(9), "SIGSEGV")))
+
+
+def test_rows_say_what_happened_and_what_may_help() -> None:
+    told = errors_of({0: "timeout", 1: "memory", 2: "SIGSEGV"}, seconds=600.0, num_bytes=8 * 10**9)
+    assert [(each.stage, each.type) for each in told.values()] == [
+        ("model", "timeout"), ("model", "memory"), ("model", "crashed"),
+    ]  # fmt: skip
+    assert "10.0 min in one batch; --batch-timeout" in told[0].message
+    assert "8 GB of memory in the model; --recording-memory" in told[1].message
+    assert "the last with SIGSEGV" in told[2].message
+
+
+def unit(lengths: Sequence[int], silent: Sequence[int]) -> UnitFeatures:
+    """Recordings of so many frames; those named are digital silence."""
+    dice = np.random.default_rng(1)
+    parts = [
+        np.zeros((length, 160), np.float32) if n in silent else dice.standard_normal((length, 160), np.float32)
+        for n, length in enumerate(lengths)
+    ]
+    facts = tuple(Facts(0.0, length / 50, 16_000, 1, (), 0, length, 0.0, length / 50) for length in lengths)
+    recordings = tuple(
+        Recording(f"r{n}", "s", f"r{n}", "1", f"r{n}", "wav", length / 50, "header", 1)
+        for n, length in enumerate(lengths)
+    )
+    return UnitFeatures(recordings, np.concatenate(parts), tuple(lengths), facts, {})
+
+
+@pytest.mark.parametrize(
+    ("frames", "how"),
+    [
+        (51, "SIGSEGV"),
+        *(
+            pytest.param(*each, marks=pytest.mark.slow)
+            for each in ((52, "exit code 3"), (53, "SIGKILL"), (54, "timeout"), (55, "memory"))
+        ),
+    ],
+)
+def test_a_process_finds_the_one_that_ends_it(
+    monkeypatch: pytest.MonkeyPatch, checkpoint_hash: str, frames: int, how: str
+) -> None:
+    monkeypatch.syspath_prepend(str(ROOT / "tests/isolation/poison"))
+    limits = config.make({"model": MODEL, "batch_timeout": 15.0, "recording_memory": 10**9})
+    task = TaskJob(kind="transcribe", name="t", model_name="m", model_hash=checkpoint_hash, encoder="e")
+    settings = flow.Settings.of(window=10.0, context=1.0, half=False)
+    job = Job(run="r", output="o", tasks=(task,), device="cpu", dtype="float32", settings=settings, config=limits)
+    features = unit([40, frames, 60], silent=[1])
+    row = rows.from_features("u", features, ("t",), Timings())
+    order = Order(job, {checkpoint_hash: Path(MODEL)}, (), 1.0)
+    beats: list[int] = []
+    assert culprits(range(3), order.trial(row, lambda: beats.append(1))) == {1: how}
+    assert beats
+
+
+@pytest.fixture(scope="module")
+def checkpoint_hash() -> str:
+    return checkpoint.fingerprint(MODEL)
+
+
+def test_a_unit_without_some_recordings_keeps_the_others(checkpoint_hash: str) -> None:
+    features = unit([3, 4, 5], silent=[])
+    error = errors_of({1: "SIGSEGV"}, seconds=1.0, num_bytes=1)
+    left = features.without(error)
+    assert left.lengths == (3, 0, 5)
+    assert left.facts[1] is None
+    assert left.errors == error
+    assert np.array_equal(left.frames, np.concatenate([features.frames[:3], features.frames[7:]]))
+    assert replace(features, errors=error).recordings == left.recordings
