@@ -6,9 +6,10 @@ import contextlib
 import functools
 import io
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import BinaryIO
+from typing import BinaryIO, TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -23,7 +24,14 @@ from pipeline.storage.paths import redact
 from pipeline.storage.read import RangeFile, read_range
 from pipeline.storage.retry import denied
 
+S = TypeVar("S")
+T = TypeVar("T")
+
 _BUFFER = 2**16
+_READERS = 16
+"""Generations read at the same time."""
+_KEPT = 1024
+"""Generations whose footers a process keeps; those of a night's units have a few kB each."""
 _VERSION_KEY, _CORPUS_KEY, _SOURCES_KEY = "voxmill.plan", "voxmill.corpus", "voxmill.sources"
 """What is read back of the footer: the layout's version, and what was listed."""
 
@@ -134,6 +142,21 @@ def _is_there(output: str, number: int) -> bool:
     return True
 
 
+def opened(output: str) -> list[Generation]:
+    """All generations, opened several at a time: a table that grows every night has hundreds.
+
+    Raises:
+        UserError, StorageFault: as `numbers` and `open_generation`.
+    """
+    return of_each(lambda number: open_generation(output, number), numbers(output))
+
+
+def of_each(look: Callable[[S], T], items: Sequence[S]) -> list[T]:
+    """What a look at each of some generations gives, several at a time."""
+    with ThreadPoolExecutor(_READERS, thread_name_prefix="generations") as pool:
+        return list(pool.map(look, items))
+
+
 def open_generation(output: str, number: int) -> Generation:
     """Open one generation; the footer is read once a process.
 
@@ -149,7 +172,7 @@ def open_generation(output: str, number: int) -> Generation:
     return _open(uri, number, entry.size, entry.version)
 
 
-@functools.lru_cache(maxsize=64)
+@functools.lru_cache(maxsize=_KEPT)
 def _open(uri: str, number: int, size: int, version: str) -> Generation:
     with _reading(uri, size) as file:
         footer = pq.ParquetFile(file).metadata

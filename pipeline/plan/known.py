@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -11,13 +11,15 @@ import pyarrow as pa
 from pipeline.plan import generations
 from pipeline.plan.columns import CLOSING
 from pipeline.plan.files import FileIndex, index_files, name_hashes
-from pipeline.plan.generations import Scope, UnitRef
+from pipeline.plan.generations import Generation, Scope, UnitRef
 from pipeline.plan.ids import digests
 from pipeline.plan.spans import whole_id
 
 _COLUMNS = (
     "id", "version", "source", "member", "span", "spans", "supersedes", "seconds", "payload", "unit", CLOSING.name,
 )  # fmt: skip
+_TOGETHER = 100_000
+"""Rows of small generations that are held at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,13 +101,27 @@ def read_known(output: str) -> Known:
         UserError: a generation is missing or damaged.
         StorageFault: the plan cannot be read.
     """
-    builder, scopes = _Builder(), []
-    for number in generations.numbers(output):
-        generation = generations.open_generation(output, number)
-        scopes.append(generation.scope)
-        for group, table in enumerate(generation.row_groups(_COLUMNS)):
-            builder.add(table, generations.unit_runs(table, generation=number, row_group=group))
-    return builder.finish(output, tuple(scopes))
+    builder, opened = _Builder(), generations.opened(output)
+    for some in _together(opened):
+        if len(some) == 1:
+            builder.add_generation(some[0], some[0].row_groups(_COLUMNS))
+            continue
+        read = generations.of_each(lambda each: list(each.row_groups(_COLUMNS)), some)
+        for generation, tables in zip(some, read, strict=True):
+            builder.add_generation(generation, tables)
+    return builder.finish(output, tuple(each.scope for each in opened))
+
+
+def _together(found: Iterable[Generation]) -> Iterator[list[Generation]]:
+    """Runs of neighbours that are few rows together, and so are read at once; a large one is alone."""
+    some: list[Generation] = []
+    for each in found:
+        if some and sum(other.footer.num_rows for other in (*some, each)) > _TOGETHER:
+            yield some
+            some = []
+        some.append(each)
+    if some:
+        yield some
 
 
 @dataclass(slots=True)
@@ -123,6 +139,11 @@ class _Builder:
     spans: dict[str, dict[str, None]] = field(default_factory=dict)
     units: list[UnitRef] = field(default_factory=list)
     rows: int = 0
+
+    def add_generation(self, generation: Generation, tables: Iterable[pa.Table]) -> None:
+        """Take in the row groups of one generation."""
+        for group, table in enumerate(tables):
+            self.add(table, generations.unit_runs(table, generation=generation.number, row_group=group))
 
     def add(self, table: pa.Table, units: list[UnitRef]) -> None:
         """Take in the rows of one row group."""

@@ -110,9 +110,7 @@ def units(output: str) -> list[UnitRef]:
         UserError: a generation is missing or damaged.
         StorageFault: the plan cannot be read.
     """
-    return [
-        unit for number in generations.numbers(output) for unit in generations.open_generation(output, number).units()
-    ]
+    return [unit for each in generations.of_each(Generation.units, generations.opened(output)) for unit in each]
 
 
 def load_unit(output: str, ref: UnitRef) -> Unit:

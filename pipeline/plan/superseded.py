@@ -28,11 +28,8 @@ def superseded(output: str) -> list[Superseded]:
         UserError: a generation is missing or damaged.
         StorageFault: the plan cannot be read.
     """
-    return [
-        each
-        for number in generations.numbers(output)
-        for each in _of_generation(generations.open_generation(output, number))
-    ]
+    found = generations.of_each(lambda each: list(_of_generation(each)), generations.opened(output))
+    return [change for each in found for change in each]
 
 
 def _of_generation(generation: generations.Generation) -> Iterator[Superseded]:

@@ -93,8 +93,7 @@ def explain(output: str, id: str) -> list[Planned]:
 def _find(output: str, id: str) -> list[tuple[UnitRef, Recording]]:
     found: list[tuple[UnitRef, Recording]] = []
     like: list[str] = []
-    for number in generations.numbers(output):
-        generation = generations.open_generation(output, number)
+    for generation in generations.opened(output):
         for group, ids in enumerate(generation.row_groups(("id",))):
             column = ids.column("id")
             if pc.index(column, id).as_py() >= 0:

@@ -120,10 +120,9 @@ def _plan(output: str, old: Collection[OldRow], found: list[Violation]) -> list[
     require_plan(output)
     units: list[UnitRef] = []
     ids: list[np.ndarray] = [digests([])]
-    for number in generations.numbers(output):
-        generation = generations.open_generation(output, number)
+    for generation in generations.opened(output):
         for group, table in enumerate(generation.row_groups(("id", "unit", "seconds", "payload"))):
-            units += generations.unit_runs(table, generation=number, row_group=group)
+            units += generations.unit_runs(table, generation=generation.number, row_group=group)
             rows = zip(table.column("unit").to_pylist(), table.column("id").to_pylist(), strict=True)
             ids.append(digests([id for unit, id in rows if not old or (unit, id) not in old]))
     every = np.sort(np.concatenate(ids))

@@ -329,3 +329,15 @@ def test_a_reference_to_another_plan_is_an_error(plan: Any, make: Make) -> None:
     ref = dataclasses.replace(units(plan.output)[0], name="0" * 32)
     with pytest.raises(UserError, match=r"has no unit 0{32} where it was"):
         load_unit(plan.output, ref)
+
+
+def test_a_plan_of_many_nights_reads_in_its_order(plan: Any, make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pipeline.plan.known._TOGETHER", 7)
+    for night in range(1, 12):
+        plan([make(f"{number:03d}.wav") for number in range(3 * night)], unit_seconds=10.0)
+    found = units(plan.output)
+    assert [unit.generation for unit in found] == [night for night in range(1, 12) for _ in range(3)]
+    assert ids(plan.output) == [f"c/{number:03d}.wav" for number in range(33)]
+    again = plan([make(f"{number:03d}.wav", version="2-2") for number in range(33)], unit_seconds=10.0)
+    assert (again.new, again.changed) == (0, 33)
+    assert [each.old[1] for each in superseded(plan.output)] == [f"c/{number:03d}.wav" for number in range(33)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import random
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -221,6 +222,20 @@ def test_who_loses_starts_again_and_leaves_nothing(made: Made, monkeypatch: pyte
     done = holds(made)
     assert (done.manifest.number, done.new_units) == (1, 0)
     assert data_files(made.output, TASK).keys() == {each.path for each in done.manifest.files}
+
+
+def test_several_at_once_agree(made: Made) -> None:
+    names: list[str] = []
+    for round in range(4):
+        names += [f"{round}{number}" for number in range(3)]
+        made.plan(*names)
+        made.commit()
+        with ThreadPoolExecutor(3) as pool:
+            done = list(pool.map(lambda _: publish(made.output, TASK, file_bytes=1), range(3)))
+        assert {each.manifest.rows for each in done} == {len(names)}
+        assert shown(made.output) == expected(made.output)
+    named = {each.path for each in manifest.newest(made.output, TASK).files}
+    assert data_files(made.output, TASK).keys() == named, "those who lost left nothing"
 
 
 def test_a_crash_at_any_moment_leaves_the_old_set(made: Made, monkeypatch: pytest.MonkeyPatch) -> None:
