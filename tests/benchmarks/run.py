@@ -142,6 +142,30 @@ BENCHMARKS = (
         (("entries a second", r"planned in .*?, ([\d,]+) entries/s"), ("peak, MiB", r"peak memory ([\d,]+) MiB")),
     ),
     Benchmark(
+        "resume",
+        "--units 2000",
+        "",
+        (
+            ("s to find what is pending; unit reads", r"resume, what is pending: ([\d.]+) s, unit_reads=(\d+)"),
+            ("s to count the table; unit reads", r"resume, counting the table: ([\d.]+) s, unit_reads=(\d+)"),
+        ),
+    ),
+    Benchmark(
+        "opening",
+        "--units 20000 --recordings 2",
+        "",
+        (
+            ("s to open a table of many units", r"read_table_s=([\d.]+)"),
+            ("s to open what is published of it", r"read_published_s=([\d.]+)"),
+        ),
+    ),
+    Benchmark(
+        "publishing",
+        "500",
+        "",
+        (("ms a unit, peak MiB", r"([\d.]+) ms a unit.*peak_MiB=(\d+)"),),
+    ),
+    Benchmark(
         "isolation",
         "",
         "--minutes 60",

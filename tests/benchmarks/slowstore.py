@@ -173,7 +173,7 @@ def serve(folder: Path, made_up: Sequence[str], data: bytes, port: Any) -> None:
 
 
 @contextlib.contextmanager
-def running(folder: Path, made_up: Sequence[str] = (), *, data: bytes = b"made up") -> Iterator[str]:
+def running(folder: Path, made_up: Sequence[str] = (), *, data: bytes = b"made up" * 1000) -> Iterator[str]:
     """A store in a process of its own, to which the AWS variables lead; gives its address."""
     spawn = multiprocessing.get_context("spawn")
     ours, theirs = spawn.Pipe()
