@@ -178,6 +178,7 @@ def _label(asked: _Run, report: PlanReport, plan_seconds: float) -> RunSummary:
         exit_code=_exit_code(report, totals, left=any(left.values()), config=asked.config),
         versions=versions(),
         pools=done.pools,
+        worker_deaths=dict(done.deaths),
         tasks=tuple(totals),
         planned_recordings=sum(unit.count for unit in units),
         planned_units=len(units),
@@ -277,6 +278,8 @@ class _Done:
     tally: Tally
     pools: str = ""
     stopped: str = ""
+    deaths: Mapping[str, int] = dataclasses.field(default_factory=dict)
+    """Stage -> workers that died."""
 
 
 def _no_tally() -> Tally:
@@ -286,7 +289,7 @@ def _no_tally() -> Tally:
 def _work(asked: _Run, lacking: Sequence[Work]) -> _Done:
     """Do what is lacking."""
     stopped = ""
-    with _workers(asked, lacking) as (receipts, workers, pools):
+    with _workers(asked, lacking) as (receipts, workers, pools, deaths):
         # Only now is it known that there are workers to make such labels.
         for choice in asked.wanted:
             table.declare(asked.output, choice.name, choice.record(asked.config), option=asked.beside(choice))
@@ -313,12 +316,17 @@ def _work(asked: _Run, lacking: Sequence[Work]) -> _Done:
         tally.stop()
     for trace in dict.fromkeys(tally.traces.values()):
         print(trace, file=sys.stderr)
-    return _Done(tally, pools, stopped)
+    return _Done(tally, pools, stopped, dict(deaths))
 
 
 @contextlib.contextmanager
-def _workers(asked: _Run, lacking: Sequence[Work]) -> Generator[tuple[Generator[Receipt], dict[str, int], str]]:
-    """Receipts of what is lacking, from this process or from a cluster, with stage -> number of workers."""
+def _workers(
+    asked: _Run, lacking: Sequence[Work]
+) -> Generator[tuple[Generator[Receipt], dict[str, int], str, Mapping[str, int]]]:
+    """Receipts of what is lacking, from this process or from a cluster.
+
+    Beside them stage -> number of workers, what pools they are, and stage -> workers that died, known at the end.
+    """
     config = asked.config
     needed = choices.needed(asked.choices, {name for work in lacking for name in work.tasks})
     checkpoints = {each.checkpoint.hash: each.checkpoint.path for each in needed}
@@ -329,7 +337,7 @@ def _workers(asked: _Run, lacking: Sequence[Work]) -> Generator[tuple[Generator[
         device = alone.device(config)
         asked.say(f"one recording, so without a cluster  ·  {device}  ·  model {models}")
         job = _job(asked, needed, device)
-        yield alone.receipts(job, lacking, checkpoints, say=asked.say), alone.WORKERS, "this process"
+        yield alone.receipts(job, lacking, checkpoints, say=asked.say), alone.WORKERS, "this process", {}
         return
     from pipeline.engine import session
 
@@ -339,7 +347,7 @@ def _workers(asked: _Run, lacking: Sequence[Work]) -> Generator[tuple[Generator[
             opened = stack.enter_context(session.opened(config, sizes=sizes, units=lacking, say=asked.say))
         asked.say(f"{opened.describe()}  ·  model {models}")
         job = _job(asked, needed, opened.device)
-        yield opened.receipts(job, lacking, checkpoints), opened.workers, opened.pools.describe()
+        yield opened.receipts(job, lacking, checkpoints), opened.workers, opened.pools.describe(), opened.deaths
 
 
 def _job(asked: _Run, needed: Sequence[Choice], device: str) -> Job:

@@ -110,6 +110,8 @@ class RunSummary:
     busy: dict[str, float] = field(default_factory=dict)
     waste: float = 0.0
     peak_bytes: dict[str, int] = field(default_factory=dict)
+    worker_deaths: dict[str, int] = field(default_factory=dict)
+    """Stage -> actors that died and were started again; what they had at work was tried again."""
     stopped: str = ""
     """Why the run ended before its work did."""
 
@@ -182,6 +184,9 @@ def _errors(summary: RunSummary) -> list[str]:
     rows += [f"unread  {problem}" for problem in summary.problems[:5]]
     if len(summary.problems) > 5:
         rows.append(f"unread  and {len(summary.problems) - 5:,} more, see _runs/{summary.run}.json")
+    if summary.worker_deaths:
+        died = ", ".join(f"{stage} {count:,}" for stage, count in summary.worker_deaths.items())
+        rows.append(f"died    workers that were started again: {died}")
     if summary.faults:
         unit, fault = next(iter(summary.faults.items()))
         failed = counted(len(summary.faults), "unit")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -30,8 +31,17 @@ class Actor:
 
 def living() -> list[Actor]:
     """Actors of this driver's stages that are not dead."""
-    job = ray.JobID.from_hex(ray.get_runtime_context().get_job_id())
-    return [actor for each in state.actors(job_id=job).values() if (actor := _actor(each))]
+    return [actor for each in _ours() if (actor := _actor(each))]
+
+
+def deaths() -> Counter[str]:
+    """Stage -> how often an actor of this driver's died and was started again."""
+    found: Counter[str] = Counter()
+    for each in _ours():
+        named = _CLASS.search(str(each["ActorClassName"]))
+        if named and named[1] in STAGES and (times := int(str(each["NumRestarts"]))):
+            found[STAGES[named[1]]] += times
+    return found
 
 
 def kill_left() -> None:
@@ -39,6 +49,11 @@ def kill_left() -> None:
     core: Any = worker.global_worker
     for actor in living():
         core.core_worker.kill_actor(ray.ActorID.from_hex(actor.id), True)
+
+
+def _ours() -> list[Mapping[str, object]]:
+    job = ray.JobID.from_hex(ray.get_runtime_context().get_job_id())
+    return list(state.actors(job_id=job).values())
 
 
 def _actor(found: Mapping[str, object]) -> Actor | None:

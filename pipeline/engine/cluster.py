@@ -17,8 +17,9 @@ from contextlib import contextmanager
 from typing import Any
 
 from pipeline.engine.resources import Cluster
+from pipeline.engine.scratch import Scratch, scratch
 from pipeline.engine.watchdog import within
-from pipeline.errors import UserError
+from pipeline.errors import StorageFault, UserError
 from pipeline.placement import LOCAL, ray_address
 from pipeline.stopping import Stopped
 
@@ -36,11 +37,12 @@ WAIT_FOR_GPUS = 3600.0
 
 
 @contextmanager
-def joined(address: str | None, *, num_cpus: int | None = None) -> Iterator[None]:
-    """Have a Ray cluster: the named one, RAY_ADDRESS, or a local one that ends with the block.
+def joined(address: str | None, *, num_cpus: int | None = None) -> Iterator[Scratch]:
+    """Have a Ray cluster: the named one, RAY_ADDRESS, or a local one that ends with the block; and its folder.
 
     Raises:
         UserError: the cluster does not answer.
+        StorageFault: a local one did not start.
     """
     _quiet()
     where = ray_address(address)
@@ -49,15 +51,46 @@ def joined(address: str | None, *, num_cpus: int | None = None) -> Iterator[None
     import ray
 
     if ray.is_initialized():
-        yield
-        return
-    if where != LOCAL:
+        yield Scratch()
+    elif where == LOCAL:
+        with scratch() as own:
+            with _stoppable_start():
+                _start(own, num_cpus)
+            with _left():
+                yield own
+    else:
         _check_answers(where)
+        try:
+            with _stoppable_start():
+                ray.init(address=where, **_silent())
+        except (ConnectionError, TimeoutError, ValueError, RuntimeError) as error:
+            raise UserError(_no_cluster(where, str(error).partition("\n")[0])) from error
+        with _left():
+            yield Scratch()
+
+
+def _start(own: Scratch, num_cpus: int | None) -> None:
+    """Start a local Ray.
+
+    Raises:
+        StorageFault: it did not start, which is no mistake of the user's.
+    """
+    import ray
+
     try:
-        with _stoppable_start():
-            ray.init(**_local(num_cpus) if where == LOCAL else {"address": where}, **_silent())
-    except (ConnectionError, TimeoutError, ValueError, RuntimeError) as error:
-        raise UserError(_no_cluster(where, str(error).partition("\n")[0])) from error
+        ray.init(**_local(num_cpus, own), **_silent())
+    # On a machine that is too busy Ray says so with an exception of no class.
+    except Exception as error:  # noqa: BLE001
+        logs = own.keep()
+        more = f"; its logs are in {logs}" if logs else ""
+        _leave()
+        raise StorageFault(
+            f"Ray did not start on this machine ({str(error).partition(chr(10))[0]}){more}. Run the same command again."
+        ) from error
+
+
+@contextmanager
+def _left() -> Iterator[None]:
     try:
         yield
     finally:
@@ -71,6 +104,15 @@ def _leave() -> None:
     if not within(LEAVE, ray.shutdown):
         # Ray would try again when the interpreter ends, and hang again.
         atexit.unregister(ray.shutdown)
+        within(LEAVE, _kill_own)
+
+
+def _kill_own() -> None:
+    """End what this process has started of a local Ray; there is nothing of one that was only joined."""
+    from ray._private import worker
+
+    if node := worker._global_node:
+        node.kill_all_processes(check_alive=False, allow_graceful=False)
 
 
 @contextmanager
@@ -110,9 +152,10 @@ def _prepare_local() -> None:
     _make_importable()
 
 
-def _local(num_cpus: int | None) -> dict[str, Any]:
+def _local(num_cpus: int | None, own: Scratch) -> dict[str, Any]:
     store = int(os.environ.get("VOXMILL_OBJECT_STORE_BYTES", LOCAL_OBJECT_STORE))
     return {
+        "_temp_dir": str(own.folder) if own.folder else None,
         "address": LOCAL,
         "num_cpus": num_cpus,
         "include_dashboard": False,
@@ -129,6 +172,8 @@ def _quiet() -> None:
     # Ray's wish to see its own bars, its notice about accelerators and its usage statistics are no news to a user.
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    # After so many seconds without its head Ray ends the driver, whatever it is about: time to end by itself.
+    os.environ.setdefault("RAY_gcs_rpc_server_reconnect_timeout_s", "300")
 
 
 def _make_importable() -> None:

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from pipeline.config import RunConfig
 from pipeline.corpus import Seconds
 from pipeline.engine import cluster, dataset, memory, resources, shipping, standstill
+from pipeline.engine.pulse import Pulse
 from pipeline.engine.resources import Cluster, Pools
+from pipeline.engine.scratch import Scratch
 from pipeline.engine.standstill import View
 from pipeline.engine.teams import team_up
 from pipeline.engine.watchdog import Looks, Stalled, watched, within
@@ -48,6 +51,9 @@ class Session:
     stall: Seconds
     """Without any movement, after which a run is ended."""
     say: Callable[[str], None] = print
+    scratch: Scratch = field(default_factory=Scratch)
+    deaths: Counter[str] = field(default_factory=Counter)
+    """Stage -> workers that died and came back; counted when the receipts end."""
 
     @property
     def workers(self) -> dict[str, int]:
@@ -72,12 +78,14 @@ class Session:
         Raises:
             StorageFault: the cluster failed or made no progress; what is not committed stays pending.
         """
+        import ray
         from ray.exceptions import RayError
 
         from pipeline.engine import actors, ledger
 
         shipped = [shipping.ship(folder, hash, nodes=self.nodes) for hash, folder in checkpoints.items()]
         running = dataset.Running()
+        pulse = Pulse(ray.get_runtime_context().gcs_address)
         looks = Looks(lambda: _look(job.run), every=min(LOOK, self.stall / 5))
         try:
             yield from watched(
@@ -85,17 +93,29 @@ class Session:
                 stall=self.stall,
                 signs=lambda: looks.seen and looks.seen.entries,
                 end=running.stop,
-                idle=_Saying(lambda: self._lacks(looks.seen, units), self.say),
+                idle=_Idle(pulse, _Saying(lambda: self._lacks(looks.seen, units), self.say)),
             )
+        except HeadGone:
+            self._keep_logs()
+            raise StorageFault("the head of the cluster is gone (its GCS does not answer any more)") from None
         except Stalled:
+            self._keep_logs()
             reason = standstill.holds(looks.seen, self._wanted(units), self.stall)
             raise StorageFault(f"the run was ended: {reason}") from None
         except (RayError, TimeoutError, RuntimeError) as error:
+            self._keep_logs()
             raise StorageFault(f"the cluster stopped the run: {_reason(error)}") from error
         finally:
             looks.end()
-            within(END, actors.kill_left)
-            within(END, lambda: ledger.forget(job.run))
+            pulse.end()
+            if not pulse.gone:
+                within(END, lambda: self.deaths.update(actors.deaths()))
+                within(END, actors.kill_left)
+                within(END, lambda: ledger.forget(job.run))
+
+    def _keep_logs(self) -> None:
+        if logs := self.scratch.keep():
+            self.say(f"Ray's logs are in {logs}")
 
     def _lacks(self, view: View | None, units: Sequence[Work]) -> str | None:
         """What the run waits for; on a Ray of its own there is nobody to wait for."""
@@ -116,6 +136,24 @@ def _look(run: str) -> View:
     from pipeline.engine import actors, ledger
 
     return View(tuple(ledger.entries(run)), tuple(actors.living()), ray.available_resources(), ray.cluster_resources())
+
+
+class HeadGone(Exception):
+    """The cluster has no head any more."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Idle:
+    """Ends a run whose cluster has lost its head; else says what it waits for."""
+
+    pulse: Pulse
+    saying: _Saying
+
+    def __call__(self, seconds: Seconds) -> None:
+        """Nothing has moved for so long."""
+        if self.pulse.gone:
+            raise HeadGone
+        self.saying(seconds)
 
 
 class _Saying:
@@ -151,7 +189,7 @@ def opened(
         UserError: no cluster, no GPU where one is meant, different versions, or too small for the stages.
     """
     local = ray_address(config.address) == LOCAL
-    with cluster.joined(config.address, num_cpus=config.num_cpus):
+    with cluster.joined(config.address, num_cpus=config.num_cpus) as own:
         if config.gpus:
             cluster.wait_for_gpus(config.gpus, say=say)
         found = cluster.measure()
@@ -173,7 +211,7 @@ def opened(
             model_actors=config.model_actors, feature_actors=config.feature_actors, read_tasks=config.read_tasks,
             teams=teams, needs=needs,
         )  # fmt: skip
-        yield Session(found, pools, device, local, nodes, config.stall_timeout, say)
+        yield Session(found, pools, device, local, nodes, config.stall_timeout, say, own)
 
 
 def _room(device: str, sizes: Mapping[str, int]) -> int | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import socket
 import sys
@@ -13,7 +14,7 @@ import ray
 import ray.autoscaler.sdk
 
 from pipeline.engine import cluster
-from pipeline.errors import UserError
+from pipeline.errors import StorageFault, UserError
 from pipeline.stopping import Stopped
 from tests.jobs.corpora import ROOT
 
@@ -109,6 +110,24 @@ def test_what_ray_says_of_a_cluster_is_one_line(monkeypatch):
         cluster.joined("auto"),
     ):
         pass
+
+
+def test_a_local_ray_that_does_not_start_is_no_mistake_of_the_user_and_its_logs_are_named(monkeypatch):
+    def late(**given):
+        given_folder.append(given["_temp_dir"])
+        raise Exception("The current node timed out during startup. This could\nbe")
+
+    given_folder: list[str] = []
+    monkeypatch.setattr(ray, "is_initialized", lambda: False)
+    monkeypatch.setattr(ray, "init", late)
+    monkeypatch.setattr(ray, "shutdown", lambda: None)
+    with (
+        pytest.raises(StorageFault, match=r"timed out during startup. This could\); its logs are in .*/logs\. Run the"),
+        cluster.joined("local"),
+    ):
+        pass
+    assert os.path.isdir(given_folder[0])
+    shutil.rmtree(given_folder[0])
 
 
 def test_workers_of_a_local_ray_find_the_package_wherever_the_driver_was_started(monkeypatch):

@@ -1,0 +1,95 @@
+"""Where a local Ray has its sockets and logs: a folder that goes with the run, or is kept for one that failed."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from pipeline.corpus import Seconds
+
+_PREFIX = "voxmill-ray-"
+_LOCK = "lock"
+"""Held by the process whose Ray it is, as long as it lives."""
+_OLD: Seconds = 7 * 24 * 3600.0
+"""After which the folder of a run that failed or was killed is of no use to anybody."""
+_LONGEST_PATH = 107
+"""Bytes that the name of a socket may have."""
+_LONGEST_BELOW = len("/voxmill-ray-12345678/session_2026-01-01_00-00-00_000000_4194304/sockets/plasma_store.9")
+_REMOVALS = 20
+"""Looks, a tenth of a second apart, at whether processes that are ending have written something new."""
+
+
+@dataclass
+class Scratch:
+    """The folder of one run; None where Ray chooses, or the Ray is not this run's own."""
+
+    folder: Path | None = None
+    kept: bool = False
+
+    def keep(self) -> Path | None:
+        """Do not remove the folder; where its logs are."""
+        self.kept = True
+        return self.folder and self.folder / "session_latest/logs"
+
+
+@contextmanager
+def scratch() -> Iterator[Scratch]:
+    """A folder that goes with the block, unless somebody keeps it."""
+    parent = _parent()
+    if parent is None:
+        yield Scratch()
+        return
+    _remove_old(parent)
+    made = Scratch(Path(tempfile.mkdtemp(prefix=_PREFIX, dir=parent)))
+    assert made.folder is not None
+    with open(made.folder / _LOCK, "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        try:
+            yield made
+        finally:
+            if not made.kept:
+                _remove(made.folder)
+
+
+def _parent() -> str | None:
+    """Where temporary files go, if sockets may have names as long as they would have there."""
+    for parent in (os.environ.get("RAY_TMPDIR") or tempfile.gettempdir(), "/tmp"):
+        if len(os.fsencode(parent)) + _LONGEST_BELOW <= _LONGEST_PATH and os.access(parent, os.W_OK):
+            return parent
+    return None
+
+
+def _remove_old(parent: str) -> None:
+    """Remove what this user's runs have left that ended long ago."""
+    for folder in Path(parent).glob(f"{_PREFIX}*"):
+        with contextlib.suppress(OSError):
+            status = folder.stat(follow_symlinks=False)
+            if status.st_uid == os.geteuid() and status.st_mtime < time.time() - _OLD and not _alive(folder):
+                _remove(folder)
+
+
+def _alive(folder: Path) -> bool:
+    try:
+        with open(folder / _LOCK) as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except FileNotFoundError:
+        return False
+    return False
+
+
+def _remove(folder: Path) -> None:
+    for _ in range(_REMOVALS):
+        shutil.rmtree(folder, ignore_errors=True)
+        if not folder.exists():
+            return
+        time.sleep(0.1)

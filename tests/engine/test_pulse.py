@@ -1,0 +1,47 @@
+"""A head that does not answer any more is noticed; one that is back in time, or only slow to answer, is not gone."""
+
+from __future__ import annotations
+
+import socket
+import time
+from collections.abc import Callable
+
+import pytest
+
+from pipeline.engine.pulse import Pulse
+
+
+def until(holds: Callable[[], bool], seconds: float = 20.0) -> bool:
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if holds():
+            return True
+        time.sleep(0.01)
+    return False
+
+
+@pytest.fixture
+def head():
+    with socket.create_server(("127.0.0.1", 0), backlog=1000) as listening:
+        yield listening
+
+
+def address(head: socket.socket) -> str:
+    return "{}:{}".format(*head.getsockname())
+
+
+def test_a_head_that_listens_is_there(head):
+    pulse = Pulse(address(head), every=0.01, lost=0.1)
+    time.sleep(0.5)
+    assert not pulse.gone
+    pulse.end()
+
+
+def test_a_head_that_is_closed_is_gone_and_may_come_back(head):
+    pulse = Pulse(address(head), every=0.01, lost=0.1)
+    port = head.getsockname()[1]
+    head.close()
+    assert until(lambda: pulse.gone)
+    with socket.create_server(("127.0.0.1", port), backlog=1000):
+        assert until(lambda: not pulse.gone)
+    pulse.end()
