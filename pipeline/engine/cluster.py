@@ -196,6 +196,13 @@ def measure() -> Cluster:
     )
 
 
+def head_address() -> str | None:
+    """Where the cluster's head listens; None where none is joined."""
+    import ray
+
+    return str(ray.get_runtime_context().gcs_address) if ray.is_initialized() else None
+
+
 def num_nodes() -> int:
     """Machines that are alive."""
     import ray

@@ -15,20 +15,21 @@ LOST: Seconds = 20.0
 
 
 class Pulse:
-    """Asks, in a thread of its own, whether anything listens at an address."""
+    """Asks, in a thread of its own, whether anything listens at an address; one that never did says nothing."""
 
-    def __init__(self, address: str, *, every: Seconds = EVERY, lost: Seconds = LOST) -> None:
-        host, _, port = address.rpartition(":")
-        self._where = (host.strip("[]"), int(port))
+    def __init__(self, address: str | None, *, every: Seconds = EVERY, lost: Seconds = LOST) -> None:
+        host, _, port = (address or "").rpartition(":")
+        self._where = (host.strip("[]"), int(port or 0))
         self._every, self._lost = every, lost
         self._silent: Seconds = 0.0
+        self._answered = False
         self._ended = threading.Event()
         threading.Thread(target=self._run, name="voxmill-pulse", daemon=True).start()
 
     @property
     def gone(self) -> bool:
         """Whether nothing has answered for too long."""
-        return self._silent > self._lost
+        return self._answered and self._silent > self._lost
 
     def end(self) -> None:
         """Ask no more."""
@@ -39,7 +40,7 @@ class Pulse:
             began = time.monotonic()
             try:
                 socket.create_connection(self._where, timeout=self._every).close()
-                self._silent = 0.0
+                self._silent, self._answered = 0.0, True
             except OSError:
                 # Not by the clock: of a driver that was held up itself nobody knows whether its head is gone.
                 self._silent += self._every + min(self._every, time.monotonic() - began)

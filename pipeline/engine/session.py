@@ -78,14 +78,14 @@ class Session:
         Raises:
             StorageFault: the cluster failed or made no progress; what is not committed stays pending.
         """
-        import ray
         from ray.exceptions import RayError
 
         from pipeline.engine import actors, ledger
 
         shipped = [shipping.ship(folder, hash, nodes=self.nodes) for hash, folder in checkpoints.items()]
         running = dataset.Running()
-        pulse = Pulse(ray.get_runtime_context().gcs_address)
+        head = cluster.head_address()
+        pulse = Pulse(head)
         looks = Looks(lambda: _look(job.run), every=min(LOOK, self.stall / 5))
         try:
             yield from watched(
@@ -108,7 +108,8 @@ class Session:
         finally:
             looks.end()
             pulse.end()
-            if not pulse.gone:
+            # What is asked of no cluster would start one.
+            if head and not pulse.gone:
                 within(END, lambda: self.deaths.update(actors.deaths()))
                 within(END, actors.kill_left)
                 within(END, lambda: ledger.forget(job.run))

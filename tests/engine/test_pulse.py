@@ -39,9 +39,17 @@ def test_a_head_that_listens_is_there(head):
 
 def test_a_head_that_is_closed_is_gone_and_may_come_back(head):
     pulse = Pulse(address(head), every=0.01, lost=0.1)
+    time.sleep(0.3)
     port = head.getsockname()[1]
     head.close()
     assert until(lambda: pulse.gone)
     with socket.create_server(("127.0.0.1", port), backlog=1000):
         assert until(lambda: not pulse.gone)
+    pulse.end()
+
+
+def test_of_an_address_that_never_answered_nothing_is_said():
+    pulse = Pulse("127.0.0.1:1", every=0.01, lost=0.05)
+    time.sleep(0.5)
+    assert not pulse.gone
     pulse.end()
