@@ -16,6 +16,7 @@ Device = Literal["auto", "cuda", "cpu"]
 Features = Literal["float64", "float32", "device"]
 Overlap = Literal["warn", "refuse"]
 ShareActor = Literal["auto", "always", "never"]
+Compile = Literal["never", "blocks", "graphs"]
 Dtype = Literal["auto", "float32", "bfloat16", "float16", "int8"]
 
 
@@ -182,6 +183,12 @@ class RunConfig:
         default=30.0, parse=parse_seconds, metavar="TIME",
     )  # fmt: skip
     debug: bool = option("display", "show tracebacks and the libraries' own messages", default=False)
+    compile: Compile = option(
+        "advanced",
+        "blocks: those of the model are compiled when it starts, which takes a minute and a C++ compiler; graphs: on a "
+        "GPU passes over batches of equal size are replayed too; tests/benchmarks/gpu.py tells whether they are faster",
+        default="never",
+    )
     unit_seconds: float | None = option(
         "advanced", "audio in one unit; default: from 1 minute to 2 hours, growing with the corpus",
         default=None, parse=parse_seconds, metavar="TIME",
@@ -230,6 +237,8 @@ def _contradictions(config: RunConfig) -> list[str]:
             found.append(wrong)
     if config.name is not None and not plain_name(config.name):
         found.append(f"--name must be a plain folder name of letters, digits, _ . and -, got {config.name!r}")
+    if config.compile != "never" and config.dtype == "int8":
+        found.append(f"--compile {config.compile} and --dtype int8 do not go together; leave one of them out")
     if config.release > config.threshold:
         found.append(f"--release must be at most --threshold, got {config.release:g} and {config.threshold:g}")
     if config.max_segment < 2 * config.min_segment:
@@ -238,7 +247,7 @@ def _contradictions(config: RunConfig) -> list[str]:
             f"--max-segment must be at least twice --min-segment, got {config.max_segment:g} s and "
             f"{config.min_segment:g} s"
         )
-    for name in ("device", "dtype", "features", "overlap", "share_actor"):
+    for name in ("device", "dtype", "features", "overlap", "share_actor", "compile"):
         choices = reading.choices_of(RunConfig, name)
         if getattr(config, name) not in choices:
             found.append(f"{flag(name)} must be one of {', '.join(choices)}, got {getattr(config, name)!r}")

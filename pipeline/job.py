@@ -104,11 +104,16 @@ class Job:
             checkpoints: of all tasks.
             encoders: hashes of the encoders that are wanted here; none means all.
         """
+        from pipeline.models.graphs import CudaRecorder
         from pipeline.models.predict import Predictor
 
         groups = groups_of(self.tasks)
         first = [groups[encoder] for encoder in encoders or groups]
-        return [Predictor(self._load(group, checkpoints), frame_budget=self.config.frame_budget) for group in first]
+        record = CudaRecorder() if self.config.compile == "graphs" and self.device == "cuda" else None
+        return [
+            Predictor(self._load(group, checkpoints), frame_budget=self.config.frame_budget, record=record)
+            for group in first
+        ]
 
     def _load(self, group: list[TaskJob], checkpoints: Checkpoints) -> dict[str, Model]:
         import torch
@@ -120,7 +125,9 @@ class Job:
         for each in group:
             shared = next(iter(loaded.values())).encoder if loaded else None
             model = models.load(checkpoints[each.model_hash], dtype=dtype, device=self.device, encoder=shared)
-            if shared is None:
+            if shared is None and self.config.compile != "never":
+                model = models.compile_blocks(model)
+            elif shared is None:
                 model = models.prepack(models.quantise(model) if self.dtype == "int8" else model)
             loaded[each.name] = model
         return loaded

@@ -53,6 +53,8 @@ def test_a_misspelt_option_is_answered_with_the_nearest():
         ({"min_segment": 0}, "--min-segment must be above 0"),
         ({"min_segment": "4s", "max_segment": "7s"}, "--max-segment must be at least twice --min-segment"),
         ({"top": 0}, "--top must be above 0"),
+        ({"compile": "graphs", "dtype": "int8"}, "--compile graphs and --dtype int8 do not go together"),
+        ({"compile": "yes"}, "--compile must be one of never, blocks, graphs"),
     ],
 )
 def test_values_that_cannot_be_meant_are_refused(options, message):

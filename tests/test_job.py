@@ -17,6 +17,7 @@ from pipeline.config import RunConfig
 from pipeline.corpus import Unit
 from pipeline.errors import UserError
 from pipeline.job import Checkpoints, Job, TaskJob
+from pipeline.models.compiled import CompiledBlock
 from pipeline.models.int8 import Int8Linear
 from pipeline.models.predict import Predictor
 from pipeline.receipts import Receipt, Timings
@@ -228,3 +229,13 @@ def test_a_task_that_fails_holds_up_no_other(
     ]
     assert "Traceback" in receipts[0].fault_trace
     assert receipts[1].audio_seconds > 0
+
+
+def test_blocks_are_compiled_where_that_is_asked_for_and_passes_are_recorded_on_gpus_alone(
+    job: Job, folders: Checkpoints
+) -> None:
+    for asked, compiled in (("never", False), ("blocks", True), ("graphs", True)):
+        (predictor,) = replace(job, config=RunConfig(compile=asked)).load_predictors(folders)
+        blocks = predictor.models["labels"].encoder.blocks
+        assert all(isinstance(block, CompiledBlock) for block in blocks) == compiled
+        assert predictor._record is None

@@ -9,6 +9,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from pipeline.models.compiled import compile_blocks
     from pipeline.models.int8 import quantise
     from pipeline.models.loading import load, save
     from pipeline.models.prepacked import prepack
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "Head": "pipeline.models.wav2vec2_bert.kinds",
+    "compile_blocks": "pipeline.models.compiled",
     "Model": "pipeline.models.wav2vec2_bert.model",
     "load": "pipeline.models.loading",
     "prepack": "pipeline.models.prepacked",
@@ -24,7 +26,7 @@ _HOMES = {
     "save": "pipeline.models.loading",
 }
 
-__all__ = ["Head", "Model", "load", "prepack", "quantise", "save"]
+__all__ = ["Head", "Model", "compile_blocks", "load", "prepack", "quantise", "save"]
 
 
 def __getattr__(name: str) -> Any:

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from pipeline.models import checkpoint, weights
+from pipeline.models.compiled import CompiledBlock
 from pipeline.models.int8 import Int8Linear
 from pipeline.models.packed_attention import Kernel
 from pipeline.models.prepacked import PrepackedLinear
@@ -112,10 +113,10 @@ def save(model: Model, path: str | os.PathLike[str]) -> None:
     that names the precision of weights names theirs.
 
     Raises:
-        ValueError: for a model in 8 bits or with arranged weights: its own are not there any more.
+        ValueError: for a model in 8 bits, with arranged weights or compiled blocks: its own layers are gone.
     """
-    if any(isinstance(module, Int8Linear | PrepackedLinear) for module in model.modules()):
-        raise ValueError("a quantised or prepacked model cannot be saved; save it before")
+    if any(isinstance(module, Int8Linear | PrepackedLinear | CompiledBlock) for module in model.modules()):
+        raise ValueError("a quantised, prepacked or compiled model cannot be saved; save it before")
     folder = Path(path)
     folder.mkdir(parents=True, exist_ok=True)
     head = model.config.head

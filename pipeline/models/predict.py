@@ -9,6 +9,7 @@ import itertools
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
@@ -16,6 +17,7 @@ from torch import Tensor
 
 from pipeline.errors import StorageFault, UserError
 from pipeline.models.batching import Batch, SizeOf, batches, exact, rounded
+from pipeline.models.graphs import Pass, Recorder, Replayed, replayable
 from pipeline.models.layout import Packed
 from pipeline.models.outputs import EncoderOutput, FrameOutput
 from pipeline.models.packed_attention import Kernel
@@ -23,7 +25,7 @@ from pipeline.models.transfer import Sending, transfer_to
 from pipeline.models.wants import Reduced, Slice, Stretch, Want, Window
 from pipeline.models.wav2vec2_bert.config import Config
 from pipeline.models.wav2vec2_bert.model import Model
-from pipeline.models.wav2vec2_bert.top import LayerMean
+from pipeline.models.wav2vec2_bert.top import LastLayer, LayerMean
 
 log = logging.getLogger(__name__)
 
@@ -82,12 +84,15 @@ class Predictor:
             takes the place of the others', whose memory is given back.
         frame_budget: most frames of one batch, or None for `default_frame_budget`; a longer window is a
             batch of its own.
+        record: makes recordings of the encoder's passes, as `graphs.CudaRecorder` does; None runs each.
 
     Raises:
         UserError: for a model whose adapter leaves fewer frames than windows can be joined by.
     """
 
-    def __init__(self, models: Mapping[str, Model], *, frame_budget: int | None = None) -> None:
+    def __init__(
+        self, models: Mapping[str, Model], *, frame_budget: int | None = None, record: Recorder | None = None
+    ) -> None:
         adapted = [name for name, model in models.items() if model.config.add_adapter]
         if adapted:
             raise UserError(
@@ -101,6 +106,8 @@ class Predictor:
             model.encoder = first.encoder
         self._device = next(first.parameters()).device
         self._transfer = transfer_to(self._device)
+        self._record = record if record and replayable(first.encoder) else None
+        self._passes: dict[tuple[str, ...], Pass] = {}
         self.filler_frames = 0
         """Frames that the last `run` computed and that belong to no window."""
         self.frame_budget = frame_budget or min(map(default_frame_budget, models.values()))
@@ -183,6 +190,13 @@ class Predictor:
     def _encode(self, features: Tensor, layout: Packed, wants: Mapping[str, Want]) -> dict[str, Tensor]:
         """(N, C) -> for each top the (N, d) that its heads see."""
         tops = {self._top(want.head): self.models[want.head].top for want in wants.values()}
+        names = tuple(tops)
+        if names not in self._passes:
+            run = partial(self._fold, tops)
+            self._passes[names] = Replayed(run, self._record) if self._record else run
+        return self._passes[names](features, layout)
+
+    def _fold(self, tops: Mapping[str, LastLayer | LayerMean], features: Tensor, layout: Packed) -> dict[str, Tensor]:
         seen: dict[str, Tensor] = {}
         for number, frames in enumerate(self._encoder.states(features, layout)):
             for name, top in tops.items():
@@ -234,6 +248,8 @@ class Predictor:
         return self._transfer.send(want.reduce(output)).wait()
 
     def _halve_budget(self, longest: int) -> None:
+        # Recordings hold memory.
+        self._passes.clear()
         if self._device.type == "cuda":
             torch.cuda.empty_cache()
         if self.frame_budget <= longest:
