@@ -198,3 +198,5 @@ def _prepare_context() -> None:
         context.custom_execution_callback_classes.append(_Noted)
     context.actor_init_retry_on_errors = True
     context.actor_init_max_retries = 2
+    # One that has said so three times will not start: its reason ends the run. A process that dies is no such one.
+    context.max_consecutive_actor_init_deaths = 0

@@ -14,6 +14,7 @@ import argparse
 import importlib
 import json
 import random
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -78,12 +79,15 @@ def main(argv: Sequence[str] | None = None) -> int:
 def held(name: str, part: Part, seed: int, seconds: float, results: Path) -> bool:
     """Run a part, write down what it counted, and say whether every promise held."""
     began, counts, broken = time.monotonic(), {}, ""
-    with tempfile.TemporaryDirectory(prefix="chaos-", ignore_cleanup_errors=True) as folder:
-        try:
-            counts = part(seed, began + seconds, Path(folder))
-        except Exception as error:  # noqa: BLE001
-            traceback.print_exc()
-            broken = f"{type(error).__name__}: {error}".partition("\n")[0]
+    folder = Path(tempfile.mkdtemp(prefix="chaos-"))
+    try:
+        counts = part(seed, began + seconds, folder)
+    except Exception as error:  # noqa: BLE001
+        traceback.print_exc()
+        broken = f"{type(error).__name__}: {error}".partition("\n")[0]
+        print(f"{name}: what there is to look at is in {folder}", flush=True)
+    else:
+        shutil.rmtree(folder, ignore_errors=True)
     minutes = round((time.monotonic() - began) / 60, 2)
     line = {"date": f"{datetime.now(UTC):%Y-%m-%d %H:%M}", **revision(), "part": name, "seed": seed}
     line |= {"minutes": minutes, "counts": counts} | ({"broken": broken} if broken else {})

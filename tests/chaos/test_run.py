@@ -78,7 +78,7 @@ def test_the_table_is_the_sum_of_one_commit():
         line("kills", "old", kills=1000, runs=1000),
         line("protocol", states=1_320_296, schedules=900_000),
         line("protocol", states=1_320_296, schedules=90_000) | {"broken": "Broken: twice"},
-        line("fuzz", tar=200_000, wav=99_999),
+        line("fuzz", **{"fuzz: tar": 200_000, "fuzz: tar past header": 9, "fuzz: wav": 99_999}),
     ]
     rows = summary.page(lines, "new").splitlines()
     assert rows[0] == "| promise | asked | counted at new |"
@@ -86,8 +86,10 @@ def test_the_table_is_the_sum_of_one_commit():
     assert rows[5].endswith(
         "| 1,320,296 states, 990,000 schedules (24 minutes); **broken 1 times**; not yet reached: schedules |"
     )
-    assert rows[7].endswith("| 100,000 each | tar 200,000, wav 99,999 (12 minutes); not yet reached: wav |")
-    assert rows[3].endswith("| 2,000 faults | not yet |")
+    assert rows[7].endswith(
+        "| 100,000 each | tar 200,000, tar past header 9, wav 99,999 (12 minutes); not yet reached: wav |"
+    )
+    assert rows[3].endswith("| 2,000 storage faults | not yet |")
 
 
 def test_what_was_counted_on_changed_code_is_left_out(tmp_path):
