@@ -40,8 +40,9 @@ def guarded(work: Callable[[], int], errors: Console, *, debug: bool) -> int:
         errors.print(str(error), markup=False, soft_wrap=True)
         return USAGE if isinstance(error, UserError) else PARTIAL
     # Ray's handler of SIGTERM, in place until ours is put back after its start, raises SystemExit.
-    except (Stopped, KeyboardInterrupt, SystemExit):
-        errors.print("stopped before any work began; the same command starts again")
+    except (Stopped, KeyboardInterrupt, SystemExit) as stop:
+        how = str(stop) if isinstance(stop, Stopped) else "by a signal"
+        errors.print(f"stopped {how}: what is committed stays, the same command goes on from there", soft_wrap=True)
         return PARTIAL
     except Exception as error:  # noqa: BLE001
         traceback.print_exc()

@@ -4,13 +4,28 @@ from __future__ import annotations
 
 import signal
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
+GRACE = 5.0
+"""Seconds in which the clean end is not interrupted: Ctrl-C twice, or `timeout`, which signals a process and its group;
+another signal after that cuts it short."""
+LOST = 1.0
+"""Seconds after which whoever still works was not reached: what is raised in a finaliser is thrown away by Python."""
+
 
 class Stopped(BaseException):
     """Somebody asked the run to end; like KeyboardInterrupt, no handler of errors may swallow it."""
+
+
+class _Asked:
+    """The last signal that was obeyed, in whatever block that was."""
+
+    at: float | None = None
+    how: str = ""
+    depth: int = 0
 
 
 @contextmanager
@@ -23,14 +38,26 @@ def stoppable() -> Iterator[None]:
         yield
         return
     before = {number: signal.signal(number, _stop) for number in (signal.SIGTERM, signal.SIGINT)}
+    _Asked.depth += 1
     try:
         yield
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+        _Asked.depth -= 1
+        if not _Asked.depth:
+            _Asked.at = None
+
+
+def check() -> None:
+    """Raise `Stopped` where a signal has come and what it raised was lost; for loops that wait in the main thread."""
+    if _Asked.at is not None and time.monotonic() - _Asked.at > LOST:
+        raise Stopped(_Asked.how)
 
 
 def _stop(number: int, frame: FrameType | None) -> None:
-    # A second signal while stopping must not interrupt the clean end.
-    signal.signal(number, signal.SIG_IGN)
-    raise Stopped(f"by {signal.Signals(number).name}")
+    now = time.monotonic()
+    if _Asked.at is not None and now - _Asked.at < GRACE:
+        return
+    _Asked.at, _Asked.how = now, f"by {signal.Signals(number).name}"
+    raise Stopped(_Asked.how)

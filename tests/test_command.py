@@ -15,8 +15,8 @@ from pipeline.stopping import Stopped
     [
         (UserError("out: is a file"), 2, "out: is a file"),
         (StorageFault("s3://b: 503"), 4, "s3://b: 503"),
-        (Stopped("by SIGTERM"), 4, "stopped before any work began"),
-        (SystemExit(15), 4, "stopped before any work began"),
+        (Stopped("by SIGTERM"), 4, "stopped by SIGTERM: what is committed stays, the same command goes on from there"),
+        (SystemExit(15), 4, "stopped by a signal: what is committed stays"),
         (ZeroDivisionError("a bug"), 1, "failed: ZeroDivisionError: a bug"),
     ],
 )

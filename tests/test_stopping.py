@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import signal
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from pipeline import stopping
 from pipeline.stopping import Stopped, stoppable
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
@@ -74,3 +76,39 @@ def test_another_thread_leaves_the_handlers_alone() -> None:
 
     with ThreadPoolExecutor(1) as pool:
         assert pool.submit(inside).result() == handlers()
+
+
+def twice(ended: list[str]) -> None:
+    """Stopped in an inner block, and again by another signal at its end."""
+    try:
+        with stoppable():
+            signal.raise_signal(signal.SIGTERM)
+    finally:
+        signal.raise_signal(signal.SIGINT)
+        ended.append("clean")
+
+
+def test_a_signal_in_the_block_around_does_not_interrupt_the_clean_end_either() -> None:
+    ended: list[str] = []
+    with pytest.raises(Stopped, match="SIGTERM"), stoppable():
+        twice(ended)
+    assert ended == ["clean"]
+
+
+def test_a_later_signal_cuts_the_clean_end_short(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stopping, "GRACE", 0.0)
+    ended: list[str] = []
+    with pytest.raises(Stopped, match="SIGINT"), stoppable():
+        twice(ended)
+    assert ended == []
+
+
+def test_a_signal_that_was_lost_is_found_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stopping, "LOST", 0.0)
+    with stoppable():
+        stopping.check()
+        with contextlib.suppress(Stopped):
+            signal.raise_signal(signal.SIGTERM)
+        with pytest.raises(Stopped, match="^by SIGTERM$"):
+            stopping.check()
+    stopping.check()

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Generator, Hashable
 from typing import Generic, TypeVar
 
+from pipeline import stopping
 from pipeline.corpus import Seconds
 
 TICK: Seconds = 0.5
@@ -73,6 +74,7 @@ def watched(
             try:
                 item = found.get(timeout=TICK)
             except queue.Empty:
+                stopping.check()
                 now = signs()
                 if now != before:
                     last, before = time.monotonic(), now
