@@ -109,6 +109,7 @@ _TABLE = {
     "errors": "the recordings that ended with an error, by reason",
     "explain": "all that a table knows of one recording; its audio as WAV",
     "vacuum": "remove what dead attempts left behind, and superseded rows",
+    "forget": "take all that a table holds of a recording out of it, for good",
 }
 
 

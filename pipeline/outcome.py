@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pipeline import plan, table
 from pipeline.errors import StorageFault, UserError
 from pipeline.plan import UnitRef
-from pipeline.plan.superseded import hidden
 from pipeline.table import Count, Standing, Totals
 from pipeline.tally import Tally
 
@@ -76,9 +75,8 @@ def _totals(
     known: Mapping[str, Count],
     tally: Tally | None,
 ) -> Totals:
-    found = table.totals(
-        output, name, now.sizes, hidden(changes, now.sizes), _with_committed(known, now.sizes, name, tally)
-    )
+    hidden = plan.unseen(output, now.sizes, changes)
+    found = table.totals(output, name, now.sizes, hidden, _with_committed(known, now.sizes, name, tally))
     if found.units != known:
         table.write_known(output, name, found.units)
     return found

@@ -10,11 +10,13 @@ import sys
 import pandas as pd
 import pytest
 
-from pipeline import alone, config, flow, run
+import pipeline
+from pipeline import alone, config, flow, plan, run
 from pipeline.errors import StorageFault
 from pipeline.job import Work
 from pipeline.plan import UnitRef
 from pipeline.table import read_table
+from pipeline.table.__main__ import main as table_main
 from pipeline.table.verify import verify
 from tests.jobs.corpora import MODEL, ROOT, clips, encoded, environment, newest_run, transcribed
 
@@ -134,3 +136,14 @@ def test_one_small_file_needs_no_ray_and_seconds_of_work(audio, tmp_path):
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     # Time at work, for on a busy machine the clock says nothing.
     assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < 8
+
+
+def test_a_recording_that_is_forgotten_before_it_is_heard_is_not_heard(audio, tmp_path):
+    output = tmp_path / "out"
+    output.mkdir()
+    plan.extend([str(audio)], str(output), corpus="c")
+    assert table_main(["forget", str(output), "c/one.flac", "--yes"]) == 0
+    summary = pipeline.transcribe(str(audio), str(output), model=MODEL, corpus="c", device="cpu")
+    assert (summary.exit_code, summary.table_rows) == (0, 0)
+    verdict = verify(str(output))
+    assert (verdict.complete, verdict.tasks[0].committed, verdict.tasks[0].rows) == (True, 1, 0)

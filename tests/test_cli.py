@@ -104,6 +104,7 @@ def test_every_option_is_one_of_some_job_and_transcription_has_none_of_the_other
         "verify",
         "errors",
         "vacuum",
+        "forget",
         "demo",
         "evaluate",
     ],
@@ -131,7 +132,7 @@ def test_voxmill_alone_lists_its_commands(capfd):
         (
             ["xyz"],
             "there is no command 'xyz' (the commands are transcribe, classify, label-frames, embed, label, finetune, "
-            "demo, evaluate, status, verify, errors, explain, vacuum)",
+            "demo, evaluate, status, verify, errors, explain, vacuum, forget)",
         ),
         (["label-frame"], "there is no command 'label-frame' (did you mean label-frames?)"),
         (["--versio"], "unrecognized arguments: --versio (did you mean --version?)"),

@@ -1,8 +1,21 @@
 """Which units there are, decided once: ids, spans, bundles, and the plan as numbered Parquet files."""
 
+from pipeline.plan.forgotten import forgotten
 from pipeline.plan.generations import UnitRef
 from pipeline.plan.report import PlanReport, format_report
 from pipeline.plan.store import extend, load_unit, units
 from pipeline.plan.superseded import Superseded, superseded
+from pipeline.plan.unseen import unseen
 
-__all__ = ["PlanReport", "Superseded", "UnitRef", "extend", "format_report", "load_unit", "superseded", "units"]
+__all__ = [
+    "PlanReport",
+    "Superseded",
+    "UnitRef",
+    "extend",
+    "forgotten",
+    "format_report",
+    "load_unit",
+    "superseded",
+    "units",
+    "unseen",
+]

@@ -134,7 +134,7 @@ class _Drafter:
         found = digests([row.id for row in self.rows])
         places = self.known.find(found)
         self._mark_seen(places)
-        keep = self._differs(places)
+        keep = self._differs(places) & self._remembered()
         for row, planned in zip(self.rows, keep.tolist(), strict=True):
             self.survey.add(row, planned=planned)
         supersedes = self._superseded(places, keep)
@@ -169,6 +169,11 @@ class _Drafter:
             id = self.rows[row].id
             raise moved(id, self.rows[row].source, self.known.row(int(places[row]))[1])
         return keep
+
+    def _remembered(self) -> np.ndarray:
+        if not self.known.forgotten:
+            return np.ones(len(self.rows), dtype=bool)
+        return np.array([not self.known.forgotten.covers(row) for row in self.rows])
 
     def _superseded(self, places: np.ndarray, keep: np.ndarray) -> dict[int, list[OldRow]]:
         """Old rows that each kept row takes the place of."""

@@ -90,8 +90,18 @@ class Generation:
             UserError: the bytes are no Parquet.
             StorageFault: they cannot be read.
         """
+        try:
+            return self._row_group(number, columns)
+        except UserError:
+            now = _opened(self.uri, self.number)
+            if now == self:
+                raise
+            # Put anew since it was opened, with the same rows in the same places, see `emptying`.
+            return now._row_group(number, columns)
+
+    def _row_group(self, number: int, columns: Sequence[str] | None) -> pa.Table:
         with _reading(self.uri, self.size) as file:
-            reader = pq.ParquetFile(file, metadata=self.footer)
+            reader = pq.ParquetFile(file, metadata=self.footer, page_checksum_verification=True)
             return reader.read_row_group(number, columns=columns, use_threads=False)
 
     def row_groups(self, columns: Sequence[str]) -> Iterator[pa.Table]:
@@ -165,6 +175,14 @@ def open_generation(output: str, number: int) -> Generation:
         StorageFault: it cannot be read.
     """
     uri = layout.plan_file(output, number)
+    try:
+        return _opened(uri, number)
+    except UserError:
+        # It may have been put anew between the look at its size and the reading of its end.
+        return _opened(uri, number)
+
+
+def _opened(uri: str, number: int) -> Generation:
     try:
         entry = stat(uri)
     except FileNotFoundError as error:

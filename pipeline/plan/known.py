@@ -11,6 +11,7 @@ import pyarrow as pa
 from pipeline.plan import generations
 from pipeline.plan.columns import CLOSING
 from pipeline.plan.files import FileIndex, index_files, name_hashes
+from pipeline.plan.forgotten import Forgotten, forgotten
 from pipeline.plan.generations import Generation, Scope, UnitRef
 from pipeline.plan.ids import digests
 from pipeline.plan.spans import whole_id
@@ -48,6 +49,8 @@ class Known:
     """What each generation was planned from, generation 1 first."""
     spans: dict[str, tuple[str, ...]]
     """Ids of the spans of recordings that were cut, by the id of the whole."""
+    forgotten: Forgotten
+    """What is not to be planned again."""
 
     @property
     def generation(self) -> int:
@@ -101,7 +104,7 @@ def read_known(output: str) -> Known:
         UserError: a generation is missing or damaged.
         StorageFault: the plan cannot be read.
     """
-    builder, opened = _Builder(), generations.opened(output)
+    builder, gone, opened = _Builder(), forgotten(output), generations.opened(output)
     for some in _together(opened):
         if len(some) == 1:
             builder.add_generation(some[0], some[0].row_groups(_COLUMNS))
@@ -109,7 +112,7 @@ def read_known(output: str) -> Known:
         read = generations.of_each(lambda each: list(each.row_groups(_COLUMNS)), some)
         for generation, tables in zip(some, read, strict=True):
             builder.add_generation(generation, tables)
-    return builder.finish(output, tuple(each.scope for each in opened))
+    return builder.finish(output, tuple(each.scope for each in opened), gone)
 
 
 def _together(found: Iterable[Generation]) -> Iterator[list[Generation]]:
@@ -173,7 +176,7 @@ class _Builder:
                     self.retired[old["id"]] = self.rows
                     self.spans.get(whole_id(old["id"]), {}).pop(old["id"], None)
 
-    def finish(self, output: str, scopes: tuple[Scope, ...]) -> Known:
+    def finish(self, output: str, scopes: tuple[Scope, ...], gone: Forgotten) -> Known:
         """Sort, and keep the newest row of each id that nothing else superseded."""
         every = np.concatenate([*self.digests, digests([])])
         # Stable, so that among equal digests the newest row comes last.
@@ -197,6 +200,7 @@ class _Builder:
             units=self.units,
             scopes=scopes,
             spans={whole: tuple(ids) for whole, ids in self.spans.items() if ids},
+            forgotten=gone,
         )
 
     def _gone(self, ordered: np.ndarray, order: np.ndarray) -> np.ndarray:

@@ -8,6 +8,7 @@ from pipeline.storage.paths import join
 
 PLAN_FOLDER = "_plan"
 SUCCESS_FILE = "_SUCCESS"
+FORGOTTEN_FOLDER = "_forgotten"
 
 _PLAN_FILE = re.compile(r"([0-9]{6,})\.parquet")
 
@@ -20,6 +21,11 @@ def plan_folder(output: str) -> str:
 def plan_file(output: str, generation: int) -> str:
     """File of one generation, numbered from 1."""
     return join(output, PLAN_FOLDER, f"{generation:06d}.parquet")
+
+
+def forgotten_folder(output: str) -> str:
+    """Folder of the files that say which recordings are forgotten."""
+    return join(output, FORGOTTEN_FOLDER)
 
 
 def success_file(output: str) -> str:

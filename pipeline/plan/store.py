@@ -15,6 +15,8 @@ from pipeline.plan import generations, layout
 from pipeline.plan.bundle import UNIT_BYTES, bundle, default_unit_seconds
 from pipeline.plan.columns import to_recordings
 from pipeline.plan.draft import Draft, drafted
+from pipeline.plan.emptying import empty_texts
+from pipeline.plan.forgotten import forgotten
 from pipeline.plan.generations import Generation, Scope, UnitRef, encode_metadata
 from pipeline.plan.known import Known, read_known
 from pipeline.plan.publish import DraftGeneration, encode_generations
@@ -100,6 +102,8 @@ def extend_from(
                 return _report(draft, written, vanished=known.vanished(draft.seen, scope), unit_seconds=unit_seconds)
             metadata = encode_metadata(scope, unit_seconds, bounds.unit_bytes)
             if _publish(draft, unit_numbers, known=known, metadata=metadata, written=written):
+                if written.numbers and forgotten(output) != known.forgotten:
+                    empty_texts(output)
                 return _report(draft, written, vanished=known.vanished(draft.seen, scope), unit_seconds=unit_seconds)
 
 
@@ -114,12 +118,20 @@ def units(output: str) -> list[UnitRef]:
 
 
 def load_unit(output: str, ref: UnitRef) -> Unit:
-    """The recordings of one unit; reads one row group, which the process keeps for the neighbours.
+    """The recordings of one unit that are to be heard: those that are not forgotten.
+
+    Reads one row group, which the process keeps for the neighbours, and lists what is forgotten.
 
     Raises:
         UserError: the plan is damaged, or is not the one that `ref` came from.
         StorageFault: the plan cannot be read.
     """
+    unit, gone = planned_unit(output, ref), forgotten(output)
+    return Unit(unit.name, tuple(each for each in unit.recordings if not gone.covers(each))) if gone else unit
+
+
+def planned_unit(output: str, ref: UnitRef) -> Unit:
+    """All recordings of one unit, the forgotten ones too; raises as `load_unit`."""
     rows = _row_group(generations.open_generation(output, ref.generation), ref.row_group).slice(ref.first, ref.count)
     if rows.num_rows != ref.count or set(rows.column("unit").to_pylist()) != {ref.name}:
         uri = redact(layout.plan_file(output, ref.generation))

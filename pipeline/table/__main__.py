@@ -16,13 +16,13 @@ from pipeline.table.commands.command import BROKEN, PARTIAL, USAGE
 from pipeline.table.presence import look_for_table
 from pipeline.unread import may_go_unread
 
-COMMANDS = (look.STATUS, look.VERIFY, clean.VACUUM, look.ERRORS, look.EXPLAIN, publishing.PUBLISH)
+COMMANDS = (look.STATUS, look.VERIFY, clean.VACUUM, clean.FORGET, look.ERRORS, look.EXPLAIN, publishing.PUBLISH)
 
 _CODES = """exit codes:
-  0  every planned recording is in the table exactly once (vacuum, errors, explain, publish: done)
+  0  every planned recording is in the table exactly once (other commands: done)
   1  verify found a violation
   2  wrong usage: the message says what to mend
-  4  units are pending, or storage failed: the same run command goes on where it ended
+  4  units are pending, or storage failed: the same run command goes on where it ended; forget without --yes
 
 examples:
   {prog} status out/
@@ -31,6 +31,7 @@ examples:
   {prog} explain out/ archive/2026/a.flac --clip a.wav
   {prog} publish out/ --partition-by language
   {prog} vacuum out/ --min-age 2h --delete
+  {prog} forget out/ archive/2026/a.flac --yes
 """
 
 
@@ -38,6 +39,9 @@ examples:
 def main(argv: Sequence[str] | None = None, *, prog: str = "python -m pipeline.table") -> int:
     """Run one command, which its messages name as `prog` and its own name; returns the exit code."""
     given, more = _parser(prog).parse_known_args(argv)
+    if "ids" in given and not any(word.startswith("-") for word in more):
+        # Those behind an option, which argparse takes for no arguments of this one.
+        given.ids, more = [*given.ids, *more], []
     if more:
         given.parser.error(f"unrecognized arguments: {redact(' '.join(more))}")
     try:

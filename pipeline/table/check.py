@@ -9,11 +9,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline.corpus import Unit
-from pipeline.table.commit import FOOTER
+from pipeline.quantities import counted
 from pipeline.table.commit import contradiction as unlike_plan
+from pipeline.table.encode import FOOTER
 from pipeline.table.holding import Gone
 from pipeline.table.schema import COMMON, difference
 
+REMEDY = "`forget OUTPUT --yes` takes what is left of them out"
 _ROUNDING = 1e-6
 """Seconds by which two times may differ for reasons of float arithmetic."""
 
@@ -33,7 +35,11 @@ def contradictions(table: pa.Table, unit: Unit, declared: pa.Schema | None, gone
     if any(field.name not in table.column_names for field in COMMON):
         return
     versions = {each.id: each.version for each in unit.recordings}
-    expected = gone.expected(unit.name, list(versions), set(table.column("id").to_pylist()))
+    held = set(table.column("id").to_pylist())
+    barred = len(held & gone.barred(unit.name))
+    if barred:
+        yield f"{counted(barred, 'row')} of forgotten recordings; {REMEDY}"
+    expected = gone.expected(unit.name, list(versions), held)
     problem = unlike_plan(unit.name, table, expected)
     if problem:
         yield problem

@@ -1,7 +1,7 @@
 """Commit a unit: its Parquet file, made whole in memory, put under its name unless somebody was first.
 
 The file is the commit. There is no second object that could disagree with it, nothing is deleted, and a glob
-of the folder is right at every moment.
+of the folder is right at every moment. What was to be forgotten meanwhile is taken out again.
 """
 
 from __future__ import annotations
@@ -11,15 +11,14 @@ from collections.abc import Mapping, Sequence
 from typing import Literal
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
+from pipeline.plan.forgotten import forgotten
 from pipeline.storage.put import put_if_absent
 from pipeline.table import layout, schema
+from pipeline.table.encode import encode
+from pipeline.table.rewrite import rewrite
 
 Outcome = Literal["won", "taken"]
-
-FOOTER = "voxmill."
-"""Every key of the footer that is ours begins with this."""
 
 
 def commit(
@@ -47,8 +46,12 @@ def commit(
     problem = contradiction(unit_name, table, ids)
     if problem:
         raise ValueError(f"{layout.unit_file(output, task, unit_name)}: not committed, {problem}")
-    data = encode(table, {"attempt": uuid.uuid4().hex, **footer})
-    return "won" if put_if_absent(layout.unit_file(output, task, unit_name), data) else "taken"
+    uri = layout.unit_file(output, task, unit_name)
+    outcome: Outcome = "won" if put_if_absent(uri, encode(table, {"attempt": uuid.uuid4().hex, **footer})) else "taken"
+    # Only now, see `plan.forgotten`: what is forgotten while a unit is at work is taken out by one of both.
+    if any(forgotten(output).mask(table)):
+        rewrite(output, uri)
+    return outcome
 
 
 def contradiction(unit_name: str, table: pa.Table, ids: Sequence[str]) -> str | None:
@@ -63,16 +66,3 @@ def contradiction(unit_name: str, table: pa.Table, ids: Sequence[str]) -> str | 
             return f"row {row} has the id {got!r} where the plan has {wanted!r}"
     units = set(table.column("unit").to_pylist()) - {unit_name}
     return f"rows name another unit, {units.pop()!r}" if units else None
-
-
-def encode(table: pa.Table, footer: Mapping[str, str]) -> bytes:
-    """Whole Parquet file of some rows, zstd, with checksums, and `footer`, rows and errors in its metadata. Pure."""
-    errors = table.num_rows - table.column("error").null_count
-    told = {**footer, "rows": str(table.num_rows), "errors": str(errors)}
-    metadata = {
-        **(table.schema.metadata or {}),
-        **{f"{FOOTER}{key}".encode(): told[key].encode() for key in told},
-    }
-    sink = pa.BufferOutputStream()
-    pq.write_table(table.replace_schema_metadata(metadata), sink, compression="zstd", write_page_checksum=True)
-    return bytes(sink.getvalue().to_pybytes())

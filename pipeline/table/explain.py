@@ -12,14 +12,16 @@ import pyarrow.compute as pc
 from pipeline.corpus import Recording
 from pipeline.errors import UserError
 from pipeline.plan import generations
+from pipeline.plan.forgotten import forgotten
 from pipeline.plan.generations import Generation, UnitRef
-from pipeline.plan.store import load_unit
+from pipeline.plan.similar import similar
+from pipeline.plan.store import planned_unit
 from pipeline.plan.superseded import superseded
 from pipeline.quantities import counted, show_seconds
 from pipeline.storage.paths import redact
 from pipeline.table import layout
-from pipeline.table.commit import FOOTER
 from pipeline.table.done import committed
+from pipeline.table.encode import FOOTER
 from pipeline.table.presence import require_plan, require_table
 from pipeline.table.runs import recent_faults, runs
 from pipeline.table.task import tasks
@@ -63,6 +65,8 @@ class Planned:
     labels: tuple[Labels, ...]
     faults: tuple[tuple[str, str], ...]
     """Run and fault of attempts at its unit that failed, the newest first."""
+    forgotten: bool = False
+    """Whether nothing of it may be shown any more."""
 
 
 def explain(output: str, id: str) -> list[Planned]:
@@ -77,14 +81,17 @@ def explain(output: str, id: str) -> list[Planned]:
     found = _find(output, id)
     newer = {each.old: each.new[0] for each in superseded(output)}
     done = {task: committed(output, task) for task in tasks(output)}
-    faults = recent_faults(output, runs(output)[-RUNS:])
+    faults, gone = recent_faults(output, runs(output)[-RUNS:]), forgotten(output)
     return [
         Planned(
             unit=unit,
             recording=recording,
             newer=newer.get((unit.name, id)),
-            labels=tuple(_labels(output, task, unit.name, id, unit.name in done[task]) for task in done),
+            labels=()
+            if gone.covers(recording)
+            else tuple(_labels(output, task, unit.name, id, unit.name in done[task]) for task in done),
             faults=tuple((each.run, each.told) for each in faults if each.unit == unit.name),
+            forgotten=gone.covers(recording),
         )
         for unit, recording in found
     ]
@@ -99,7 +106,7 @@ def _find(output: str, id: str) -> list[tuple[UnitRef, Recording]]:
             if pc.index(column, id).as_py() >= 0:
                 found += _rows(output, generation, group, id)
             elif len(like) < SUGGESTIONS:
-                like += column.filter(pc.match_substring(column, id, ignore_case=True)).to_pylist()
+                like += similar(column, id)
     if not found:
         hint = f" Like it: {', '.join(like[:SUGGESTIONS])}." if like else ""
         raise UserError(f"{redact(output)}: no recording {id!r} is planned.{hint}")
@@ -110,7 +117,7 @@ def _rows(output: str, generation: Generation, group: int, id: str) -> Iterator[
     table = generation.row_group(group, ("id", "unit", "seconds", "payload"))
     for unit in generations.unit_runs(table, generation=generation.number, row_group=group):
         if id in table.column("id").slice(unit.first, unit.count).to_pylist():
-            for each in load_unit(output, unit).recordings:
+            for each in planned_unit(output, unit).recordings:
                 if each.id == id:
                     yield unit, each
 
@@ -148,9 +155,11 @@ def _lines(planned: Planned) -> Iterator[str]:
     length = f"{show_seconds(each.seconds)} ({each.seconds_from})"
     yield f"  audio      {each.format}, {length}, from {each.start:g} s to {until}"
     yield f"  version    {each.version}" + (f", superseded by unit {planned.newer}" if planned.newer else "")
-    if each.reference is not None:
+    if each.reference is not None and not planned.forgotten:
         yield f"  reference  {_shown(each.reference)}"
     yield f"  planned    unit {unit.name}, {counted(unit.count, 'recording')}, generation {unit.generation}"
+    if planned.forgotten:
+        yield "  forgotten  no task may hear it, no reader see it"
     for labels in planned.labels:
         yield from _task_lines(labels)
     for run, fault in planned.faults:

@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 
 from pipeline.storage.fetch import read_range
 from pipeline.storage.listing import stat
-from pipeline.table.commit import FOOTER
+from pipeline.table.encode import FOOTER
 
 _TAIL = 32 * 1024
 """Bytes from the end that hold the footer of most files."""

@@ -16,20 +16,26 @@ class Gone:
 
     superseded: Mapping[str, frozenset[str]] = field(default_factory=dict)
     """A newer row of the same recording is committed: a file may hold them until `vacuum` takes them out."""
+    forgotten: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    """A file must not hold them; of those that are superseded too it is one of these."""
 
     @classmethod
-    def of(cls, superseded: Iterable[OldRow]) -> Gone:
+    def of(cls, superseded: Iterable[OldRow], forgotten: Iterable[OldRow] = ()) -> Gone:
         """From rows as the plan names them."""
-        return cls(by_unit(superseded))
+        return cls(by_unit(superseded), by_unit(forgotten))
 
     @property
     def units(self) -> set[str]:
         """Units that have such rows."""
-        return set(self.superseded)
+        return {*self.superseded, *self.forgotten}
 
     def of_unit(self, unit: str) -> frozenset[str]:
         """Ids that the file of a unit can do without."""
-        return self.superseded.get(unit, _NONE)
+        return self.superseded.get(unit, _NONE) | self.forgotten.get(unit, _NONE)
+
+    def barred(self, unit: str) -> frozenset[str]:
+        """Ids that the file of a unit must not hold."""
+        return self.forgotten.get(unit, _NONE)
 
     def expected(self, unit: str, planned: Sequence[str], held: Collection[str]) -> list[str]:
         """Ids that a file must hold, in order, given those that it does: rows that may be gone count where they are.

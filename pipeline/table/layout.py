@@ -8,6 +8,7 @@ from pipeline.storage.paths import join
 
 RUNS_FOLDER = "_runs"
 ATTEMPTS_FOLDER = "_attempts"
+SCORES_FOLDER = "_scores"
 TOTALS_FOLDER = "_totals"
 LEASES_FOLDER = "_leases"
 TASK_FILE = "_task.json"
@@ -34,6 +35,11 @@ def unit_file(output: str, task: str, unit: str) -> str:
 def runs_folder(output: str) -> str:
     """Folder of the manifests of runs."""
     return join(output, RUNS_FOLDER)
+
+
+def scores_folder(output: str) -> str:
+    """Folder with a folder of scores for each task that was evaluated."""
+    return join(output, SCORES_FOLDER)
 
 
 def run_file(output: str, run: str) -> str:

@@ -13,7 +13,7 @@ import pyarrow.dataset as ds
 from pipeline.errors import StorageFault, UserError
 from pipeline.plan.columns import OldRow
 from pipeline.plan.store import units
-from pipeline.plan.superseded import hidden, superseded
+from pipeline.plan.unseen import unseen
 from pipeline.storage.arrow import arrow_filesystem
 from pipeline.storage.paths import filesystem, redact
 from pipeline.storage.retry import translated
@@ -100,7 +100,7 @@ def read_table(output: str, *, task: str | None = None) -> Table:
     """Open the committed rows of a task: one for each recording, of its newest version that is committed.
 
     A file that the plan does not know is left out, and so is a row of content that has changed since, as soon
-    as the row of the new content is there.
+    as the row of the new content is there. No row of a forgotten recording is shown.
 
     Args:
         output: folder of a table, on any storage.
@@ -118,7 +118,7 @@ def read_table(output: str, *, task: str | None = None) -> Table:
     record = read_record(output, task)
     done = committed(output, task)
     files = [layout.unit_file(output, task, each.name) for each in units(output) if each.name in done]
-    return Table(dataset_of(output, files, record.schema, hidden(superseded(output), done)), files)
+    return Table(dataset_of(output, files, record.schema, unseen(output, done)), files)
 
 
 def _default(output: str) -> str:

@@ -1,7 +1,8 @@
 """Take rows out of the files of committed units: each is put anew, whole, under the name that it has.
 
-A reader sees the old file or the new one, and the unit stays committed throughout, even where no row is left. Who
-rewrites looks again afterwards, so that of two who do it at once the last one leaves nothing behind.
+A reader sees the old file or the new one, and the unit stays committed throughout, even where no row is left. Whoever
+rewrites takes out what is forgotten too, and looks again afterwards, so that of two who do it at once the last one
+leaves nothing behind.
 """
 
 from __future__ import annotations
@@ -12,19 +13,17 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
+from pipeline.plan.forgotten import forgotten
 from pipeline.plan.generations import UnitRef
 from pipeline.storage.put import put
 from pipeline.table import layout
-from pipeline.table.commit import FOOTER, encode
 from pipeline.table.done import unit_sizes
+from pipeline.table.encode import encode
 from pipeline.table.footers import counts
 from pipeline.table.holding import Gone
 from pipeline.table.unit_file import read_unit
 
-REWRITTEN = f"{FOOTER}rewritten"
-"""Key of the footer that says when rows were taken out last."""
 _WORKERS = 8
 """Files looked at, or put, at the same time."""
 
@@ -34,6 +33,7 @@ class Burden:
     """Rows in one file that nobody should see."""
 
     uri: str
+    task: str
     rows: int
     ids: frozenset[str]
     """Whose rows may go; the file may hold less of them."""
@@ -54,22 +54,28 @@ def burdens(output: str, task: str, units: Collection[UnitRef], gone: Gone) -> l
     def look(unit: UnitRef) -> Burden:
         uri, spare = layout.unit_file(output, task, unit.name), gone.of_unit(unit.name)
         told = counts(uri, sizes[unit.name])
-        # The footer alone tells that a file has been cleaned.
-        held = 0 if told and told[0] <= unit.count - len(spare) else _held(read_unit(uri), spare)
-        return Burden(uri, held, spare)
+        # The footer alone tells that a file has been cleaned; where a row must not be there, it is looked for.
+        clean = told is not None and told[0] <= unit.count - len(spare) and not gone.barred(unit.name)
+        held = 0 if clean else sum(id in spare for id in read_unit(uri).column("id").to_pylist())
+        return Burden(uri, task, held, spare)
 
     with ThreadPoolExecutor(_WORKERS, thread_name_prefix="burdens") as pool:
         return [each for each in pool.map(look, asked) if each.rows]
 
 
-def rewrite_all(found: Iterable[Burden]) -> int:
+def rewrite_all(output: str, found: Iterable[Burden]) -> int:
     """Rewrite files without the rows that burden them, several at a time; returns how many rows went."""
     with ThreadPoolExecutor(_WORKERS, thread_name_prefix="rewrite") as pool:
-        return sum(pool.map(lambda each: rewrite(each.uri, each.ids), found))
+        return sum(pool.map(lambda each: rewrite(output, each.uri, each.ids), found))
 
 
-def rewrite(uri: str, ids: Collection[str]) -> int:
+def rewrite(output: str, uri: str, ids: Collection[str] = ()) -> int:
     """Take rows out of one unit's file, again until a look finds none of them; returns how many went.
+
+    Args:
+        output: folder of the table, which says what is forgotten: those rows go whatever `ids` are.
+        uri: the file.
+        ids: whose rows may go besides.
 
     Raises:
         UserError: the file is damaged or may not be written.
@@ -77,17 +83,13 @@ def rewrite(uri: str, ids: Collection[str]) -> int:
     """
     removed = 0
     while True:
-        table = read_unit(uri)
-        held = _held(table, ids)
-        if not held:
+        # In this order: what is forgotten after this look is looked for by whoever forgets it.
+        gone, table = forgotten(output), read_unit(uri)
+        stays = [not each for each in gone.mask(table)]
+        if ids:
+            stays = [each and id not in ids for each, id in zip(stays, table.column("id").to_pylist(), strict=True)]
+        if all(stays):
             return removed
-        put(uri, encode(_without(table, ids), {"rewritten": datetime.now(UTC).isoformat(timespec="seconds")}))
-        removed += held
-
-
-def _held(table: pa.Table, ids: Collection[str]) -> int:
-    return sum(id in ids for id in table.column("id").to_pylist())
-
-
-def _without(table: pa.Table, ids: Collection[str]) -> pa.Table:
-    return table.filter(pc.invert(pc.is_in(table.column("id"), value_set=pa.array(sorted(ids), pa.string()))))
+        when = datetime.now(UTC).isoformat(timespec="seconds")
+        put(uri, encode(table.filter(pa.array(stays, pa.bool_())), {"rewritten": when}))
+        removed += stays.count(False)

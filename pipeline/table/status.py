@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 from pipeline.corpus import Seconds
 from pipeline.errors import UserError
+from pipeline.plan.forgotten import forgotten_rows
 from pipeline.plan.store import units
 from pipeline.plan.success import Success, read_success
 from pipeline.plan.superseded import superseded
@@ -82,6 +83,8 @@ class Status:
     """Recordings planned, each once."""
     superseded: int
     """Planned rows of content that has changed since."""
+    forgotten: int
+    """Planned rows that nobody may see any more; not among the recordings."""
     seconds: Seconds
     """Planned audio, superseded rows included."""
     tasks: tuple[TaskStatus, ...]
@@ -118,7 +121,8 @@ def status(output: str) -> Status:
     require_table(output)
     require_plan(output)
     planned = units(output)
-    old = len(superseded(output))
+    old = {each.old for each in superseded(output)}
+    gone = forgotten_rows(output)
     faults: list[Fault] | None = None
     found = []
     for name in tasks(output):
@@ -146,8 +150,9 @@ def status(output: str) -> Status:
         output=output,
         generations=max((unit.generation for unit in planned), default=0),
         units=len(planned),
-        recordings=sum(unit.count for unit in planned) - old,
-        superseded=old,
+        recordings=sum(unit.count for unit in planned) - len(old | set(gone)),
+        superseded=len(old),
+        forgotten=len(gone),
         seconds=sum(unit.seconds for unit in planned),
         tasks=tuple(found),
         success=_readable(lambda: read_success(output), damaged),
@@ -203,6 +208,8 @@ def format_status(found: Status) -> str:
     )
     if found.superseded:
         planned += f" ({counted(found.superseded, 'row')} superseded)"
+    if found.forgotten:
+        planned += f" ({counted(found.forgotten, 'row')} forgotten)"
     lines = [f"{redact(found.output)}   {planned}"]
     if not found.tasks:
         lines.append("no task has been run")

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 
 from pipeline.corpus import Seconds
 from pipeline.plan import layout as plan_layout
+from pipeline.plan.forgotten import forgotten_rows
 from pipeline.plan.store import units
 from pipeline.plan.superseded import Superseded, hidden, superseded
 from pipeline.storage.listing import list_names, modified
@@ -47,7 +48,7 @@ class Vacuumed:
 
     files: tuple[LeftOver, ...]
     rows: tuple[Burden, ...]
-    """Superseded rows, by the file that holds them."""
+    """Superseded and forgotten rows, by the file that holds them."""
 
 
 def left_overs(output: str, *, min_age: Seconds = MIN_AGE) -> Iterator[LeftOver]:
@@ -70,16 +71,16 @@ def left_overs(output: str, *, min_age: Seconds = MIN_AGE) -> Iterator[LeftOver]
 
 
 def old_rows(output: str, *, min_age: Seconds = MIN_AGE) -> Iterator[Burden]:
-    """Files that hold rows of content that has changed since, and whose new rows were committed long enough ago.
+    """Files that hold rows which nobody sees: forgotten ones, and superseded ones for long enough.
 
     Raises:
         StorageFault, UserError: the plan or a file cannot be read.
     """
-    changes = superseded(output)
-    planned = units(output) if changes else []
-    for task in tasks(output) if changes else ():
+    changes, gone = superseded(output), forgotten_rows(output)
+    planned = units(output) if changes or gone else []
+    for task in tasks(output) if planned else ():
         settled = _settled(output, task, changes, min_age=min_age)
-        yield from burdens(output, task, planned, Gone.of(hidden(changes, settled)))
+        yield from burdens(output, task, planned, Gone.of(hidden(changes, settled), gone))
 
 
 def vacuum(output: str, *, min_age: Seconds = MIN_AGE, dry_run: bool = True) -> Vacuumed:
@@ -100,7 +101,7 @@ def vacuum(output: str, *, min_age: Seconds = MIN_AGE, dry_run: bool = True) -> 
     if not dry_run:
         for each in found.files:
             delete(each.uri)
-        rewrite_all(found.rows)
+        rewrite_all(output, found.rows)
     return found
 
 

@@ -13,15 +13,18 @@ from pipeline.errors import UserError
 from pipeline.plan import generations
 from pipeline.plan import layout as plan_layout
 from pipeline.plan.columns import OldRow
+from pipeline.plan.emptying import texts
+from pipeline.plan.forgotten import forgotten, forgotten_rows
 from pipeline.plan.generations import UnitRef
 from pipeline.plan.ids import digests
-from pipeline.plan.store import load_unit
+from pipeline.plan.store import planned_unit
 from pipeline.plan.success import read_success
 from pipeline.plan.superseded import Superseded, hidden, superseded
+from pipeline.quantities import counted
 from pipeline.storage.listing import list_sizes
 from pipeline.storage.paths import redact
 from pipeline.table import layout
-from pipeline.table.check import contradictions
+from pipeline.table.check import REMEDY, contradictions
 from pipeline.table.done import stub
 from pipeline.table.holding import Gone
 from pipeline.table.presence import require_plan, require_table
@@ -87,12 +90,12 @@ def verify(output: str) -> Verdict:
     require_table(output)
     found: list[Violation] = []
     try:
-        changes = superseded(output)
+        changes, gone = superseded(output), forgotten_rows(output)
         units = _plan(output, {each.old for each in changes}, found)
     except UserError as error:
         file, _, message = str(error).partition(": ")
         return Verdict(0, 0, (), (Violation(file, message),))
-    verdicts = tuple(_task(output, name, units, changes, found) for name in tasks(output))
+    verdicts = tuple(_task(output, name, units, changes, gone, found) for name in tasks(output))
     found += _success(output, units, verdicts)
     found += itertools.starmap(Violation, published.contradictions(output))
     return Verdict(len(units), sum(unit.count for unit in units), verdicts, tuple(found))
@@ -129,13 +132,21 @@ def _plan(output: str, old: Collection[OldRow], found: list[Violation]) -> list[
     double = int(np.count_nonzero(every[1:] == every[:-1]))
     if double:
         found.append(Violation(redact(plan_layout.plan_folder(output)), f"{double:,} recordings are planned twice"))
+    if left := texts(output, forgotten(output)):
+        message = f"{counted(left, 'row')} of forgotten recordings with text or metadata; {REMEDY}"
+        found.append(Violation(redact(plan_layout.plan_folder(output)), message))
     if len({unit.name for unit in units}) < len(units):
         found.append(Violation(redact(plan_layout.plan_folder(output)), "two units have one name"))
     return units
 
 
 def _task(
-    output: str, name: str, units: Sequence[UnitRef], changes: Sequence[Superseded], found: list[Violation]
+    output: str,
+    name: str,
+    units: Sequence[UnitRef],
+    changes: Sequence[Superseded],
+    forgotten: Sequence[OldRow],
+    found: list[Violation],
 ) -> TaskVerdict:
     folder = layout.task_folder(output, name)
     try:
@@ -157,7 +168,7 @@ def _task(
             message = "no unit of the plan has this name; move the file away"
             found.append(Violation(redact(f"{folder}/{file}"), message))
     done = [unit for unit in units if unit.name in committed]
-    gone = Gone.of(hidden(changes, committed))
+    gone = Gone.of(hidden(changes, committed), forgotten)
     rows = errors = 0
     with ThreadPoolExecutor(_READERS, thread_name_prefix="verify") as pool:
         for ref, (count, failed, problems) in zip(
@@ -174,7 +185,7 @@ def _unit(output: str, task: str, ref: UnitRef, record: TaskRecord | None, gone:
         table = read_unit(layout.unit_file(output, task, ref.name))
     except UserError as error:
         return 0, 0, [str(error).partition(": ")[2]]
-    unit = load_unit(output, ref)
+    unit = planned_unit(output, ref)
     problems = list(contradictions(table, unit, record.schema if record else None, gone))
     errors = 0
     if "error" in table.column_names:

@@ -17,7 +17,8 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
-from pipeline.table.commit import contradiction, encode
+from pipeline.table.commit import contradiction
+from pipeline.table.encode import encode
 
 ROOT = Path(__file__).resolve().parents[2]
 Start = Callable[[], "subprocess.Popen[str]"]

@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from pipeline.errors import UserError
-from pipeline.table.commit import encode
+from pipeline.table.encode import encode
 from pipeline.table.unit_file import is_of_a_file, read_unit
 
 

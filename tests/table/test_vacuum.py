@@ -99,7 +99,7 @@ def test_what_changed_twice_loses_both(made: Any) -> None:
 
 def test_a_row_that_is_missing_for_another_reason_is_a_violation(made: Any) -> None:
     change(made)
-    rewrite.rewrite(str(made.file(0)), {"c/a"})
+    rewrite.rewrite(made.output, str(made.file(0)), {"c/a"})
     (violation,) = verify(made.output).violations
     assert violation.message == "1 rows for 2 planned recordings"
 

@@ -12,7 +12,7 @@ import pytest
 
 from pipeline.errors import UserError
 from pipeline.table import mark_success
-from pipeline.table.commit import encode
+from pipeline.table.encode import encode
 from pipeline.table.verify import format_verdict, verify
 
 

@@ -1,12 +1,18 @@
-"""Commands that take away what a table should no longer hold: vacuum."""
+"""Commands that take away what a table should no longer hold: vacuum, forget."""
 
 from __future__ import annotations
 
 import argparse
+from collections.abc import Iterator, Sequence
 
+from pipeline.errors import UserError
+from pipeline.plan.forgotten import forgotten
 from pipeline.quantities import counted, show_seconds
 from pipeline.storage.paths import redact
-from pipeline.table.commands.command import HOLDS, Command, age
+from pipeline.storage.read import read_bytes
+from pipeline.storage.retry import denied
+from pipeline.table.commands.command import HOLDS, PARTIAL, Command, age
+from pipeline.table.forget import Traces, forget, look
 from pipeline.table.vacuum import MIN_AGE, vacuum
 
 
@@ -26,11 +32,11 @@ def _vacuum(given: argparse.Namespace) -> int:
     for file in found.files:
         print(f"{redact(file.uri)}  {show_seconds(file.age)} old")
     for each in found.rows:
-        print(f"{redact(each.uri)}  {counted(each.rows, 'superseded row')}")
+        print(f"{redact(each.uri)}  {counted(each.rows, 'row')} that nobody sees")
     told = counted(len(found.files), "left-over file")
     if found.rows:
         rows, files = sum(each.rows for each in found.rows), len(found.rows)
-        told += f", {counted(rows, 'superseded row')} in {counted(files, 'file')}"
+        told += f", {counted(rows, 'superseded or forgotten row')} in {counted(files, 'file')}"
     some = found.files or found.rows
     print(f"removed {told}" if given.delete else f"{told}; add --delete to remove" if some else told)
     return HOLDS
@@ -41,4 +47,67 @@ VACUUM = Command(
     "temporary files that killed processes left behind, and rows of content that has changed since",
     _vacuum,
     _vacuum_options,
+)
+
+
+def _forget_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "ids",
+        nargs="*",
+        metavar="ID",
+        help="of a recording, or of one that is in several rows; none: go on with what was begun",
+    )
+    parser.add_argument("--ids", dest="file", metavar="FILE", help="text file with an id on each line, on any storage")
+    parser.add_argument(
+        "--yes",
+        action="store_true",
+        help="do it; without it what would be done is shown, and the exit code is 4. It cannot be undone. Recordings "
+        "themselves, scores written elsewhere, older versions that a bucket keeps of its objects and the ids in the "
+        "plan stay",
+    )
+
+
+def _forget(given: argparse.Namespace) -> int:
+    ids = tuple(dict.fromkeys([*given.ids, *(_lines(given.file) if given.file else ())]))
+    traces = look(given.output, ids)
+    begun = forgotten(given.output)
+    if not ids and not begun:
+        raise UserError(f"{redact(given.output)}: nothing is forgotten there. Name the ids of recordings.")
+    published = forget(given.output, ids, traces) if given.yes else []
+    print(redact("\n".join(_told(traces, published, done=given.yes))))
+    return HOLDS if given.yes else PARTIAL
+
+
+def _lines(uri: str) -> list[str]:
+    """Ids of a text file; they may begin or end with a space, but not be empty."""
+    try:
+        lines = read_bytes(uri).decode("utf-8-sig").split("\n")
+    except (FileNotFoundError, IsADirectoryError, NotADirectoryError) as error:
+        raise UserError(f"{redact(uri)}: there is no such file") from error
+    except PermissionError as error:
+        raise denied(uri, "reading", "s3:GetObject") from error
+    except UnicodeDecodeError as error:
+        raise UserError(f"{redact(uri)}: is not UTF-8 text ({error.reason} at byte {error.start})") from error
+    return [line.removesuffix("\r") for line in lines if line.strip()]
+
+
+def _told(traces: Traces, published: Sequence[str], *, done: bool) -> Iterator[str]:
+    yield f"{counted(len(traces.rows), 'planned row')} of forgotten recordings, {traces.texts:,} with text or metadata"
+    for task, (rows, files) in traces.by_task.items():
+        yield f"{task}: {counted(rows, 'row')} in {counted(files, 'file')}"
+    yield from (f"{uri}: what it tells of them" for uri in traces.runs)
+    yield from (f"{uri}: the scores" for uri in traces.scores)
+    yield from (f"{uri}: published" for uri in published)
+    yield (
+        "all of that is gone; verify proves it"
+        if done
+        else "nothing has been changed; add --yes to take all of that out"
+    )
+
+
+FORGET = Command(
+    "forget",
+    "take all rows, vectors and texts of recordings out of the table, and keep them out",
+    _forget,
+    _forget_options,
 )

@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 from pipeline.plan.store import units
-from pipeline.plan.superseded import hidden, superseded
+from pipeline.plan.unseen import unseen
 from pipeline.storage.listing import children
 from pipeline.storage.paths import canonical
 from pipeline.table.done import unit_sizes
@@ -29,7 +29,7 @@ class State:
     size: int
     """Bytes of its file."""
     hidden: frozenset[str] = frozenset()
-    """Ids of its rows that newer ones have taken the place of."""
+    """Ids of its rows that newer ones have taken the place of, and of forgotten ones."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +71,7 @@ def committed_units(output: str, task: str) -> dict[str, State]:
     """
     sizes = unit_sizes(output, task)
     old: defaultdict[str, set[str]] = defaultdict(set)
-    for unit, id in hidden(superseded(output), sizes):
+    for unit, id in unseen(output, sizes):
         old[unit].add(id)
     return {
         unit.name: State(sizes[unit.name], frozenset(old.get(unit.name, ())))

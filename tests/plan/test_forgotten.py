@@ -1,0 +1,49 @@
+"""Which recordings digests stand for, and what may not be forgotten by chance."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pyarrow as pa
+
+from pipeline.corpus import Recording
+from pipeline.plan.forgotten import Forgotten, forgotten, remember
+from pipeline.plan.similar import similar
+
+
+def recording(id: str, whole: str, spans: int = 1) -> Recording:
+    return Recording(id, f"file:///{whole}", id, "1-1", whole, "wav", 1.0, "header", 9, spans=spans)
+
+
+def test_an_id_stands_for_itself_its_spans_and_all_rows_of_its_audio() -> None:
+    gone = Forgotten.of(["c/day", "c/call@0-10"])
+    assert gone.covers(recording("c/day", "c/day"))
+    assert gone.covers(recording("c/day@0-3600", "c/day", spans=2))
+    assert gone.covers(recording("line@0-3600", "c/day", spans=2))
+    assert gone.covers(recording("c/call@0-10", "c/call", spans=2))
+    assert not gone.covers(recording("c/call@10-20", "c/call", spans=2))
+    assert not gone.covers(recording("c/days", "c/days"))
+    assert not gone.covers(recording("c/day@home", "c/day@home"))
+    assert not Forgotten().covers(recording("c/day", "c/day"))
+
+
+def test_a_table_is_asked_as_a_recording_is() -> None:
+    rows = pa.table({"id": ["a", "b@0-1", "c"], "recording": ["a", "b", "x"], "spans": [1, 2, 1]})
+    assert Forgotten.of(["b", "x"]).mask(rows) == [False, True, True]
+    assert Forgotten().mask(rows) == [False] * 3
+
+
+def test_what_is_remembered_adds_up(tmp_path: Path) -> None:
+    output = str(tmp_path)
+    assert forgotten(output) == Forgotten()
+    for ids in (["a", "b"], ["b", "a"], ["c"]):
+        remember(output, ids)
+    assert forgotten(output) == Forgotten.of(["a", "b", "c"])
+    assert len(list((tmp_path / "_forgotten").iterdir())) == 2
+
+
+def test_ids_that_somebody_may_have_meant() -> None:
+    ids = pa.chunked_array([["c/Monday.flac", "c/t.tar::Monday.wav", "c/x.wav", "c/ab.wav"]])
+    assert similar(ids, "c/monday.FLAC") == ["c/Monday.flac"]
+    assert similar(ids, "d/monday.ogg") == ["c/Monday.flac", "c/t.tar::Monday.wav"]
+    assert similar(ids, "d/ab.ogg") == []
