@@ -1,8 +1,9 @@
-"""Recordings that are to be forgotten: digests of their ids, in small files that are written once.
+"""Recordings that are to be forgotten: digests of their ids, in numbered files of which the last one has all.
 
 A digest is remembered for as long as the table lives, so that nothing plans, reads or shows the recording again. Who
 writes something that may hold such a recording writes first and looks here afterwards; who forgets writes here first
-and looks afterwards. So one of both sees the other.
+and looks afterwards. So one of both sees the other: files are looked for by their names, which tell what a listing, on
+some stores, does not tell yet.
 """
 
 from __future__ import annotations
@@ -10,7 +11,6 @@ from __future__ import annotations
 import functools
 import hashlib
 import json
-import re
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 
@@ -22,8 +22,7 @@ from pipeline.plan import generations, layout
 from pipeline.plan.columns import OldRow
 from pipeline.plan.generations import Generation
 from pipeline.plan.spans import whole_id
-from pipeline.storage.listing import list_names
-from pipeline.storage.paths import join, redact
+from pipeline.storage.paths import redact
 from pipeline.storage.put import put_if_absent
 from pipeline.storage.read import read_bytes
 from pipeline.storage.retry import denied
@@ -33,7 +32,8 @@ VERSION = 1
 COLUMNS = ("id", "recording", "spans")
 """What is asked of a row, in the plan and in the files of units."""
 
-_FILE = re.compile(r"[0-9a-f]{32}\.json")
+_last: dict[str, int] = {}
+"""Number of the last file that this process saw of an output: where the search for the next one begins."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,26 +73,27 @@ def digest(id: str) -> str:
 
 
 def forgotten(output: str) -> Forgotten:
-    """Everything that is to be forgotten; one listing, and each file once a process.
+    """Everything that is to be forgotten; two small reads, one where nothing ever was.
 
     Raises:
         UserError: a file is damaged or closed: without it nobody knows what must not be shown.
         StorageFault: it cannot be read.
     """
-    folder = layout.forgotten_folder(output)
-    names = [name for name in list_names(folder) if _FILE.fullmatch(name)]
-    return Forgotten(frozenset().union(*(_digests(join(folder, name)) for name in names)))
+    return _newest(output)[1]
 
 
 def remember(output: str, ids: Collection[str]) -> None:
-    """Write down that recordings are to be forgotten; the same ids make the same file.
+    """Write down that recordings are to be forgotten, besides all that are.
 
     Raises:
         StorageFault, UserError: it could not be written.
     """
-    data = json.dumps({"version": VERSION, "digests": sorted(map(digest, ids))}).encode()
-    name = hashlib.blake2b(data, digest_size=16).hexdigest()
-    put_if_absent(join(layout.forgotten_folder(output), f"{name}.json"), data)
+    while True:
+        number, gone = _newest(output)
+        every = gone.digests | Forgotten.of(ids).digests
+        data = json.dumps({"version": VERSION, "digests": sorted(every)}).encode()
+        if every == gone.digests or put_if_absent(layout.forgotten_file(output, number + 1), data):
+            return
 
 
 def forgotten_rows(output: str, gone: Forgotten | None = None) -> list[OldRow]:
@@ -120,18 +121,31 @@ def _found(generation: Generation, gone: Forgotten) -> Iterator[OldRow]:
         yield from ((unit, id) for unit, id, is_gone in pairs if is_gone)
 
 
-# A file is named after its content, so what was read of a name stays true.
-@functools.lru_cache(maxsize=1024)
-def _digests(uri: str) -> frozenset[str]:
+def _newest(output: str) -> tuple[int, Forgotten]:
+    """Number and content of the last file; 0 where there is none."""
+    number, gone = _last.get(output, 0), None
+    if number:
+        gone = _read(output, number)
+    if gone is None:
+        # Nothing was, or the folder has been made anew.
+        number, gone = 0, Forgotten()
+    while (newer := _read(output, number + 1)) is not None:
+        number, gone = number + 1, newer
+    _last[output] = number
+    return number, gone
+
+
+def _read(output: str, number: int) -> Forgotten | None:
+    uri = layout.forgotten_file(output, number)
     try:
         known = json.loads(read_bytes(uri))
-        if known["version"] == VERSION:
-            return frozenset(str(each) for each in known["digests"])
+        version, digests = known["version"], frozenset(map(str, known["digests"]))
+    except FileNotFoundError:
+        return None
     except PermissionError as error:
         raise denied(uri, "reading", "s3:GetObject") from error
-    except (ValueError, KeyError, TypeError, FileNotFoundError) as error:
-        raise UserError(
-            f"{redact(uri)}: does not say what is forgotten. Restore it, or forget the same recordings again and "
-            "delete it."
-        ) from error
-    raise UserError(f"{redact(uri)}: was written by another release ({known['version']}); this one reads {VERSION}.")
+    except (ValueError, KeyError, TypeError) as error:
+        raise UserError(f"{redact(uri)}: does not say what is forgotten. Restore it from a backup.") from error
+    if version != VERSION:
+        raise UserError(f"{redact(uri)}: was written by another release ({version}); this one reads {VERSION}.")
+    return Forgotten(digests)

@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 
 import pyarrow as pa
 
+from pipeline.errors import UserError
 from pipeline.plan.forgotten import forgotten
 from pipeline.plan.generations import UnitRef
 from pipeline.storage.put import put
@@ -46,17 +47,19 @@ def burdens(output: str, task: str, units: Collection[UnitRef], gone: Gone) -> l
         UserError: a file is damaged.
         StorageFault: one cannot be read.
     """
-    sizes = unit_sizes(output, task) if gone.units else {}
-    asked = [unit for unit in units if unit.name in sizes and gone.of_unit(unit.name)]
+    sizes = unit_sizes(output, task) if gone.superseded else {}
+    # Units that must not hold a row are looked for by their names: a listing, on some stores, lacks the newest.
+    asked = [unit for unit in units if gone.barred(unit.name) or (unit.name in sizes and gone.of_unit(unit.name))]
     if not asked:
         return []
 
     def look(unit: UnitRef) -> Burden:
         uri, spare = layout.unit_file(output, task, unit.name), gone.of_unit(unit.name)
-        told = counts(uri, sizes[unit.name])
-        # The footer alone tells that a file has been cleaned; where a row must not be there, it is looked for.
-        clean = told is not None and told[0] <= unit.count - len(spare) and not gone.barred(unit.name)
-        held = 0 if clean else sum(id in spare for id in read_unit(uri).column("id").to_pylist())
+        told = None if gone.barred(unit.name) else counts(uri, sizes[unit.name])
+        # The footer alone tells that a file has been cleaned of what it may hold.
+        clean = told is not None and told[0] <= unit.count - len(spare)
+        table = None if clean else _read(uri)
+        held = 0 if table is None else sum(id in spare for id in table.column("id").to_pylist())
         return Burden(uri, task, held, spare)
 
     with ThreadPoolExecutor(_WORKERS, thread_name_prefix="burdens") as pool:
@@ -84,7 +87,9 @@ def rewrite(output: str, uri: str, ids: Collection[str] = ()) -> int:
     removed = 0
     while True:
         # In this order: what is forgotten after this look is looked for by whoever forgets it.
-        gone, table = forgotten(output), read_unit(uri)
+        gone, table = forgotten(output), _read(uri)
+        if table is None:
+            return removed
         stays = [not each for each in gone.mask(table)]
         if ids:
             stays = [each and id not in ids for each, id in zip(stays, table.column("id").to_pylist(), strict=True)]
@@ -93,3 +98,13 @@ def rewrite(output: str, uri: str, ids: Collection[str] = ()) -> int:
         when = datetime.now(UTC).isoformat(timespec="seconds")
         put(uri, encode(table.filter(pa.array(stays, pa.bool_())), {"rewritten": when}))
         removed += stays.count(False)
+
+
+def _read(uri: str) -> pa.Table | None:
+    """Rows of a unit's file; None where it is not there."""
+    try:
+        return read_unit(uri)
+    except UserError as error:
+        if isinstance(error.__cause__, FileNotFoundError):
+            return None
+        raise

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pyarrow as pa
@@ -39,7 +40,20 @@ def test_what_is_remembered_adds_up(tmp_path: Path) -> None:
     for ids in (["a", "b"], ["b", "a"], ["c"]):
         remember(output, ids)
     assert forgotten(output) == Forgotten.of(["a", "b", "c"])
-    assert len(list((tmp_path / "_forgotten").iterdir())) == 2
+    assert sorted(file.name for file in (tmp_path / "_forgotten").iterdir()) == ["000001.json", "000002.json"]
+
+
+def test_two_at_once_lose_nothing(tmp_path: Path) -> None:
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda number: remember(str(tmp_path), [f"id-{number}"]), range(24)))
+    assert forgotten(str(tmp_path)) == Forgotten.of(f"id-{number}" for number in range(24))
+
+
+def test_a_table_that_is_made_anew_begins_with_nothing(tmp_path: Path) -> None:
+    remember(str(tmp_path), ["a"])
+    assert forgotten(str(tmp_path))
+    (tmp_path / "_forgotten/000001.json").unlink()
+    assert not forgotten(str(tmp_path))
 
 
 def test_ids_that_somebody_may_have_meant() -> None:

@@ -17,6 +17,7 @@ import pytest
 from pipeline.corpus import Recording
 from pipeline.errors import StorageFault, UserError
 from pipeline.plan import forgotten, generations, load_unit, units, unseen
+from pipeline.plan.forgotten import Forgotten
 from pipeline.plan.generations import Scope
 from pipeline.plan.store import Bounds, extend_from, planned_unit
 from pipeline.storage.listing import list_names
@@ -173,7 +174,7 @@ def test_an_attempt_that_died_before_it_looked_is_not_shown_is_found_and_mended(
     made.declare()
     unit = made.unit(0)
     gone(made, "c/a")
-    monkeypatch.setattr("pipeline.table.commit.forgotten", lambda output: forgotten("/nowhere"))
+    monkeypatch.setattr("pipeline.table.commit.forgotten", lambda output: Forgotten())
     made.put(unit, rows_of(unit))
     monkeypatch.undo()
     assert ids(made) == ["c/b"]
@@ -230,7 +231,6 @@ def test_what_is_remembered_tells_no_id(made: Any) -> None:
     (file,) = Path(made.output, "_forgotten").iterdir()
     assert b"c/a" not in file.read_bytes()
     file.write_text("nonsense")
-    remembering._digests.cache_clear()
     with pytest.raises(UserError, match="does not say what is forgotten"):
         forgotten(made.output)
 
@@ -409,7 +409,7 @@ def test_a_row_that_an_attempt_left_is_not_published(made: Any, monkeypatch: pyt
     made.declare()
     unit = made.unit(0)
     gone(made, "c/a")
-    monkeypatch.setattr("pipeline.table.commit.forgotten", lambda output: forgotten("/nowhere"))
+    monkeypatch.setattr("pipeline.table.commit.forgotten", lambda output: Forgotten())
     made.put(unit, rows_of(unit))
     assert main(["publish", made.output]) == 0
     assert read_published(made.output).to_table().column("id").to_pylist() == ["c/b"]
