@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import traceback
 from collections.abc import Callable, Generator, Sequence
 from typing import TYPE_CHECKING, Literal
 
@@ -15,6 +14,7 @@ from pipeline.job import Checkpoints, Job, Work
 from pipeline.placement import LOCAL, choose_device, ray_address
 from pipeline.plan import load_unit
 from pipeline.receipts import Receipt, Timings
+from pipeline.storage.secrets import redacted_trace
 from pipeline.timing import StageClock
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ def receipts(
             try:
                 yield from _receipts(job, work, decoder, predictors, tasks, say)
             except VoxmillError as error:
-                yield Receipt(work.name, "fault", fault=str(error), fault_trace=traceback.format_exc())
+                yield Receipt(work.name, "fault", fault=str(error), fault_trace=redacted_trace())
 
 
 def _receipts(

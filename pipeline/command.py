@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import traceback
+import sys
 from collections.abc import Callable
 
 from rich.console import Console
@@ -10,6 +10,7 @@ from rich.console import Console
 from pipeline.errors import StorageFault, UserError
 from pipeline.noise import kept_off, removed, worth_naming
 from pipeline.stopping import Stopped, stoppable
+from pipeline.storage.secrets import redact, redacted_trace
 from pipeline.summary import FAILURE, PARTIAL, USAGE
 
 
@@ -36,7 +37,7 @@ def guarded(work: Callable[[], int], errors: Console, *, debug: bool) -> int:
         return work()
     except (UserError, StorageFault) as error:
         if debug:
-            traceback.print_exc()
+            print(redacted_trace(), file=sys.stderr)
         errors.print(str(error), markup=False, soft_wrap=True)
         return USAGE if isinstance(error, UserError) else PARTIAL
     # Ray's handler of SIGTERM, in place until ours is put back after its start, raises SystemExit.
@@ -45,8 +46,8 @@ def guarded(work: Callable[[], int], errors: Console, *, debug: bool) -> int:
         errors.print(f"stopped {how}: what is committed stays, the same command goes on from there", soft_wrap=True)
         return PARTIAL
     except Exception as error:  # noqa: BLE001
-        traceback.print_exc()
+        print(redacted_trace(), file=sys.stderr)
         if debug:
             return FAILURE
-        errors.print(f"failed: {type(error).__name__}: {error}", markup=False, soft_wrap=True)
+        errors.print(redact(f"failed: {type(error).__name__}: {error}"), markup=False, soft_wrap=True)
         return FAILURE

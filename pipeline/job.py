@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import traceback
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -16,6 +15,7 @@ from pipeline.flow import Doing
 from pipeline.isolation import Limits
 from pipeline.plan import UnitRef
 from pipeline.receipts import Receipt, Timings, counted_once, receipt_of
+from pipeline.storage.secrets import redact, redacted_trace
 from pipeline.table.assemble import assemble
 from pipeline.table.commit import commit
 from pipeline.tasks import TASKS, Task, embed
@@ -234,4 +234,4 @@ def groups_of(tasks: Sequence[TaskJob]) -> dict[str, list[TaskJob]]:
 
 
 def _fault(unit: str, task: str, message: str) -> Receipt:
-    return Receipt(unit, "fault", task=task, fault=f"{task}: {message}", fault_trace=traceback.format_exc())
+    return Receipt(unit, "fault", task=task, fault=f"{task}: {redact(message)}", fault_trace=redacted_trace())

@@ -7,7 +7,6 @@ import functools
 import os
 import sys
 import time
-import traceback
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -27,6 +26,7 @@ from pipeline.isolation import Isolated
 from pipeline.job import Job, Work
 from pipeline.plan import load_unit
 from pipeline.receipts import Timings
+from pipeline.storage.secrets import redact, redacted_trace
 from pipeline.timing import StageClock
 
 
@@ -215,6 +215,6 @@ def _carry(job: Job, stage: str, unit: str, work: Callable[[StageClock, AtWork],
         with ledger.at_work(job.run, stage, unit) as at_work:
             return work(StageClock(stage), at_work)
     except VoxmillError as error:
-        return rows.from_fault(unit, f"{stage}: {error}", traceback.format_exc())
+        return rows.from_fault(unit, f"{stage}: {error}", redacted_trace())
     except Exception as error:  # noqa: BLE001
-        return rows.from_fault(unit, f"{stage}: {type(error).__name__}: {error}", traceback.format_exc())
+        return rows.from_fault(unit, redact(f"{stage}: {type(error).__name__}: {error}"), redacted_trace())

@@ -12,6 +12,9 @@ import fsspec
 from fsspec import AbstractFileSystem
 
 from pipeline.errors import UserError
+from pipeline.storage.secrets import redact
+
+__all__ = ["canonical", "filesystem", "is_local", "is_s3", "join", "local_path", "parent", "redact", "uri_of"]
 
 LOCAL = ("file", "local")
 S3 = ("s3", "s3a")
@@ -21,12 +24,6 @@ CONNECT_TIMEOUT, READ_TIMEOUT = 10, 60
 """Seconds in which a store must answer before it is asked again."""
 
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.\-]*)://")
-_SECRETS = ("AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_ACCESS_KEY_ID")
-_USER_INFO = re.compile(r"(?<=://)[^/@\s]+@")
-_SIGNED = re.compile(
-    r"(?i)(x-amz-(?:signature|credential|security-token)|awsaccesskeyid|(?<=[?&;])(?:sig|signature|token|secret|key))"
-    r"=[^&\s'\"]+"
-)
 
 
 def filesystem(uri: str) -> tuple[AbstractFileSystem, str]:
@@ -96,15 +93,6 @@ def parent(uri: str) -> str:
     if not slash:
         return full
     return f"{scheme}://{head or '/'}"
-
-
-def redact(text: str) -> str:
-    """Mask credentials: user info in URIs, signatures in queries, the AWS keys of this process."""
-    for name in _SECRETS:
-        value = os.environ.get(name, "")
-        if len(value) >= 8:
-            text = text.replace(value, "***")
-    return _SIGNED.sub(r"\1=***", _USER_INFO.sub("***@", text))
 
 
 def _local_path(path: str, uri: str) -> str:

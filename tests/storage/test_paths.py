@@ -81,6 +81,9 @@ def test_redact(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "abc/very+secret")
     text = paths.redact("https://me:pw@host/x?X-Amz-Signature=00ff&a=1 failed with abc/very+secret")
     assert text == "https://***@host/x?X-Amz-Signature=***&a=1 failed with ***"
+    assert paths.redact("s3://key:se/cret@bucket/x") == "s3://***@bucket/x"
+    assert paths.redact("http://host:9000/a@b") == "http://host:9000/a@b"
+    assert paths.redact("s3://bucket/a:b@c") == "s3://bucket/a:b@c"
     assert paths.redact("s3://bucket/key=a b") == "s3://bucket/key=a b"
 
 

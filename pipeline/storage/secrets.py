@@ -1,0 +1,58 @@
+"""What must never be shown: credentials of this process's surroundings, and those inside of texts."""
+
+from __future__ import annotations
+
+import configparser
+import functools
+import os
+import re
+import traceback
+from pathlib import Path
+
+_VARIABLES = ("AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_ACCESS_KEY_ID")
+_FILES = (("AWS_SHARED_CREDENTIALS_FILE", "~/.aws/credentials"), ("AWS_CONFIG_FILE", "~/.aws/config"))
+_SHORTEST = 8
+"""Characters of a secret; what is shorter would mask half a text."""
+_USER_INFO = re.compile(r"(?<=://)(?:[^/@\s]+|[^/@\s:]+:(?!\d*/)[^@\s]*)@")
+"""Also a password with a slash, as keys have them, but not a port and a path with an @."""
+_SIGNED = re.compile(
+    r"(?i)(x-amz-(?:signature|credential|security-token)|awsaccesskeyid|(?<=[?&;])(?:sig|signature|token|secret|key))"
+    r"=[^&\s'\"]+"
+)
+
+
+def redact(text: str) -> str:
+    """Mask credentials: user info in URIs, signatures in queries, the AWS keys of this process and its profiles."""
+    for value in _known():
+        text = text.replace(value, "***")
+    return _SIGNED.sub(r"\1=***", _USER_INFO.sub("***@", text))
+
+
+def redacted_trace() -> str:
+    """Traceback of the error that is being handled; stores quote keys and tokens in what they answer."""
+    return redact(traceback.format_exc())
+
+
+def _known() -> list[str]:
+    """Secrets by falling length, for one may hold another."""
+    values = {os.environ.get(name, "") for name in _VARIABLES}
+    for variable, usual in _FILES:
+        path = Path(os.environ.get(variable) or usual).expanduser()
+        try:
+            status = path.stat()
+        except (OSError, RuntimeError):
+            continue
+        values |= _in_file(path, status.st_mtime_ns)
+    return sorted((value for value in values if len(value) >= _SHORTEST), key=len, reverse=True)
+
+
+@functools.lru_cache(maxsize=8)
+def _in_file(path: Path, _changed: int) -> frozenset[str]:
+    """Secrets of all profiles in a file of the AWS command line; none where it cannot be read."""
+    parser = configparser.RawConfigParser(strict=False)
+    try:
+        parser.read(path, encoding="utf-8")
+    except (configparser.Error, OSError, UnicodeDecodeError):
+        return frozenset()
+    names = [variable.lower() for variable in _VARIABLES]
+    return frozenset(parser.get(profile, name, fallback="") for profile in parser.sections() for name in names)

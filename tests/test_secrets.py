@@ -1,0 +1,124 @@
+"""No credential is ever printed or written: not when all goes well, and not when a store quotes it in an error."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pipeline import cli
+from pipeline.storage.listing import walk
+from pipeline.storage.put import put
+from pipeline.storage.read import read_bytes
+from tests.chaos.quiet import at_hand
+from tests.jobs.corpora import MODEL, clips, encoded
+
+KEY = "AKIAVOXMILLTESTKEY01"
+SECRET = "geheim/wJalrXUtnFEMI+K7MDENGbPxRfiCYEXAMPLE"
+TOKEN = "FwoGZXIvYXdzEBYaDHgeheimes+Token/abcdefghijklmnop=="
+SECRETS = (KEY, SECRET, TOKEN, "hunter2secret")
+
+
+@pytest.fixture
+def source(s3_server: Any) -> str:
+    put(f"{s3_server.uri}/in/a.flac", encoded(clips()[0].samples))
+    return f"{s3_server.uri}/in"
+
+
+class Job:
+    """The command as a user runs it, but in this process, all that it prints and writes kept."""
+
+    def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch, screen: pytest.CaptureFixture[str]) -> None:
+        self.folder, self.screen, self.monkeypatch = folder, screen, monkeypatch
+        self.printed = ""
+        folder.mkdir()
+        monkeypatch.setattr(tempfile, "tempdir", str(folder))
+
+    def run(self, source: str, output: str, endpoint: str, *, debug: bool = False, **more: str) -> int:
+        variables = {
+            "AWS_ENDPOINT_URL": endpoint, "AWS_ACCESS_KEY_ID": KEY, "AWS_SECRET_ACCESS_KEY": SECRET,
+            "AWS_SESSION_TOKEN": TOKEN, **more,
+        }  # fmt: skip
+        for name, value in variables.items():
+            self.monkeypatch.setenv(name, value)
+            if not value:
+                self.monkeypatch.delenv(name)
+        words = ["transcribe", source, output, "--model", MODEL, "--device", "cpu", *(["--debug"] if debug else [])]
+        with at_hand():
+            code = cli.main(words)
+        self.printed += "".join(self.screen.readouterr())
+        return code
+
+    def leaks(self) -> list[str]:
+        """Where a secret stands."""
+        found = [f"printed: {line}" for line in self.printed.splitlines() if _secret(line)]
+        for path in self.folder.rglob("*"):
+            if path.is_file() and path.name != "credentials":
+                lines = path.read_bytes().decode("latin-1").splitlines()
+                found += [f"{path.name}: {line}" for line in lines if _secret(line)]
+        return found
+
+
+def _secret(text: str) -> bool:
+    return any(each in text for each in SECRETS)
+
+
+@pytest.fixture
+def job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Iterator[Job]:
+    job = Job(tmp_path / "home", monkeypatch, capfd)
+    yield job
+    assert job.printed
+    assert job.leaks() == []
+
+
+def test_a_run_that_goes_well_writes_no_secret(job: Job, source: str, s3_server: Any) -> None:
+    output = f"{s3_server.uri}/out"
+    assert job.run(source, output, s3_server.endpoint) == 0, job.printed
+    written = [entry.uri for entry in walk(output)]
+    assert len(written) >= 4
+    assert [uri for uri in written if _secret(read_bytes(uri).decode("latin-1"))] == []
+
+
+REFUSALS = [
+    ("^PUT .*/_probe", 403, "SignatureDoesNotMatch", 2),
+    ("^PUT .*/_probe", 403, "InvalidAccessKeyId", 2),
+    ("^GET .*list-type=2&prefix=in", 403, "AccessDenied", 2),
+    ("^PUT .*/transcribe/[0-9a-f]{32}.parquet", 400, f"Odd{KEY}", 4),
+    ("^GET .*/a.flac", 501, "NotImplemented", 4),
+]
+
+
+@pytest.mark.parametrize(("pattern", "status", "code", "ends"), REFUSALS)
+def test_a_store_that_quotes_secrets_is_not_repeated(
+    pattern: str, status: int, code: str, ends: int, job: Job, source: str, s3_proxy: Any
+) -> None:
+    quoted = f"key {KEY} token {TOKEN} of http://{KEY}:{SECRET}@host/x?X-Amz-Security-Token={TOKEN}"
+    s3_proxy.refuse(pattern, status=status, code=code, message=quoted)
+    for debug in (False, True):
+        code = job.run(source, f"{s3_proxy.bucket.uri}/out", s3_proxy.endpoint, debug=debug)
+        assert code == ends, job.printed
+
+
+def test_credentials_of_a_profile_are_as_secret(job: Job, source: str, s3_proxy: Any) -> None:
+    file = job.folder / "credentials"
+    file.write_text(
+        f"[night]\naws_access_key_id = {KEY}\naws_secret_access_key = {SECRET}\naws_session_token = {TOKEN}\n"
+    )
+    unset = {"AWS_ACCESS_KEY_ID": "", "AWS_SECRET_ACCESS_KEY": "", "AWS_SESSION_TOKEN": ""}
+    s3_proxy.refuse("^PUT .*/transcribe/[0-9a-f]{32}", status=400, code="Odd", message=f"{KEY} {TOKEN}")
+    code = job.run(
+        source, f"{s3_proxy.bucket.uri}/out", s3_proxy.endpoint,
+        AWS_PROFILE="night", AWS_SHARED_CREDENTIALS_FILE=str(file), **unset,
+    )  # fmt: skip
+    assert code == 4, job.printed
+
+
+def test_credentials_in_an_endpoint_or_a_source_are_not_shown(job: Job, source: str, s3_server: Any) -> None:
+    output, host = f"{s3_server.uri}/out", s3_server.endpoint.partition("://")[2]
+    for endpoint in (f"http://user:hunter2secret@{host}", f"http://user:hunter2secret/{SECRET}@{host}"):
+        assert job.run(source, output, endpoint) in (2, 4), job.printed
+    for uri in (f"s3://{KEY}:{SECRET}@bucket/in", "s3://key:hunter2secret@bucket/in"):
+        assert job.run(uri, output, s3_server.endpoint) == 2, job.printed
