@@ -1,0 +1,84 @@
+"""S3 servers for chaos: the fast one, and the one that behaves like those of archives where it is installed."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import subprocess
+from collections.abc import Iterator
+from unittest import mock
+from urllib.parse import urlsplit
+
+from pipeline.storage.paths import filesystem
+from tests import radosgw
+
+_OTHERS = ("AWS_PROFILE", "AWS_SESSION_TOKEN", "AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE")
+
+
+@contextlib.contextmanager
+def moto() -> Iterator[str]:
+    """Address of a moto server that lives as long as the block."""
+    from moto.server import ThreadedMotoServer
+
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    try:
+        yield f"http://{host}:{port}"
+    finally:
+        server.stop()
+
+
+@contextlib.contextmanager
+def gateway() -> Iterator[str]:
+    """Address of a Ceph gateway: that of VOXMILL_TEST_S3, or one that lives as long as the block."""
+    given = urlsplit(os.environ.get("VOXMILL_TEST_S3", ""))
+    if given.hostname:
+        yield f"http://{given.hostname}:{given.port}"
+        return
+    with radosgw.running() as endpoint:
+        yield endpoint
+
+
+STORES = {"moto": moto, "radosgw": gateway}
+GATEWAY = 60.0
+"""Seconds that must be left for a gateway to be worth its start."""
+
+
+def opened(stack: contextlib.ExitStack, *, seconds: float) -> dict[str, str]:
+    """Name of each store that can be had here, and its address; the gateway only where there is time for it."""
+    found = {}
+    for name, store in STORES.items():
+        if name == "radosgw" and not os.environ.get("VOXMILL_TEST_S3") and (radosgw.missing() or seconds < GATEWAY):
+            continue
+        # On a machine that is busy with other things it may not come up, which breaks no promise.
+        with contextlib.suppress(subprocess.TimeoutExpired, RuntimeError):
+            found[name] = stack.enter_context(store())
+    return found
+
+
+def variables(endpoint: str) -> dict[str, str]:
+    """AWS variables that lead to a server."""
+    return {
+        "AWS_ENDPOINT_URL": endpoint,
+        "AWS_ACCESS_KEY_ID": radosgw.KEY,
+        "AWS_SECRET_ACCESS_KEY": radosgw.SECRET,
+        "AWS_DEFAULT_REGION": "us-east-1",
+        "AWS_EC2_METADATA_DISABLED": "true",
+        "NO_PROXY": "127.0.0.1,localhost",
+    }
+
+
+@contextlib.contextmanager
+def reached_at(endpoint: str) -> Iterator[None]:
+    """Let storage be reached at an address, in this process, as long as the block runs."""
+    kept = {name: value for name, value in os.environ.items() if name not in _OTHERS}
+    with mock.patch.dict(os.environ, kept | variables(endpoint), clear=True):
+        yield
+
+
+def make_bucket(endpoint: str, name: str) -> None:
+    with reached_at(endpoint):
+        filesystem(f"s3://{name}")[0].call_s3("create_bucket", Bucket=name)

@@ -1,0 +1,48 @@
+"""A short torment by storage that misbehaves; `make chaos` has a long one."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import pytest
+
+from pipeline.storage import put as putting
+from tests.chaos import faults, pieces, stores
+from tests.chaos.promise import Broken
+from tests.faultproxy import KINDS
+
+
+@pytest.fixture(autouse=True)
+def only_moto(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stores, "STORES", {"moto": stores.moto})
+
+
+def test_a_corpus_survives_storage_that_misbehaves(tmp_path: Path) -> None:
+    counts = faults.run(3, time.monotonic(), tmp_path)
+    assert counts["storage faults"] > 50
+    assert counts["runs"] >= 3
+    assert len(faults.lacking(counts)) < len(KINDS) / 2
+
+
+def test_a_table_that_loses_a_unit_is_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    put = putting.put_if_absent
+
+    def careless(uri: str, data: bytes) -> bool:
+        return True if uri.endswith("f.parquet") else put(uri, data)
+
+    monkeypatch.setattr("pipeline.table.commit.put_if_absent", careless)
+    with pytest.raises(Broken, match=r"seed 1, corpus \d+ on http://127.0.0.1"):
+        faults.run(1, time.monotonic() + 60, tmp_path)
+
+
+def test_rows_that_tell_something_else_are_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with faults.at_hand():
+        truth = pieces.said()
+    monkeypatch.setattr(pieces, "said", lambda: {**truth, "p00.flac": pieces.Said("nothing", 1.0)})
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "p00.flac").write_bytes(pieces.pool()["p00.flac"])
+    with faults.at_hand():
+        assert faults.labelled([str(tmp_path / "in")], str(tmp_path / "out"))[0] == 0
+    with pytest.raises(Broken, match="c/p00.flac is .* and should be"):
+        pieces.compare(str(tmp_path / "out"))

@@ -1,0 +1,30 @@
+"""A race on a local disk, with a sleeper; `make chaos` races on stores too."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.chaos import races, stores
+from tests.chaos.promise import Broken
+
+
+@pytest.mark.slow
+def test_runs_at_once_agree_and_a_sleeper_changes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stores, "STORES", {})
+    counts = races.run(1, time.monotonic(), tmp_path)
+    assert counts["races: local"] == 1
+    assert counts["races: zombie taken"] == 1
+    assert counts["races: unit taken"] > 1
+
+
+def test_a_committed_file_that_changes_is_noticed(tmp_path: Path) -> None:
+    race = races.Race(str(tmp_path), "", {})
+    unit = tmp_path / "out/transcribe" / f"{'a' * 32}.parquet"
+    race.versions = {f"file://{unit}": "5-1"}
+    unit.parent.mkdir(parents=True)
+    (unit.parent / "_task.json").write_text("{}")
+    with pytest.raises(Broken, match="was 5-1, is now None"):
+        race.look()
