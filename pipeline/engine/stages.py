@@ -144,7 +144,7 @@ class Inference:
         from pipeline.models.device import usable
 
         if self._job.device == "cuda" and not usable(self._job.device):
-            traceback.print_exc()
+            print(redacted_trace(), file=sys.stderr, flush=True)
             os._exit(1)
 
     def _culprits(self, row: Row, features: UnitFeatures, at_work: AtWork) -> dict[int, ErrorRow]:
