@@ -5,10 +5,13 @@ from __future__ import annotations
 import contextlib
 import os
 import random
+import shutil
 import signal
 import subprocess
+import tempfile
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import psutil
 
@@ -85,6 +88,9 @@ class Strikes:
         while (names := self._remaining()) and time.monotonic() < deadline:
             time.sleep(0.1)
         end_group(self._driver)
+        # A driver that is killed takes the folder of its own Ray nowhere.
+        for session in Path(tempfile.gettempdir()).glob(f"voxmill-ray-*/session_*_{self._driver.pid}"):
+            shutil.rmtree(session.parent, ignore_errors=True)
         return names
 
     def _remaining(self) -> list[str]:

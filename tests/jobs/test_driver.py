@@ -6,6 +6,7 @@ import re
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -65,6 +66,8 @@ def test_a_local_run_leaves_nothing_behind(demo):
     home, process, _ = demo
     assert [file.name for file in home.rglob("*token*")] == []
     assert processes_of(process) == []
+    # The folder of a Ray ends with the number of the process that started it.
+    assert [*Path(tempfile.gettempdir()).glob(f"*ray*/session_*_{process.pid}")] == []
 
 
 @pytest.fixture(scope="module")
