@@ -147,10 +147,10 @@ def from_yaml(form: type, path: str) -> dict[str, Any]:
     """
     where = f"--config {path}"
     try:
-        loaded = yaml.safe_load(Path(path).expanduser().read_text(encoding="utf-8"))
+        loaded = _loaded(Path(path).expanduser().read_text(encoding="utf-8"))
     except OSError as error:
         raise UserError(f"{where}: {(error.strerror or str(error)).lower()}; name a YAML file of options") from None
-    except (UnicodeDecodeError, yaml.YAMLError) as error:
+    except (yaml.YAMLError, *_OF_YAML) as error:
         raise UserError(f"{where}: cannot be read as YAML ({_first_line(error)})") from None
     if not isinstance(loaded, dict):
         raise UserError(f"{where}: must hold one option a line, as `window: 14s`")
@@ -163,8 +163,27 @@ def from_yaml(form: type, path: str) -> dict[str, Any]:
         raise UserError(f"{where}: {error}") from None
 
 
+def _loaded(text: str) -> Any:
+    """What some YAML says.
+
+    Raises:
+        ValueError, and what PyYAML raises: it says nothing, or what no options need: a few lines that stand for
+            gigabytes, brackets that take minutes to read.
+    """
+    if len(text) > _LONGEST or text.count("[") + text.count("{") > _MOST_BRACKETS:
+        raise ValueError("too long or too nested for options")
+    if any(isinstance(token, yaml.AliasToken) for token in yaml.scan(text)):
+        raise ValueError("it has an alias (*name); write the value itself")
+    return yaml.safe_load(text)
+
+
+_LONGEST, _MOST_BRACKETS = 100_000, 200
+_OF_YAML = (ValueError, KeyError, AttributeError, TypeError, OverflowError, RecursionError)
+"""What PyYAML raises besides: a date without such a day, a number that is none, lists in lists in lists."""
+
+
 def _first_line(error: Exception) -> str:
     """What is wrong and, for YAML, where."""
     mark = getattr(error, "problem_mark", None)
-    problem = getattr(error, "problem", None) or str(error).splitlines()[0]
+    problem = getattr(error, "problem", None) or (str(error).splitlines() or [type(error).__name__])[0]
     return f"line {mark.line + 1}: {problem}" if mark else problem

@@ -17,16 +17,24 @@ def _split(text: str | float, units: Collection[str], wanted: str) -> tuple[floa
     return float(match[1]), match[2]
 
 
+def _finite(number: float, text: str | float, wanted: str) -> float:
+    if math.isinf(number):
+        raise ValueError(f"{text!r} is {wanted}")
+    return number
+
+
 def parse_seconds(text: str | float) -> float:
     """Seconds in `30`, `30s`, `5min`, `1.5h` or `200ms`."""
-    number, unit = _split(text, _TIMES, "not a number with a unit of time; write it as 30s, 5min or 1.5h")
-    return number * _TIMES[unit]
+    wanted = "not a number with a unit of time; write it as 30s, 5min or 1.5h"
+    number, unit = _split(text, _TIMES, wanted)
+    return _finite(number * _TIMES[unit], text, wanted)
 
 
 def parse_bytes(text: str | float) -> int:
     """Bytes in `1000`, `256MB` (10^6) or `256MiB` (2^20)."""
-    number, unit = _split(text, _SIZES, "not a number with a unit of size; write it as 256MB or 1GiB")
-    return int(number * _SIZES[unit])
+    wanted = "not a number with a unit of size; write it as 256MB or 1GiB"
+    number, unit = _split(text, _SIZES, wanted)
+    return int(_finite(number * _SIZES[unit], text, wanted))
 
 
 def parse_share(text: str | float) -> float:

@@ -6,6 +6,7 @@ Letters: B recordings, n frames of 10 ms, T = n // stride stacked frames, C = 80
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,6 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
+from pipeline import documents
 from pipeline.audio.constants import NUM_MELS, SAMPLE_RATE, STACK
 from pipeline.audio.fbank import log_mel
 from pipeline.audio.normalise import normalise_in_place
@@ -69,7 +71,7 @@ class FeatureExtractor:
         stride, value = document.get("stride", STACK), document.get("padding_value", 0.0)
         if not isinstance(stride, int) or isinstance(stride, bool) or stride < 1:
             raise UserError(f"{where}: its feature extractor has stride={stride!r}; it must be a whole number")
-        if not isinstance(value, int | float) or isinstance(value, bool):
+        if not isinstance(value, int | float) or isinstance(value, bool) or not abs(value) <= sys.float_info.max:
             raise UserError(f"{where}: its feature extractor has padding_value={value!r}; it must be a number")
         return cls(stride=stride, padding_value=float(value), document=document)
 
@@ -139,7 +141,7 @@ def _declared(folder: Path) -> dict[str, Any]:
     """
     for name, inside in ((FILE, None), (NEWER_FILE, "feature_extractor")):
         try:
-            found = json.loads((folder / name).read_text(encoding="utf-8"))
+            found = documents.parse((folder / name).read_text(encoding="utf-8"))
         except FileNotFoundError:
             continue
         except ValueError as error:

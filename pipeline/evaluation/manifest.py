@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from typing import Any
 
+from pipeline import documents
 from pipeline.errors import UserError
 from pipeline.evaluation.files import RowNames, lines
 from pipeline.storage.paths import redact
@@ -45,7 +45,7 @@ def match(uri: str, names: RowNames) -> Matched:
 
 def _object(line: str, place: str) -> dict[str, Any]:
     try:
-        parsed = json.loads(line)
+        parsed = documents.parse(line)
     except ValueError as error:
         raise UserError(f"{place} is not JSON: {error}") from error
     if not isinstance(parsed, dict) or not {"id", "key"} & set(parsed):

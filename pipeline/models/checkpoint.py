@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from pipeline import documents
 from pipeline.errors import UserError
 
 CONFIG = "config.json"
@@ -30,6 +31,8 @@ _SETTINGS = (
 """What changes the output beside configuration and weights: the tokens, and how features are made."""
 _PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt")
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?")
+_LONGEST_NAME = 255
+"""Bytes of a file's name, on every common file system."""
 _HASH_BLOCK = 8 * 2**20
 
 
@@ -124,9 +127,9 @@ def _shards(folder: Path, *, where: str) -> tuple[Path, ...]:
     if not isinstance(weight_map, dict) or not weight_map:
         raise UserError(f"{where}: {INDEX} must map tensors to files under weight_map; download it again.")
     names = sorted({str(name) for name in weight_map.values()})
-    outside = [name for name in names if Path(name).name != name]
+    outside = [name for name in names if not _plain(name)]
     if outside:
-        raise UserError(f"{where}: {INDEX} names {outside[0]}; shards must lie in the checkpoint's own folder.")
+        raise UserError(f"{where}: {INDEX} names {outside[0][:80]!r}; shards must lie in the checkpoint's own folder.")
     absent = [name for name in names if not (folder / name).is_file()]
     if absent:
         raise UserError(
@@ -136,9 +139,14 @@ def _shards(folder: Path, *, where: str) -> tuple[Path, ...]:
     return tuple(folder / name for name in names)
 
 
+def _plain(name: str) -> bool:
+    """Whether it can be the name of a file in a folder."""
+    return Path(name).name == name and name.isprintable() and len(os.fsencode(name)) <= _LONGEST_NAME
+
+
 def _read_object(file: Path, *, where: str) -> dict[str, Any]:
     try:
-        document = json.loads(file.read_text(encoding="utf-8"))
+        document = documents.parse(file.read_text(encoding="utf-8"))
     except ValueError as error:
         raise UserError(f"{where}: {file.name} is not JSON ({error}); download it again.") from error
     if not isinstance(document, dict):

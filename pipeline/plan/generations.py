@@ -15,6 +15,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from pipeline import documents
 from pipeline.corpus import Seconds
 from pipeline.errors import UserError
 from pipeline.plan import layout
@@ -80,7 +81,12 @@ class Generation:
     def scope(self) -> Scope:
         """What it was planned from."""
         metadata = self.footer.metadata or {}
-        corpus, sources = (json.loads(metadata[key.encode()]) for key in (_CORPUS_KEY, _SOURCES_KEY))
+        try:
+            corpus, sources = (documents.parse(metadata[key.encode()]) for key in (_CORPUS_KEY, _SOURCES_KEY))
+        except (KeyError, ValueError) as error:
+            raise damaged(self.uri, error) from error
+        if not isinstance(corpus, str | None) or not isinstance(sources, list) or not all(map(_is_text, sources)):
+            raise damaged(self.uri, "its sources are none")
         return Scope(corpus, tuple(sources))
 
     def row_group(self, number: int, columns: Sequence[str] | None = None) -> pa.Table:
@@ -102,7 +108,10 @@ class Generation:
     def _row_group(self, number: int, columns: Sequence[str] | None) -> pa.Table:
         with _reading(self.uri, self.size) as file:
             reader = pq.ParquetFile(file, metadata=self.footer, page_checksum_verification=True)
-            return reader.read_row_group(number, columns=columns, use_threads=False)
+            table = reader.read_row_group(number, columns=columns, use_threads=False)
+            # Text that is no UTF-8 would be found by whoever looks at it first.
+            table.validate(full=True)
+            return table
 
     def row_groups(self, columns: Sequence[str]) -> Iterator[pa.Table]:
         """All rows, one row group after the other."""
@@ -194,17 +203,20 @@ def _opened(uri: str, number: int) -> Generation:
 def _open(uri: str, number: int, size: int, version: str) -> Generation:
     with _reading(uri, size) as file:
         footer = pq.ParquetFile(file).metadata
+        types = {each.name: each.type for each in footer.schema.to_arrow_schema()}
     metadata = footer.metadata or {}
-    layout_version = metadata.get(_VERSION_KEY.encode(), b"").decode()
+    layout_version = metadata.get(_VERSION_KEY.encode(), b"").decode(errors="replace")
     if layout_version != VERSION:
         found = f"plan version {layout_version}" if layout_version else "Parquet, but no plan"
         raise UserError(
             f"{redact(uri)}: is {found}; this release reads plan version {VERSION}. Choose another output folder."
         )
-    there = {*footer.schema.to_arrow_schema().names, CLOSING.name}
-    missing = [name for name in PLAN_SCHEMA.names if name not in there]
+    missing = [each.name for each in PLAN_SCHEMA if each.name not in {*types, CLOSING.name}]
     if missing:
         raise UserError(f"{redact(uri)}: lacks the columns {', '.join(missing)}. Restore the file.")
+    changed = [each.name for each in PLAN_SCHEMA if types.get(each.name, each.type) != each.type]
+    if changed:
+        raise damaged(uri, f"other types of the columns {', '.join(changed)}")
     return Generation(uri, number, size, version, footer)
 
 
@@ -248,10 +260,19 @@ def _reading(uri: str, size: int) -> Iterator[BinaryIO]:
         raise UserError(f"{redact(uri)}: this generation of the plan is missing. Restore it.") from error
     except PermissionError as error:
         raise denied(uri, "reading", "s3:GetObject") from error
-    except (pa.ArrowException, EOFError, OSError) as error:
+    except (pa.ArrowException, EOFError, OSError, UnicodeDecodeError) as error:
         # Faults of the storage have another type by now: an OSError is how Arrow says that bytes make no sense.
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise UserError(
-            f"{redact(uri)}: the plan file is damaged ({reason}). "
-            "Restore it from a backup, or choose a new output folder; nothing of the plan is skipped."
-        ) from error
+        raise damaged(uri, error) from error
+
+
+def damaged(uri: str, reason: object) -> UserError:
+    """The error for a generation that is not what it was; nothing of a plan is ever skipped."""
+    said = (str(reason).splitlines() or [type(reason).__name__])[0]
+    return UserError(
+        f"{redact(uri)}: the plan file is damaged ({said}). "
+        "Restore it from a backup, or choose a new output folder; nothing of the plan is skipped."
+    )
+
+
+def _is_text(value: object) -> bool:
+    return isinstance(value, str)

@@ -48,7 +48,7 @@ def encode_generations(
     for groups in _files(_row_groups(counts)):
         sink = pa.BufferOutputStream()
         changed, seconds, units = 0, 0.0, 0
-        with pq.ParquetWriter(sink, schema, compression="zstd") as file:
+        with pq.ParquetWriter(sink, schema, compression="zstd", write_page_checksum=True) as file:
             for group in groups:
                 closing = draft.closing[first : first + sum(group)]
                 table = _with_units(rows.take(sum(group)), group, taken, closing=closing)

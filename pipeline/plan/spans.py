@@ -11,15 +11,21 @@ from pipeline.plan.ids import span_id
 SPAN_SECONDS: Seconds = 3600.0
 """Longest span: a day becomes 24 rows, and the context read on both sides is below 1 % of it."""
 
+LEAST_BYTES_PER_SECOND = 100
+"""A long file of less is not cut: a few kilobytes of FLAC can claim weeks, each hour of which would be a row.
+
+Speech at the lowest rates takes 7 times as much; digital silence may take less, and stays one row.
+"""
+
 
 def cut(recording: Recording) -> tuple[Recording, ...]:
     """Spans of a recording that is longer than 4 h or larger than 1 GB, or the recording itself.
 
     All spans but the last have the same length, a whole number of seconds up to one hour and about 1 GB
     encoded at most; the last is as long or shorter, and ends where the recording does (`end` stays None for a
-    whole file). Only what the container says about the length is trusted for cutting: with an estimate the
-    recording stays whole. A stretch that a manifest line chose out of a large file is cut for its length,
-    never for the size of the file.
+    whole file). Only what the container says about the length is trusted for cutting, and only where the file is
+    large enough for it: else the recording stays whole. A stretch that a manifest line chose out of a large file is
+    cut for its length, never for the size of the file.
     """
     length = _span_length(recording)
     if length is None:
@@ -38,7 +44,8 @@ def _span_length(recording: Recording) -> int | None:
     size = 0 if part_of_file else recording.size
     if recording.seconds <= WHOLE_SECONDS and size <= WHOLE_BYTES:
         return None
-    if recording.seconds_from != "header" or recording.streamed or recording.spans > 1:
+    believed = recording.seconds_from == "header" and recording.seconds * LEAST_BYTES_PER_SECOND <= recording.size
+    if not believed or recording.streamed or recording.spans > 1:
         return None
     wanted = max(math.ceil(recording.seconds / SPAN_SECONDS), math.ceil(size / WHOLE_BYTES))
     length = math.ceil(recording.seconds / wanted)

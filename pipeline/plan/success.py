@@ -6,6 +6,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
+from pipeline import documents
 from pipeline.errors import UserError
 from pipeline.plan import layout
 from pipeline.storage.paths import redact
@@ -39,14 +40,27 @@ def read_success(output: str) -> Success | None:
     """
     uri = layout.success_file(output)
     try:
-        claim = json.loads(read_bytes(uri))
-        return Success(int(claim["generation"]), tuple(str(task) for task in claim["tasks"]))
+        claim = documents.parse(read_bytes(uri))
+        return Success(_whole(claim["generation"]), tuple(_text(task) for task in claim["tasks"]))
     except FileNotFoundError:
         return None
     except PermissionError as error:
         raise denied(uri, "reading", "s3:GetObject") from error
     except (ValueError, KeyError, TypeError) as error:
         raise UserError(f"{redact(uri)}: names no generation and tasks. Delete it; the next run writes it.") from error
+
+
+def _whole(value: object) -> int:
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise TypeError(f"{value!r} is no whole number")
+    return value
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"{value!r} is no text")
+    value.encode()
+    return value
 
 
 def remove_success(output: str) -> None:

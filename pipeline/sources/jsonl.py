@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import json
 import math
 import posixpath
 from array import array
@@ -14,7 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.corpus import WHOLE_SECONDS, Recording, Seconds
+from pipeline import documents
+from pipeline.corpus import WHOLE_SECONDS, Recording, Seconds, SecondsFrom
 from pipeline.errors import UserError
 from pipeline.sources import labels
 from pipeline.sources.encoded import Group, Problem, RowsPlanned, Unchanged
@@ -29,6 +29,8 @@ LOOKS = 48
 """Audio files that are looked at in storage at the same time."""
 MISSING = "missing"
 """Version of an audio file that was not there when its line was planned."""
+_FOREVER: Seconds = 1e12
+"""30,000 years: no time of audio."""
 _OWN = ("audio_filepath", "path", "id", "offset", "duration")
 
 
@@ -95,8 +97,8 @@ def _by_first_appearance(marks: np.ndarray, starts: np.ndarray, stops: np.ndarra
 
 def _parse(line: bytes, uri: str, number: int) -> Line:
     try:
-        fields = json.loads(line)
-    except (ValueError, RecursionError) as error:
+        fields = documents.parse(line)
+    except ValueError as error:
         raise UserError(f"{uri}, line {number}: not JSON ({error}); a manifest has one JSON object a line") from error
     if not isinstance(fields, dict):
         raise UserError(f"{uri}, line {number}: a manifest has one JSON object a line, not {_short(fields)}")
@@ -126,7 +128,7 @@ def _time(fields: dict[str, Any], name: str) -> Seconds | None:
     value = fields.get(name)
     if value is None:
         return None
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < math.inf:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < _FOREVER:
         raise ValueError(f"{name} must be seconds, 0 or more, not {_short(value)}")
     return float(value)
 
@@ -155,7 +157,10 @@ def _plan(lines: list[Line], manifest: str, place: Place, known: RowsPlanned) ->
     new: list[_Found] = []
     entries: dict[str, Entry] = {}
     for line in lines:
-        uri, path = _located(line.audio, manifest, place)
+        try:
+            uri, path = _located(line.audio, manifest, place)
+        except UserError as error:
+            raise UserError(f"{manifest}: {error}") from error
         if uri not in entries:
             entries[uri] = _entry(uri)
         found = _Found(line, entries[uri], path)
@@ -174,7 +179,7 @@ def _rows(found: _Found, place: Place, known: RowsPlanned) -> int:
 
 
 def _group(lines: list[_Found], place: Place) -> Group:
-    declared = all(each.line.duration is not None for each in lines)
+    declared = all(each.line.duration is not None and each.line.duration <= WHOLE_SECONDS for each in lines)
     measured = {each.entry.uri: Measured(0.0, "estimate", 0) if declared else _measured(each.entry) for each in lines}
     return tuple(_recording(each, measured[each.entry.uri], place) for each in lines)
 
@@ -221,7 +226,7 @@ def _stretch(line: Line) -> tuple[Seconds, Seconds | None]:
 def _recording(found: _Found, measured: Measured, place: Place) -> Recording:
     line, entry = found.line, found.entry
     start, end = _stretch(line)
-    seconds = line.duration if line.duration is not None else max(measured.seconds - start, 0.0)
+    seconds, seconds_from = _length(line.duration, start, measured)
     return Recording(
         id=_id(line, found.path, place),
         source=entry.uri,
@@ -230,7 +235,7 @@ def _recording(found: _Found, measured: Measured, place: Place) -> Recording:
         recording=place.id(found.path),
         format=extension(found.path),
         seconds=seconds,
-        seconds_from="header" if line.duration is not None else measured.seconds_from,
+        seconds_from=seconds_from,
         size=entry.size,
         sample_rate=measured.sample_rate,
         start=start,
@@ -238,6 +243,14 @@ def _recording(found: _Found, measured: Measured, place: Place) -> Recording:
         reference=line.labels.reference,
         metadata=line.labels.metadata,
     )
+
+
+def _length(declared: Seconds | None, start: Seconds, measured: Measured) -> tuple[Seconds, SecondsFrom]:
+    """Planned length of a line; one that would be cut must be there, whatever the manifest says."""
+    if declared is not None and declared <= WHOLE_SECONDS:
+        return declared, "header"
+    left = max(measured.seconds - start, 0.0)
+    return left if declared is None else min(declared, left), measured.seconds_from
 
 
 def _number(seconds: Seconds | None) -> str:

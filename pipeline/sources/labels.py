@@ -6,6 +6,8 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
+from pipeline import documents
+
 MAX_SIDECAR = 2**20
 """Bytes; a larger sidecar is no label of one recording."""
 
@@ -27,15 +29,18 @@ def from_sidecars(text: bytes | None, metadata: bytes | None) -> Labels:
     Raises:
         ValueError: one of them is not what its name says.
     """
-    reference = _text(text).strip() if text is not None else None
+    try:
+        reference = _text(text).strip() if text is not None else None
+    except UnicodeDecodeError as error:
+        raise ValueError(f"its sidecar is not UTF-8 (byte {error.start})") from error
     if metadata is None:
         return Labels(reference)
     try:
-        fields = json.loads(_text(metadata), parse_constant=_no_constant)
-    except json.JSONDecodeError as error:
+        fields = documents.parse(_text(metadata), parse_constant=_no_constant)
+    except UnicodeDecodeError as error:
+        raise ValueError(f"its sidecar is not UTF-8 (byte {error.start})") from error
+    except ValueError as error:
         raise ValueError(f"its .json sidecar is not JSON: {error}") from error
-    except RecursionError as error:
-        raise ValueError("its .json sidecar is nested too deeply") from error
     if not isinstance(fields, dict):
         fields = {"value": fields}
     return from_fields(fields, reference)
@@ -61,10 +66,7 @@ def clean(text: str) -> str:
 
 
 def _text(data: bytes) -> str:
-    try:
-        return data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise ValueError(f"its sidecar is not UTF-8 (byte {error.start})") from error
+    return data.decode("utf-8-sig")
 
 
 def _no_constant(name: str) -> None:

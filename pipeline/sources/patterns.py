@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from pipeline.errors import UserError
@@ -16,7 +16,12 @@ from pipeline.storage.retry import denied
 
 _MAGIC = re.compile(r"[*?\[]")
 _BRACES = re.compile(r"\{([^{}]*(?:,|\.\.)[^{}]*)\}")
-_RANGE = re.compile(r"(-?\d+)\.\.(-?\d+)")
+_RANGE = re.compile(r"(-?\d{1,18})\.\.(-?\d{1,18})")
+MOST_NAMES = 1_000_000
+"""Names that braces may stand for; each is looked at by itself."""
+MOST_PATTERNS = 1_000
+"""The same where wildcards are left: each costs a listing."""
+_MOST_BRACES = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,13 +54,29 @@ def find(source: str) -> Found:
     found = _named(uri, must_exist=not magic)
     if found is not None:
         return found
-    parts = [_expanded(each, source) for each in expand_braces(uri)]
+    parts = [_expanded(each, source) for each in _few(expand_braces(uri), source)]
     return Found(
         root=root,
         files=tuple(entry for part in parts for entry in part.files),
         folders=tuple(folder for part in parts for folder in part.folders),
         manifests=not _MAGIC.search(uri) or uri.lower().endswith(MANIFESTS),
     )
+
+
+def _few(names: Iterator[str], source: str) -> Iterator[str]:
+    """Give names, up to so many.
+
+    Raises:
+        UserError: there are more.
+    """
+    most = MOST_PATTERNS if _MAGIC.search(_BRACES.sub("", source)) else MOST_NAMES
+    message = f"{redact(source)}: these braces name more than {most:,} files; write * for a part of the name"
+    if source.count("{") > _MOST_BRACES:
+        raise UserError(message)
+    for number, name in enumerate(names):
+        if number == most:
+            raise UserError(message)
+        yield name
 
 
 def expand_braces(pattern: str) -> Iterator[str]:
@@ -68,14 +89,14 @@ def expand_braces(pattern: str) -> Iterator[str]:
         yield from expand_braces(pattern[: match.start()] + choice + pattern[match.end() :])
 
 
-def _choices(inside: str) -> list[str]:
+def _choices(inside: str) -> Iterable[str]:
     numbers = _RANGE.fullmatch(inside)
     if not numbers:
         return inside.split(",")
     first, last = numbers.groups()
     width = max(len(first), len(last)) if first.startswith("0") or last.startswith("0") else 0
     step = 1 if int(first) <= int(last) else -1
-    return [str(number).zfill(width) for number in range(int(first), int(last) + step, step)]
+    return (str(number).zfill(width) for number in range(int(first), int(last) + step, step))
 
 
 def _expanded(uri: str, source: str) -> Found:
@@ -140,14 +161,21 @@ def _deep(base: str, segments: Sequence[str]) -> tuple[list[Entry], list[str]]:
     parts = ["(?:[^/]+/)*" if segment == "**" else _regex(segment) + "/" for segment in segments]
     if segments[-1] == "**":
         parts[-1] = ".*"
-    match = re.compile("".join(parts).removesuffix("/"), re.DOTALL)
+    match = _compiled("".join(parts).removesuffix("/"), "/".join(segments))
     start = len(base.rstrip("/")) + 1
     return [entry for entry in listing.walk(base) if match.fullmatch(entry.uri[start:])], []
 
 
 @functools.cache
 def _segment(pattern: str) -> re.Pattern[str]:
-    return re.compile(_regex(pattern), re.DOTALL)
+    return _compiled(_regex(pattern), pattern)
+
+
+def _compiled(regex: str, pattern: str) -> re.Pattern[str]:
+    try:
+        return re.compile(regex, re.DOTALL)
+    except re.error as error:
+        raise UserError(f"{redact(pattern)}: no pattern of names ({error.msg}); write as in [a-z] or [!0-9]") from error
 
 
 def _regex(pattern: str) -> str:
@@ -161,8 +189,10 @@ def _wildcard(piece: str) -> str:
         return "[^/]*"
     if piece == "?":
         return "[^/]"
-    inside = piece[1:-1].replace("\\", "\\\\")
-    return f"[^{inside[1:]}/]" if inside.startswith(("!", "^")) else f"[{inside}]"
+    negated = piece[1] in "!^"
+    # A hyphen is a range's; two would be another operator in the Python of some day.
+    inside = re.sub("-+", "-", re.escape(piece[1 + negated : -1]).replace(r"\-", "-"))
+    return f"[^{inside}/]" if negated else f"[{inside}]"
 
 
 def _base(uri: str) -> str:

@@ -12,6 +12,8 @@ from typing import BinaryIO, Literal
 BLOCK = 512
 _MAX_EXTENSION = 2**20
 """Bytes; longer names or records are not believed."""
+_MAX_SIZE = 2**50
+"""Bytes; a petabyte is no member of a tar, and numbers beyond fit into no seek and no plan."""
 _PLAIN = (b"0", b"\0", b"7")
 _EXTENSIONS = (b"L", b"K", b"x", b"X", b"g")
 _WITHOUT_CONTENT = (b"1", b"2", b"3", b"4", b"5", b"6")
@@ -59,7 +61,7 @@ def members(file: BinaryIO) -> Iterator[Member]:
         if kind in _EXTENSIONS:
             named |= _extension(file, kind, size, position)
         else:
-            size = int(named["size"]) if named.get("size", "").isdecimal() else size
+            size = _believed(_decimal(named.get("size", ""), size), position - BLOCK)
             yield _member(header, kind, named, position, size)
             named = {}
             size = 0 if kind in _WITHOUT_CONTENT else size
@@ -92,10 +94,22 @@ def _checked_size(header: bytes, position: int) -> int:
     if declared != sum(header) - sum(header[148:156]) + 8 * 32:
         what = "is no tar archive" if position == 0 else f"is damaged at byte {position}"
         raise DamagedTar(f"{what} (wrong checksum of a header)")
-    size = _number(header[124:136])
+    return _believed(_number(header[124:136]), position)
+
+
+def _believed(size: int, position: int) -> int:
     if size < 0:
         raise DamagedTar(f"is damaged at byte {position} (negative size)")
+    if size > _MAX_SIZE:
+        raise DamagedTar(f"is damaged at byte {position} (a size beyond any tar)")
     return size
+
+
+def _decimal(digits: str, otherwise: int) -> int:
+    """A number in decimal digits; one of more digits than any size has is too large, whatever it is."""
+    if not (digits.isascii() and digits.isdecimal()):
+        return otherwise
+    return int(digits) if len(digits) < 20 else _MAX_SIZE + 1
 
 
 def _number(field: bytes) -> int:

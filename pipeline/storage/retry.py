@@ -28,6 +28,8 @@ _TRANSIENT_ERRNO = {
     errno.EAGAIN, errno.EBUSY, errno.ECONNABORTED, errno.ECONNREFUSED, errno.ECONNRESET, errno.EHOSTUNREACH,
     errno.EIO, errno.ENETDOWN, errno.ENETUNREACH, errno.EPIPE, errno.EREMOTEIO, errno.ESTALE, errno.ETIMEDOUT,
 }  # fmt: skip
+_NOWHERE = (errno.ENAMETOOLONG, errno.ELOOP)
+"""Of names under which nothing can be: longer than any, or links in a circle."""
 _FOREIGN_ROOTS = (
     ("botocore.exceptions", "BotoCoreError"),
     ("botocore.exceptions", "ClientError"),
@@ -193,6 +195,8 @@ def _told(uri: str, error: BaseException) -> str:
 def _pass(uri: str, doing: str, error: BaseException) -> None:
     """Raise what another try would not change, as the user's error or as it is."""
     raise_user_error(uri, doing, error)
+    if doing != "writing" and getattr(error, "errno", None) in _NOWHERE:
+        raise FileNotFoundError(errno.ENOENT, str(error)) from error
     if isinstance(error, _PASSED) or not _from_storage(error):
         raise error
 

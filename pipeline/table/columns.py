@@ -10,6 +10,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from pipeline import documents
 from pipeline.errors import UserError
 
 TYPES = {
@@ -75,7 +76,7 @@ def extra_columns(
 
 def _object(metadata: str | None) -> dict[str, Any]:
     try:
-        parsed = json.loads(metadata) if metadata else {}
+        parsed = documents.parse(metadata) if metadata else {}
     except ValueError:
         return {}
     return parsed if isinstance(parsed, dict) else {}
@@ -87,7 +88,9 @@ def _short(value: object) -> str:
 
 
 def _string(value: Any) -> str:
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    # JSON may have half of a surrogate pair, which no column holds.
+    return text.encode("utf-8", "replace").decode()
 
 
 def _integer(bits: int) -> Callable[[Any], int]:

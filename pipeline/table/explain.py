@@ -9,6 +9,7 @@ from typing import Any
 
 import pyarrow.compute as pc
 
+from pipeline import documents
 from pipeline.corpus import Recording
 from pipeline.errors import UserError
 from pipeline.plan import generations
@@ -201,7 +202,7 @@ def _rounded(value: Any) -> Any:
 def _timings(told: str) -> Iterator[str]:
     """Where the time of the unit went, and on which nodes."""
     try:
-        timings = json.loads(told)
+        timings = documents.parse(told)
         parts = [
             f"{stage} {show_seconds(seconds)}" + (f" on {worker}" if (worker := timings["workers"].get(stage)) else "")
             for stage, seconds in timings["seconds"].items()

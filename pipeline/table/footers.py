@@ -25,8 +25,16 @@ def read_footer(file: str, size: int) -> pq.FileMetaData:
     """
     with contextlib.suppress(pa.ArrowInvalid):
         tail = min(size, _TAIL)
-        return pq.read_metadata(pa.BufferReader(read_range(file, size - tail, tail)))
-    return pq.read_metadata(pa.BufferReader(read_range(file, 0, size)))
+        return _parsed(read_range(file, size - tail, tail))
+    return _parsed(read_range(file, 0, size))
+
+
+def _parsed(data: bytes) -> pq.FileMetaData:
+    try:
+        return pq.read_metadata(pa.BufferReader(data))
+    except OSError as error:
+        # Arrow's words for a footer that makes no sense; nothing is read here.
+        raise pa.ArrowInvalid(str(error)) from error
 
 
 def counts(file: str, size: int) -> tuple[int, int] | None:

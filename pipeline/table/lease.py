@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 
+from pipeline import documents
 from pipeline.corpus import Seconds
 from pipeline.errors import StorageFault, UserError
 from pipeline.storage.listing import list_names, modified
@@ -84,7 +85,7 @@ def signs(output: str) -> list[Sign]:
             uri = layout.lease_file(output, run)
             with contextlib.suppress(StorageFault, UserError, OSError, ValueError, TypeError):
                 at = modified(uri)
-                found.append(Sign(Lease(**json.loads(read_bytes(uri))), at))
+                found.append(Sign(Lease(**documents.parse(read_bytes(uri))), at))
     return found
 
 

@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
+from pipeline import documents
 from pipeline.errors import UserError
 from pipeline.storage.listing import list_names
 from pipeline.storage.paths import redact
@@ -45,7 +46,7 @@ def read_run(output: str, run: str) -> dict[str, Any]:
     """
     uri = layout.run_file(output, run)
     try:
-        record = json.loads(read_bytes(uri))
+        record = documents.parse(read_bytes(uri))
     except FileNotFoundError as error:
         raise UserError(f"{redact(uri)}: there is no such run.") from error
     except PermissionError as error:

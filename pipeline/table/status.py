@@ -26,6 +26,9 @@ from pipeline.table.task import read_record, tasks
 
 T = TypeVar("T")
 
+_BELIEVED = 1e12
+"""Figures of a manifest beyond are not shown."""
+
 
 RUNS = 20
 """Last runs of which the faults are counted."""
@@ -259,30 +262,35 @@ def _is_open(run: Mapping[str, Any]) -> bool:
 
 def _last_run(run: Mapping[str, Any], at_work: Collection[str]) -> list[str]:
     """What the manifest tells; manifests of other releases may tell less."""
-    began = str(run.get("started", "at an unknown time"))[:16].replace("T", " ")
+    began = _told(run.get("started", "at an unknown time"))[:16].replace("T", " ")
     if _is_open(run):
         return [f"last run began {began} and {_open_end(run, at_work)}"]
     parts = [began]
-    if isinstance(seconds := run.get("work_seconds"), int | float):
+    if isinstance(seconds := run.get("work_seconds"), int | float) and abs(seconds) < _BELIEVED:
         parts.append(f"{seconds / 60:,.0f} min" if seconds >= 120 else f"{seconds:,.1f} s")
-    if isinstance(speed := run.get("x_realtime"), int | float):
+    if isinstance(speed := run.get("x_realtime"), int | float) and abs(speed) < _BELIEVED:
         parts.append(f"{speed:,.0f}x real time")
     if "exit_code" in run:
-        parts.append(f"exit code {run['exit_code']}")
+        parts.append(f"exit code {_told(run['exit_code'])}")
     lines = [f"last run {', '.join(parts)}"]
     if run.get("stopped"):
-        lines.append(f"  stopped {redact(str(run['stopped']))}")
+        lines.append(f"  stopped {_told(run['stopped'])}")
     faults = run.get("faults")
     if isinstance(faults, Mapping) and faults:
         unit, fault = next(iter(faults.items()))
-        lines.append(
-            f"  faults {run.get('failed_units', len(faults)):,}, such as unit {unit[:8]}…: {redact(str(fault))}"
-        )
+        count = run.get("failed_units")
+        count = count if isinstance(count, int) else len(faults)
+        lines.append(f"  faults {count:,}, such as unit {_told(unit)[:8]}…: {_told(fault)}")
     return lines
 
 
+def _told(value: object) -> str:
+    """A value of a manifest in one line, without credentials."""
+    return redact(" ".join(str(value).split()))
+
+
 def _open_end(run: Mapping[str, Any], at_work: Collection[str]) -> str:
-    if run.get("run") in at_work:
+    if _told(run.get("run")) in at_work:
         return "is at work"
     if run.get("lease"):
         return "gives no sign of life: it died, or its storage took nothing more (a full disk)"

@@ -11,6 +11,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from pipeline import documents
 from pipeline.errors import UserError
 from pipeline.storage.listing import list_names, stat
 from pipeline.storage.paths import join, redact
@@ -144,7 +145,7 @@ def _known(output: str, name: str) -> TaskRecord | None:
 def _read(output: str, name: str) -> TaskRecord | None:
     uri = layout.task_file(output, name)
     try:
-        return decode_record(read_bytes(uri))
+        data = read_bytes(uri)
     except FileNotFoundError:
         return None
     except NotADirectoryError as error:
@@ -154,7 +155,9 @@ def _read(output: str, name: str) -> TaskRecord | None:
         ) from error
     except PermissionError as error:
         raise denied(uri, "reading", "s3:GetObject") from error
-    except (ValueError, KeyError, TypeError, pa.ArrowException) as error:
+    try:
+        return decode_record(data)
+    except (ValueError, KeyError, TypeError) as error:
         raise UserError(
             f"{redact(uri)}: the record of the task is damaged ({type(error).__name__}). Restore it from a backup."
         ) from error
@@ -229,18 +232,39 @@ def decode_record(data: bytes) -> TaskRecord:
     """Record in the bytes of `_task.json`.
 
     Raises:
-        ValueError, KeyError, TypeError, pa.ArrowException: they hold none.
+        ValueError, KeyError, TypeError: they hold none.
     """
-    known = json.loads(data)
-    packed = known.get("arrow_schema")
+    known = documents.parse(data)
+    if not isinstance(known, dict):
+        raise TypeError("no object")
+    version, packed = known["output_version"], known.get("arrow_schema")
+    if not isinstance(version, int) or isinstance(version, bool):
+        raise TypeError("output_version is no whole number")
     return TaskRecord(
-        task=known["task"],
-        output_version=int(known["output_version"]),
-        model_name=known["model"]["name"],
-        model_hash=known["model"]["hash"],
-        parameters=dict(known["parameters"]),
-        schema=pa.ipc.read_schema(pa.py_buffer(base64.b64decode(packed))) if packed else None,
+        task=_text(known["task"]),
+        output_version=version,
+        model_name=_text(known["model"]["name"]),
+        model_hash=_text(known["model"]["hash"]),
+        parameters={_text(name): _text(value) for name, value in dict(known["parameters"]).items()},
+        schema=_schema(packed) if packed else None,
     )
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"{value!r} is no text")
+    value.encode()
+    return value
+
+
+def _schema(packed: str) -> pa.Schema:
+    try:
+        found = pa.ipc.read_schema(pa.py_buffer(base64.b64decode(packed)))
+        # Names that are no UTF-8 are found where they are looked at.
+        [str(each) for each in found]
+    except (pa.ArrowException, OSError, RuntimeError) as error:
+        raise ValueError(str(error)) from error
+    return found
 
 
 def _shown(parameters: Mapping[str, str], name: str) -> str:

@@ -25,8 +25,13 @@ def read_unit(uri: str) -> pa.Table:
     except PermissionError as error:
         raise denied(uri, "reading", "s3:GetObject") from error
     try:
-        return pq.ParquetFile(pa.BufferReader(data), page_checksum_verification=True).read()
-    except (pa.ArrowException, OSError) as error:
+        table = pq.ParquetFile(pa.BufferReader(data), page_checksum_verification=True).read()
+        # Text that is no UTF-8 would be found by whoever looks at it first.
+        table.validate(full=True)
+        # So would names of columns.
+        str(table.schema)
+        return table
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0].rstrip(".")
         raise UserError(
             f"{redact(uri)}: cannot be read as Parquet ({reason}). Delete it; the next run does that unit again."

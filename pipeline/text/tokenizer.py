@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pipeline import documents
 from pipeline.errors import UserError
 
 CLASSES = ("Wav2Vec2CTCTokenizer", "Wav2Vec2Tokenizer")
@@ -59,13 +60,14 @@ class Tokenizer:
         tokens = _tokens(folder, vocab | _added(folder, settings, vocab))
         pad, delimiter, unknown = (special[n] for n in ("pad_token", "word_delimiter_token", "unk_token"))
         _check_blank(folder, tokens, pad, delimiter)
+        separator = settings.get("replace_word_delimiter_char")
         tokens += tuple(dict.fromkeys(t for t in special.values() if t is not None and t not in tokens))
         return cls(
             tokens=tokens,
             blank_id=tokens.index(pad),
             unknown_id=None if unknown is None else tokens.index(unknown),
             word_delimiter=delimiter,
-            separator=settings.get("replace_word_delimiter_char", " "),
+            separator=" " if separator is None else separator,
             lower_case=bool(settings.get("do_lower_case", False)),
         )
 
@@ -122,6 +124,9 @@ def _settings(folder: Path) -> dict[str, Any]:
             f"{folder}: tokenizer_config.json says tokenizer_class={given!r}; "
             f"Voxmill reads the vocabularies of {CLASSES[0]}."
         )
+    for name in ("target_lang", "replace_word_delimiter_char"):
+        if not isinstance(settings.get(name), str | None):
+            raise UserError(f"{folder}: tokenizer_config.json says {name}={settings[name]!r}; it must be text.")
     return settings
 
 
@@ -148,18 +153,25 @@ def _vocab(folder: Path, language: str | None) -> dict[str, Any]:
 
 def _added(folder: Path, settings: Mapping[str, Any], vocab: Mapping[str, Any]) -> dict[str, Any]:
     """Tokens that were added beside the vocabulary, token -> id; the vocabulary's own entries win."""
+    _check_ids(folder, "vocab.json", vocab)
     listed = settings.get("added_tokens_decoder") or {}
+    if not isinstance(listed, dict) or not all(id.isascii() and id.isdecimal() and len(id) < 19 for id in listed):
+        raise UserError(f"{folder}: tokenizer_config.json must map ids to tokens under added_tokens_decoder.")
     added: dict[str, Any] = {str(_token(entry)): int(id) for id, entry in listed.items()}
     added |= _read(folder / "added_tokens.json") or {}
+    _check_ids(folder, "added_tokens.json", added)
     taken = set(vocab.values())
     return {token: id for token, id in added.items() if token not in vocab and id not in taken}
 
 
-def _tokens(folder: Path, ids: Mapping[str, Any]) -> tuple[str, ...]:
-    """Tokens in the order of their ids, which must be 0, 1, 2, … without gap or repetition."""
+def _check_ids(folder: Path, name: str, ids: Mapping[str, Any]) -> None:
     wrong = [token for token, id in ids.items() if not isinstance(id, int) or isinstance(id, bool)]
     if wrong:
-        raise UserError(f"{folder}: vocab.json must give each token an integer id; {wrong[0]!r} has {ids[wrong[0]]!r}.")
+        raise UserError(f"{folder}: {name} must give each token an integer id; {wrong[0]!r} has {ids[wrong[0]]!r}.")
+
+
+def _tokens(folder: Path, ids: Mapping[str, Any]) -> tuple[str, ...]:
+    """Tokens in the order of their ids, which must be 0, 1, 2, … without gap or repetition."""
     ordered = sorted(ids, key=lambda token: ids[token])
     for expected, token in enumerate(ordered):
         if ids[token] != expected:
@@ -193,7 +205,7 @@ def _token(value: object) -> str | None:
 def _read(path: Path) -> dict[str, Any] | None:
     """A JSON object, None where there is no such file."""
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = documents.parse(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return None
     except (OSError, ValueError) as error:

@@ -119,7 +119,7 @@ def test_a_folder_without_weights_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("index", "message"),
     [
-        ({"weight_map": {"a": "../else.safetensors"}}, "names ../else.safetensors; shards must lie in the"),
+        ({"weight_map": {"a": "../else.safetensors"}}, "names '../else.safetensors'; shards must lie in the"),
         ({"weight_map": {"a": "1.safetensors", "b": "1.safetensors"}}, "names 1.safetensors.*1 of 1 shards missing"),
         ({}, "must map tensors to files under weight_map"),
     ],

@@ -19,7 +19,7 @@ def test_tallies(plan: Any, make: Make) -> None:
             make("old.wav", seconds=5.0, sample_rate=16_000),
             make("new.flac", seconds=3600.0, sample_rate=8_000),
             make("guess.mp3", seconds=20.0, seconds_from="estimate"),
-            make("day.wav", seconds=40_000.0, sample_rate=16_000),
+            make("day.wav", seconds=40_000.0, size=10**7, sample_rate=16_000),
         ],
         dry_run=True,
     )

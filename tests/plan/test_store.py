@@ -143,16 +143,16 @@ def test_lines_of_one_file_share_a_unit_and_count_its_bytes_once(plan: Any, make
 
 
 def test_spans_spread_over_units(plan: Any, make: Make) -> None:
-    report = plan([make("day.wav", seconds=86_400.0, size=2_400)])
+    report = plan([make("day.wav", seconds=86_400.0, size=24_000_000)])
     assert (report.recordings, report.spans, report.new, report.seconds) == (1, 24, 24, 86_400.0)
     refs = units(plan.output)
     assert [ref.count for ref in refs] == [1] * 24
-    assert {ref.size for ref in refs} == {100}
+    assert {ref.size for ref in refs} == {1_000_000}
 
 
 def test_spans_of_old_content_are_superseded_too(plan: Any, make: Make) -> None:
-    plan([make("day.wav", seconds=86_400.0)])
-    report = plan([make("day.wav", seconds=18_001.0, version="9-9")])
+    plan([make("day.wav", seconds=86_400.0, size=10**7)])
+    report = plan([make("day.wav", seconds=18_001.0, size=10**7, version="9-9")])
     assert (report.planned, report.vanished) == (6, 0)
     committed = {ref.name for ref in units(plan.output)}
     gone = hidden(superseded(plan.output), committed)

@@ -26,7 +26,7 @@ def test_sidecars() -> None:
         (b"\xff\xfe", None, "not UTF-8 .byte 0"),
         (None, b"{", "is not JSON"),
         (None, b"\xff", "not UTF-8"),
-        (None, b"[" * 100_000, "nested too deeply"),
+        (None, b"[" * 100_000, "nested more than 100 levels deep"),
     ],
 )
 def test_sidecars_that_are_none(text: bytes | None, metadata: bytes | None, says: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any
@@ -20,6 +21,10 @@ _FROM_ZERO = (
     *("_dropout", "_prob", "_eps", "layerdrop", "initializer_range"),
 )
 """How names of fields end that may be 0."""
+_MOST_SIZE, _MOST_LAYERS, _MOST_LABELS = 2**24, 1_000, 1_000_000
+"""Sizes beyond are no model's; the meta device would make them, and take for ever."""
+_UNBOUNDED = ("_token_id", "max_source_positions", "rotary_embedding_base")
+"""How names of whole numbers end that nothing is made of."""
 _SHARES = ("_dropout", "layerdrop", "_prob")
 """How names of fields end that are shares, 0 to 1."""
 _CTC_REDUCTIONS = ("sum", "mean", "none")
@@ -65,13 +70,16 @@ def _malformed(config: Config) -> Iterator[str]:
                 yield f"{_said(config, field.name)} (must be {must.format(least)})"
             elif field.name.endswith(_SHARES) and value > 1:
                 yield f"{_said(config, field.name)} (must be a share, at most 1)"
+            elif any(each > _most(field.name) for each in _whole_of(value)):
+                yield f"{_said(config, field.name)} (must be at most {_most(field.name):,})"
     yield from _not_among(config, "position_embeddings_type", POSITION_TYPES)
     yield from _not_among(config, "ctc_loss_reduction", _CTC_REDUCTIONS)
     yield from _not_among(config, "hidden_act", tuple(ACTIVATIONS))
     if config.add_adapter:
         yield from _not_among(config, "adapter_act", tuple(ACTIVATIONS))
-    if not _is_whole_or_null(config.document.get("num_labels"), 1):
-        yield f"{_said(config, 'num_labels')} (must be null or a whole number, at least 1)"
+    labels = config.document.get("num_labels")
+    if not _is_whole_or_null(labels, 1) or (labels or 0) > _MOST_LABELS:
+        yield f"{_said(config, 'num_labels')} (must be null or a whole number, 1 to {_MOST_LABELS:,})"
     if not _are_labels(config.document.get("id2label")):
         yield f"id2label={_show(config.document['id2label'])} (must name classes 0, 1, 2 and so on)"
 
@@ -112,7 +120,7 @@ def _is_whole(value: object, least: int) -> bool:
 
 
 def _is_number(value: object, least: int) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and value >= least
+    return isinstance(value, int | float) and not isinstance(value, bool) and least <= value <= sys.float_info.max
 
 
 def _is_flag(value: object, least: int) -> bool:
@@ -139,6 +147,19 @@ _KINDS: Mapping[str, tuple[Callable[[object, int], bool], str]] = {
 
 def _least(name: str) -> int:
     return 0 if name.endswith(_FROM_ZERO) else 1
+
+
+def _most(name: str) -> int:
+    if name.endswith(_UNBOUNDED):
+        return 2**62
+    return _MOST_LAYERS if name.endswith("_layers") else _MOST_SIZE
+
+
+def _whole_of(value: object) -> tuple[int, ...]:
+    """The whole numbers of a field that fits."""
+    if isinstance(value, tuple):
+        return value
+    return (value,) if isinstance(value, int) else ()
 
 
 def _are_labels(named: object) -> bool:

@@ -15,6 +15,7 @@ from typing import NamedTuple
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from pipeline import documents
 from pipeline.errors import UserError
 from pipeline.storage.listing import list_names
 from pipeline.storage.paths import redact
@@ -157,7 +158,7 @@ def decode(data: bytes, number: int) -> Manifest:
         ValueError, KeyError, TypeError, pa.ArrowException, OSError: they hold none.
     """
     rows = pq.ParquetFile(pa.BufferReader(data), page_checksum_verification=True).read()
-    told = json.loads((rows.schema.metadata or {})[_KEY])
+    told = documents.parse((rows.schema.metadata or {})[_KEY])
     if told["version"] != _VERSION:
         raise ValueError(f"version {told['version']}; this release reads {_VERSION}")
     columns = [rows.column(name).to_pylist() for name in _UNITS.names]

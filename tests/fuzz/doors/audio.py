@@ -1,0 +1,172 @@
+"""Audio of each container: what planning reads of its header, and what decoding makes of it."""
+
+from __future__ import annotations
+
+import functools
+import math
+import struct
+import zlib
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from random import Random
+
+import numpy as np
+
+from pipeline import audio
+from pipeline.audio.constants import MAX_AMPLITUDE
+from pipeline.errors import RecordingError
+from pipeline.sources import durations
+from pipeline.sources.planned import HEAD
+from tests.fuzz import mutate
+from tests.fuzz.door import Check, Door, Opened, Wrong
+from tests.fuzz.doors.sounds import sounds, spoken
+
+CONTAINERS = {
+    "wav": ("wav", "wav float", "wav adpcm", "wav gsm", "wavex", "rf64", "w64"),
+    "flac": ("flac", "flac 24"),
+    "ogg": ("ogg", "opus"),
+    "mp3": ("mp3",),
+    "aiff": ("aiff", "aiff float", "aiff ima", "caf", "caf alac"),
+    "other-audio": ("au", "nist", "voc", "paf", "svx", "ircam", "pvf", "avr", "sds"),
+}
+"""Door -> the kinds of sound that it begins with."""
+
+
+def measured(data: bytes) -> bool:
+    """What planning makes of a header: a length that is one, whatever the bytes."""
+    known = False
+    for format in ("wav", "", "mp3"):
+        found = durations.measure(data[:HEAD], len(data), format)
+        if not (math.isfinite(found.seconds) and found.seconds >= 0 and found.sample_rate >= 0):
+            raise Wrong(f"{found}")
+        known |= found.sample_rate > 0
+    return known
+
+
+def decoded(data: bytes) -> bool:
+    """Samples, or an error of the recording."""
+    try:
+        found = audio.decode(data)
+    except RecordingError as error:
+        if "\n" in error.error.message or error.error.stage != "decode":
+            raise Wrong(f"several lines: {error.error}") from error
+        # What is no audio at all says so.
+        return not error.error.message.startswith(("not an audio file", "the file has no bytes"))
+    if not np.isfinite(found.samples).all() or (len(found.samples) and np.abs(found.samples).max() > MAX_AMPLITUDE):
+        raise Wrong("samples that are no amplitudes")
+    if not math.isfinite(found.duration) or any("\n" in each for each in found.warnings):
+        raise Wrong(f"{found.duration} s, {found.warnings}")
+    if abs(len(found.samples) / 16_000 - found.duration) > 0.01:
+        raise Wrong(f"{len(found.samples)} samples of {found.duration} s")
+    if zlib.crc32(data) % 16 == 0 and found.duration < 600:
+        for each in audio.features_of_crops(data, [(0.0, None)]):
+            if not isinstance(each, RecordingError) and not np.isfinite(each.features).all():
+                raise Wrong("features that are no numbers")
+    return True
+
+
+def _both(data: bytes) -> bool:
+    measured(data)
+    return decoded(data)
+
+
+def chunked(dice: Random, seeds: Sequence[bytes], *, first: int, order: str) -> bytes:
+    """A container of chunks, some in another order, twice, of another length or with another content."""
+    data = dice.choice(seeds)
+    parts, start = [data[:first]], first
+    while start + 8 <= len(data):
+        length = struct.unpack_from(order + "I", data, start + 4)[0]
+        stop = min(start + 8 + length + (length & 1), len(data))
+        parts.append(data[start:stop])
+        start = stop
+    for _ in range(dice.choice((1, 1, 2, 3))):
+        at = dice.randrange(len(parts))
+        part = bytearray(parts[at])
+        what = dice.randrange(6)
+        if what == 0 and len(part) >= 8 and at:
+            struct.pack_into(order + "I", part, 4, dice.choice(mutate.STRANGE) & 0xFFFFFFFF)
+        elif what == 1:
+            parts.insert(dice.randrange(len(parts) + 1), bytes(part))
+        elif what == 2 and len(parts) > 2:
+            parts.pop(at)
+            continue
+        elif what == 3:
+            mutate.number(dice, part)
+        elif what == 4:
+            mutate.flip(dice, part)
+        else:
+            del part[dice.randrange(len(part) + 1) :]
+        if at < len(parts):
+            parts[at] = bytes(part)
+    return b"".join(parts)
+
+
+_BEHIND = {"ogg": 4_200, "aiff": 120}
+"""Bytes that mostly are header."""
+
+
+def _mutated(name: str) -> Callable[[Random, Sequence[bytes]], bytes]:
+    def mutated(dice: Random, seeds: Sequence[bytes]) -> bytes:
+        if name in ("wav", "aiff") and dice.random() < 0.3:
+            data = chunked(dice, seeds, first=12, order=">" if name == "aiff" else "<")
+        elif dice.random() < (0.75 if name == "ogg" else 0.5):
+            # What comes behind the header alone, else few inputs would come past it.
+            whole = dice.choice(seeds)
+            first = min(_BEHIND.get(name, 100), len(whole) // 2)
+            data = whole[:first] + mutate.bent(dice, [whole[first:]])
+        else:
+            data = mutate.bent(dice, seeds)
+        return summed(data) if name == "ogg" and dice.random() < 0.85 else data
+
+    return mutated
+
+
+def summed(data: bytes) -> bytes:
+    """Ogg with the checksums of its pages made right, so that what is inside is looked at."""
+    found = bytearray(data)
+    start = found.find(b"OggS")
+    while start >= 0 and start + 27 <= len(found):
+        sizes = found[start + 27 : start + 27 + found[start + 26]]
+        stop = min(start + 27 + len(sizes) + sum(sizes), len(found))
+        found[start + 22 : start + 26] = bytes(4)
+        found[start + 22 : start + 26] = _ogg_sum(bytes(found[start:stop])).to_bytes(4, "little")
+        start = found.find(b"OggS", max(stop, start + 4))
+    return bytes(found)
+
+
+_REVERSED = bytes(int(f"{value:08b}"[::-1], 2) for value in range(256))
+
+
+def _ogg_sum(page: bytes) -> int:
+    """RFC 3533: CRC-32 of the polynomial 04c11db7, not reflected, from 0; made of the reflected one of zlib."""
+    reflected = zlib.crc32(page.translate(_REVERSED), 0xFFFFFFFF) ^ 0xFFFFFFFF
+    return int.from_bytes(reflected.to_bytes(4, "little").translate(_REVERSED), "big")
+
+
+def _open(name: str, check: Check, _: Path) -> Opened:
+    made = sounds()
+    seeds = [made[kind] for kind in CONTAINERS[name] if kind in made]
+    if name == "flac":
+        seeds.append(spoken()[:6000])
+    return Opened(seeds, check, _mutated(name))
+
+
+def _open_headers(_: Path) -> Opened:
+    heads = [data[:1500] for data in sounds().values()]
+    tagged = b"ID3\4\0\0\0\0\1\0" + bytes(128) + sounds()["mp3"]
+    silence = bytes.fromhex("fff344c4") + bytes(100)
+    return Opened([*heads, tagged, silence * 3, *_tagged()], measured)
+
+
+def _tagged() -> list[bytes]:
+    """MP3s whose first frame counts all: Xing and VBRI."""
+    frame = bytes.fromhex("fffb9064")
+    xing = (frame + bytes(32) + b"Xing" + struct.pack(">II", 1, 500)).ljust(417, b"\0")
+    vbri = (frame + bytes(32) + b"VBRI" + bytes(10) + struct.pack(">I", 500)).ljust(417, b"\0")
+    return [xing + frame.ljust(417, b"\0"), vbri + frame.ljust(417, b"\0")]
+
+
+DOORS = (
+    Door("audio-headers", _open_headers),
+    *(Door(name, functools.partial(_open, name, _both), memory=512 << 20) for name in CONTAINERS),
+)

@@ -1,0 +1,234 @@
+"""Checkpoint folders: configuration, vocabulary, feature settings, the headers and the index of weights."""
+
+from __future__ import annotations
+
+import functools
+import json
+import shutil
+import struct
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import torch
+from safetensors.torch import save_file
+
+from pipeline.audio.extractor import FeatureExtractor
+from pipeline.checkpoint import choose
+from pipeline.errors import UserError
+from pipeline.models import checkpoint, weights
+from pipeline.models.wav2vec2_bert.config import Config
+from pipeline.models.wav2vec2_bert.model import make
+from pipeline.text import Tokenizer
+from tests.fuzz import mutate
+from tests.fuzz.documents import changed, documented
+from tests.fuzz.door import Door, Opened, Wrong, refused
+
+DEMO = Path(__file__).resolve().parents[3] / "pipeline/demo"
+HEADS = ("digits-ctc", "keyword", "speech-frames", "speaker-xvector")
+_NAMES = ("Wav2Vec2BertModel", ["Wav2Vec2BertForCTC"], ["Wav2Vec2BertForXVector"], "rotary", "relative", "gelu",
+          "wav2vec2-bert",
+          3, 7, 16, 64, 160, 10**6, 10**9, {"0": "a"}, {"0": "a", "1": "b"}, [5, 3, 3], [0], [1e9, 1, 1, 1,
+          1])  # fmt: skip
+
+
+def open_config(folder: Path) -> Opened:
+    seeds = [(DEMO / head / "config.json").read_bytes() for head in HEADS]
+    where = folder / "model"
+    where.mkdir()
+
+    def check(data: bytes) -> bool:
+        (where / "config.json").write_bytes(data)
+        try:
+            document = checkpoint.read_config(where, where=str(where))
+        except UserError as error:
+            refused(error, "config.json")
+            return False
+        try:
+            config = Config.read(document, where=str(where))
+            if len(data) % 4 == 0:
+                with torch.device("meta"):
+                    make(config, kernel="plain")
+            assert len(config.labels) >= 0
+        except UserError as error:
+            refused(error, "config.json")
+        return True
+
+    return Opened(seeds, check, documented(_NAMES))
+
+
+def open_vocabulary(folder: Path) -> Opened:
+    """`vocab.json` and what stands beside it; the input is an object of file names and contents."""
+    real = DEMO / "digits-ctc"
+    names = ("vocab.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json")
+    files = {name: json.loads((real / name).read_text()) for name in names if (real / name).exists()}
+    nested = {**files, "vocab.json": {"eng": files["vocab.json"], "deu": {"<pad>": 0, "|": 1}}}
+    nested["tokenizer_config.json"] = {**files["tokenizer_config.json"], "target_lang": "eng"}
+    added = {
+        **files,
+        "added_tokens.json": {"<x>": len(files["vocab.json"])},
+        "special_tokens_map.json": {"pad_token": "<pad>"},
+    }
+    decoder = {"added_tokens_decoder": {"0": {"content": "<pad>"}, "99": {"content": "<y>"}}}
+    added["tokenizer_config.json"] = {**files["tokenizer_config.json"], **decoder}
+
+    def check(data: bytes) -> bool:
+        return _files(folder, data, names, lambda where: _spelled(Tokenizer.load(where)))
+
+    return Opened(
+        [json.dumps(each).encode() for each in (files, nested, added)], check, _bundled(("eng", "<pad>", "|", 13))
+    )
+
+
+def _spelled(tokenizer: Tokenizer) -> None:
+    for id in range(min(len(tokenizer.tokens), 500)):
+        if not isinstance(tokenizer.spell(id), str):
+            raise Wrong(f"no text: {tokenizer.spell(id)!r}")
+
+
+def open_features(folder: Path) -> Opened:
+    """`preprocessor_config.json`, `processor_config.json`."""
+    names = ("preprocessor_config.json", "processor_config.json")
+    first = json.loads((DEMO / "keyword" / names[0]).read_text())
+    second = json.loads((DEMO / "digits-ctc" / names[1]).read_text())
+
+    def check(data: bytes) -> bool:
+        return _files(folder, data, names, FeatureExtractor.load)
+
+    return Opened(
+        [json.dumps({names[0]: first}).encode(), json.dumps({names[1]: second}).encode()], check, _bundled((2, 80))
+    )
+
+
+def _bundled(values: Sequence[Any]) -> mutate.Mutate:
+    return functools.partial(_bundle, documented(values), values)
+
+
+def _bundle(damage: mutate.Mutate, values: Sequence[Any], dice: Random, seeds: Sequence[bytes]) -> bytes:
+    """Files as one object: one of them changed as a document, now and then as bytes."""
+    files = json.loads(dice.choice(seeds))
+    name = dice.choice(list(files))
+    if dice.random() < 0.3:
+        data = damage(dice, [json.dumps(files[name]).encode()])
+        files[name] = {"bytes": data.decode("latin-1")}
+    else:
+        for _ in range(dice.choice((1, 1, 2))):
+            files[name] = (
+                changed(dice, files[name], values or (None,)) if dice.random() < 0.4 else _strange(dice, files[name])
+            )
+    return json.dumps(files).encode()
+
+
+def _strange(dice: Random, document: Any) -> Any:
+    from tests.fuzz.documents import VALUES
+
+    return changed(dice, document, VALUES)
+
+
+def _files(folder: Path, data: bytes, names: Sequence[str], load: Callable[[Path], object]) -> bool:
+    files = json.loads(data)
+    for name in names:
+        (folder / name).unlink(missing_ok=True)
+    whole = True
+    for name, content in files.items():
+        raw = isinstance(content, dict) and list(content) == ["bytes"]
+        text = content["bytes"].encode("latin-1") if raw else json.dumps(content).encode("utf-8", "surrogatepass")
+        (folder / name).write_bytes(text)
+        whole &= not raw
+    try:
+        load(folder)
+    except UserError as error:
+        refused(error, *names, str(folder))
+        return whole
+    return True
+
+
+def open_weights(folder: Path) -> Opened:
+    """The header of a safetensors file, and the tensors behind it."""
+    tensors = {
+        "wav2vec2_bert.a": torch.arange(6.0).reshape(2, 3), "b": torch.ones(4, dtype=torch.float16),
+        "c": torch.zeros(2, 2, dtype=torch.int64), "d.e": torch.ones(3, dtype=torch.bfloat16),
+    }  # fmt: skip
+    save_file(tensors, folder / "seed", metadata={"format": "pt"})
+    path = folder / "model.safetensors"
+
+    def check(data: bytes) -> bool:
+        path.write_bytes(data)
+        try:
+            names = weights.names(folder, where=str(folder))
+            for name in sorted(names):
+                weights.read(folder, name, where=str(folder))
+        except UserError as error:
+            refused(error, "model.safetensors")
+            return _is_header(data)
+        return True
+
+    return Opened([(folder / "seed").read_bytes()], check, _weights)
+
+
+def _is_header(data: bytes) -> bool:
+    """Whether the header is JSON, whatever it says."""
+    try:
+        return isinstance(json.loads(data[8 : 8 + struct.unpack("<Q", data[:8])[0]]), dict)
+    except (ValueError, struct.error, RecursionError):
+        return False
+
+
+_OFFSETS = ([0, 2**63], [2**63, 2**64 - 1], [8, 0], [0, 4], [10**15, 10**15 + 24], "F8_E4M3", "F64", "BOOL", "U16",
+            "F4", [2**33, 2**33],
+            [0, 5], [6], [-1, 2], "I8", "C64", "F8_E8M0", [0, 24])  # fmt: skip
+
+
+def _weights(dice: Random, seeds: Sequence[bytes]) -> bytes:
+    if dice.random() < 0.15:
+        return mutate.bent(dice, seeds)
+    data = dice.choice(seeds)
+    length = struct.unpack("<Q", data[:8])[0]
+    document = json.loads(data[8 : 8 + length])
+    for _ in range(dice.choice((1, 1, 2))):
+        document = changed(dice, document, _OFFSETS) if dice.random() < 0.7 else _strange(dice, document)
+    header = json.dumps(document).encode("utf-8", "surrogatepass")
+    size = len(header)
+    if dice.random() < 0.1:
+        size = dice.choice((0, 1, size - 1, size + 1, 2**32, 2**63, 100_000_001, 99_999_999))
+    body = data[8 + length :]
+    return struct.pack("<Q", size) + header + (body if dice.random() < 0.9 else body[: dice.randrange(len(body) + 1)])
+
+
+def open_index(folder: Path) -> Opened:
+    """`model.safetensors.index.json`, and all of a checkpoint as a job looks at it."""
+    for name in ("config.json", "vocab.json", "tokenizer_config.json", "processor_config.json"):
+        shutil.copy(DEMO / "digits-ctc" / name, folder / name)
+    shutil.copy(DEMO / "digits-ctc/model.safetensors", folder / "one.safetensors")
+    names = weights._places([folder / "one.safetensors"], where="")
+    few = dict.fromkeys(list(names)[:20], "one.safetensors")
+    seeds = [json.dumps({"metadata": {"total_size": 9}, "weight_map": few}).encode()]
+    index = folder / "model.safetensors.index.json"
+
+    def check(data: bytes) -> bool:
+        index.write_bytes(data)
+        try:
+            found = checkpoint.weight_files(folder, where=str(folder))
+            if any(file.parent != folder for file in found):
+                raise Wrong(f"weights from elsewhere: {found}")
+            weights.names(folder, where=str(folder))
+            if len(data) % 32 == 0:
+                choose(str(folder), "transcribe")
+        except UserError as error:
+            refused(error, "index.json", "safetensors", str(folder))
+            return "is not JSON" not in str(error) and "one JSON object" not in str(error)
+        return True
+
+    return Opened(
+        seeds, check, documented(("one.safetensors", "../one.safetensors", "/etc/passwd", "two.safetensors", ".", ".."))
+    )
+
+
+DOORS = (
+    Door("config", open_config, memory=512 << 20),
+    Door("vocabulary", open_vocabulary),
+    Door("feature-settings", open_features),
+    Door("safetensors", open_weights),
+    Door("weights-index", open_index, memory=512 << 20),
+)

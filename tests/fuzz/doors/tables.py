@@ -1,0 +1,269 @@
+"""What a table is made of, read back: unit files, records of tasks, generations of the plan, manifests of runs, claims.
+
+Bytes that change what is read must be noticed: by an error that names the file, or by `verify`.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+import zlib
+from collections.abc import Sequence
+from pathlib import Path
+from random import Random
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from pipeline.corpus import Recording
+from pipeline.errors import UserError
+from pipeline.plan import known
+from pipeline.plan.generations import Scope
+from pipeline.plan.store import Bounds, extend_from, load_unit
+from pipeline.plan.success import read_success
+from pipeline.plan.superseded import superseded
+from pipeline.table import check as rows_check
+from pipeline.table import footers, layout, runs, status, task
+from pipeline.table.failures import failures
+from pipeline.table.holding import Gone
+from pipeline.table.read import Table, dataset_of
+from pipeline.table.unit_file import read_unit
+from tests.fuzz import mutate
+from tests.fuzz.documents import documented
+from tests.fuzz.door import Door, Opened, Wrong, refused
+from tests.table.conftest import Made
+
+
+def made(folder: Path) -> Made:
+    """A table of a few units, one row of which is an error."""
+    found = Made(str(folder / "out"))
+    (folder / "out").mkdir()
+    found.plan("a.wav", "b.wav", seconds=20.0)
+    found.plan("c.wav", "d.wav", "e.wav", seconds=15.0)
+    found.commit()
+    return found
+
+
+def parquet(dice: Random, seeds: Sequence[bytes]) -> bytes:
+    """A Parquet file with damage in its pages, in its footer, or with a footer of another."""
+    data = bytearray(dice.choice(seeds))
+    size = int.from_bytes(data[-8:-4], "little")
+    start = len(data) - 8 - size
+    what = dice.randrange(10)
+    if what < 4:
+        body = bytearray(data[4:start])
+        for _ in range(dice.choice((1, 1, 3))):
+            dice.choice((mutate.flip, mutate.put, mutate.number, mutate.step))(dice, body)
+        data[4:start] = body
+    elif what < 7:
+        footer = data[start : start + size]
+        for _ in range(dice.choice((1, 1, 2))):
+            dice.choice((mutate.flip, mutate.put, mutate.step, mutate.number))(dice, footer)
+        data[start : start + size] = footer
+    elif what == 7:
+        other = dice.choice(seeds)
+        length = int.from_bytes(other[-8:-4], "little") + 8
+        data[start:] = other[len(other) - length :]
+    else:
+        return mutate.bent(dice, seeds)
+    return bytes(data)
+
+
+def open_unit(folder: Path) -> Opened:
+    table = made(folder)
+    record = task.read_record(table.output, table.task)
+    ref = table.units[0]
+    unit = load_unit(table.output, ref)
+    file = table.file(0)
+    uri = layout.unit_file(table.output, table.task, ref.name)
+    before = read_unit(uri)
+    other = Made(str(folder / "other"))
+    (folder / "other").mkdir()
+    other.plan("a.wav", "b.wav", seconds=20.0)
+    other.commit(broken=("c/b.wav",))
+    seeds = [file.read_bytes(), table.file(1).read_bytes(), other.file(0).read_bytes()]
+    whole = [before, read_unit(str(other.file(0)))]
+
+    def check(data: bytes) -> bool:
+        file.write_bytes(data)
+        looked = zlib.crc32(data) % 4 == 0
+        shown = _shown(table, uri, record.schema) if looked else None
+        try:
+            after = read_unit(uri)
+        except UserError as error:
+            refused(error, ref.name)
+            footers.counts(uri, len(data))
+            return _past(data)
+        noticed = list(rows_check.contradictions(after, unit, record.schema, Gone.of(set())))
+        footers.counts(uri, len(data))
+        if not noticed and not any(_same(after, each) for each in whole):
+            raise Wrong("other rows that nothing notices")
+        if looked and not noticed and (shown is None or not shown.equals(_shown_of(after, record.schema))):
+            raise Wrong("readers see other rows than verify")
+        return True
+
+    return Opened(seeds, check, parquet)
+
+
+def _shown(table: Made, uri: str, schema: pa.Schema | None) -> pa.Table | None:
+    """What readers get of a file; None where it is refused."""
+    reader = Table(dataset_of(table.output, [uri], schema, set()), [uri])
+    try:
+        found = reader.to_table()
+        failures(reader)
+        reader.count_rows()
+    except UserError as error:
+        refused(error, "out/")
+        return None
+    return found
+
+
+def _shown_of(rows: pa.Table, schema: pa.Schema | None) -> pa.Table:
+    assert schema is not None
+    return pa.table({name: rows[name] for name in schema.names}).cast(schema)
+
+
+def _same(one: pa.Table, other: pa.Table) -> bool:
+    return one.column_names == other.column_names and all(one[name].equals(other[name]) for name in one.column_names)
+
+
+def _past(data: bytes) -> bool:
+    """Whether the footer at least is one."""
+    try:
+        pq.read_metadata(pa.BufferReader(data))
+    except (pa.ArrowException, OSError):
+        return False
+    except UnicodeDecodeError:
+        return True
+    return True
+
+
+def open_plan(folder: Path) -> Opened:
+    output = str(folder / "out")
+    (folder / "out").mkdir()
+    listed = [
+        (Recording(f"c/{name}", f"file:///c/{name}", name, "1-1", f"c/{name}", "wav", 20.0, "header", 9,
+        reference="one two",
+                   metadata='{"speaker": "a"}', sample_rate=16_000),)
+        for name in ("a.wav", "b.wav", "c.wav", "d.wav")
+    ]  # fmt: skip
+    extend_from(lambda known: listed, output, scope=Scope("c", ("file:///c",)), bounds=Bounds(60.0))
+    newer = [(Recording(**{**_fields(each), "version": "2-2", "seconds": 25.0}),) for (each,) in listed[1:3]]
+    extend_from(lambda known: newer, output, scope=Scope("c", ("file:///c",)), bounds=Bounds(60.0))
+    first, second = (folder / f"out/_plan/{number:06d}.parquet" for number in (1, 2))
+    seeds = [first.read_bytes(), second.read_bytes()]
+    # The second alone, as the first: it has rows that take the place of others.
+    first.write_bytes(seeds[1])
+    second.unlink()
+
+    def look() -> object:
+        found = known.read_known(output)
+        return (
+            [load_unit(output, ref) for ref in found.units],
+            found.units,
+            found.scopes,
+            superseded(output),
+            found.spans,
+            [bytes(each) for each in found.digests],
+        )
+
+    before = [look()]
+    times = itertools.count(1)
+
+    def check(data: bytes) -> bool:
+        first.write_bytes(data)
+        # Within one tick of the clock files would be taken for those before them.
+        os.utime(first, ns=(next(times), next(times)))
+        try:
+            after = look()
+        except UserError as error:
+            refused(error, "_plan")
+            return _past(data)
+        if after != before[0] and data not in seeds:
+            raise Wrong("another plan that nothing notices")
+        return True
+
+    return Opened(seeds[1:], check, parquet)
+
+
+def _fields(recording: Recording) -> dict[str, object]:
+    return {name: getattr(recording, name) for name in recording.__slots__}
+
+
+def open_record(folder: Path) -> Opened:
+    table = made(folder)
+    path = folder / "out/transcribe/_task.json"
+    whole = path.read_bytes()
+
+    def check(data: bytes) -> bool:
+        path.write_bytes(data)
+        try:
+            found = task.read_record(table.output, "transcribe")
+            task.contradiction(found, table.record)
+            if len(data) % 16 == 0:
+                status.format_status(status.status(table.output))
+        except UserError as error:
+            refused(error, "_task.json", "out/")
+            return data.lstrip()[:1] == b"{"
+        try:
+            task.decode_record(task.encode_record(found))
+        except (ValueError, KeyError, TypeError) as error:
+            raise Wrong(f"a record that cannot be written: {error}") from error
+        return True
+
+    return Opened([whole], check, documented(("transcribe", 1, {"name": "a", "hash": "b"}, "AAAA", "/////w==")))
+
+
+def open_run(folder: Path) -> Opened:
+    output = str(folder)
+    real = {
+        "run": "r", "state": "ended", "started": "2026-01-01T00:00:00+00:00", "work_seconds": 12.5, "x_realtime": 30.5,
+        "exit_code": 4, "stopped": "by hand", "faults": {"0" * 32: "decode"}, "options": {"window": "10s"},
+    }  # fmt: skip
+    runs.write_run(output, "20260101T000000Z-a", real)
+    path = folder / "_runs/20260101T000000Z-a.json"
+    name = runs.runs(output)[0]
+
+    def check(data: bytes) -> bool:
+        path.write_bytes(data)
+        try:
+            found = runs.read_run(output, name)
+        except UserError as error:
+            refused(error, "_runs")
+            return data.lstrip()[:1] == b"{"
+        status._is_open(found)
+        lines = status._last_run(found, set())
+        json.dumps(found)
+        if any("\n" in line for line in lines):
+            raise Wrong(f"several lines: {lines}")
+        return True
+
+    return Opened([path.read_bytes()], check, documented(("running", None)))
+
+
+def open_success(folder: Path) -> Opened:
+    path = folder / "_SUCCESS"
+
+    def check(data: bytes) -> bool:
+        path.write_bytes(data)
+        try:
+            found = read_success(str(folder))
+        except UserError as error:
+            refused(error, "_SUCCESS")
+            return data.lstrip()[:1] == b"{"
+        assert found is not None
+        "".join(found.tasks).encode()
+        return True
+
+    seeds = [b'{"generation": 3, "tasks": ["embed", "transcribe"]}\n', b'{"generation": 1, "tasks": []}']
+    return Opened(seeds, check, documented())
+
+
+DOORS = (
+    Door("unit", open_unit),
+    Door("plan", open_plan),
+    Door("task-record", open_record),
+    Door("run-manifest", open_run),
+    Door("success", open_success),
+)

@@ -1,0 +1,47 @@
+"""Every door with a few strange inputs, and with each that something was wrong with once."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.fuzz.door import Door, Opened, case
+from tests.fuzz.run import doors
+
+ROOT = Path(__file__).resolve().parent / "regressions"
+FEW = 40
+
+
+@pytest.fixture(scope="module", params=doors(), ids=lambda door: door.name)
+def opened(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Door, Opened]]:
+    """A door, ready; one that changes into a folder is brought back."""
+    door, here = request.param, Path.cwd()
+    yield door, door.open(tmp_path_factory.mktemp(door.name))
+    os.chdir(here)
+
+
+def test_real_inputs_raise_nothing(opened: tuple[Door, Opened]) -> None:
+    _, ready = opened
+    for data in ready.seeds:
+        ready.check(data)
+
+
+def test_strange_inputs_are_told_as_they_must_be_and_half_of_them_come_past_the_header(
+    opened: tuple[Door, Opened],
+) -> None:
+    door, ready = opened
+    past = sum(ready.check(case(ready, door.name, 0, number)) for number in range(FEW))
+    assert past >= FEW // 3
+
+
+def test_what_was_found_once_is_told_as_it_must_be(opened: tuple[Door, Opened]) -> None:
+    door, ready = opened
+    for file in sorted((ROOT / door.name).glob("*.bin")):
+        ready.check(file.read_bytes())
+
+
+def test_every_input_that_is_kept_is_of_a_door() -> None:
+    assert {folder.name for folder in ROOT.iterdir()} <= {door.name for door in doors()}
