@@ -17,7 +17,7 @@ from ray.data import ActorPoolStrategy, DataContext, Dataset, TaskPoolStrategy
 from ray.data._internal.execution.execution_callback import ExecutionCallback
 from ray.data._internal.execution.streaming_executor import StreamingExecutor
 
-from pipeline.engine import rows
+from pipeline.engine import losses, rows
 from pipeline.engine.datasource import UnitSource
 from pipeline.engine.resources import Pools
 from pipeline.engine.shipping import Shipped
@@ -27,9 +27,6 @@ from pipeline.receipts import Receipt
 
 TRIES_AFTER_A_CRASH = 3
 """How often Ray repeats a task whose worker died; without a bound, a unit that kills its worker loops for ever."""
-
-LOST = "its worker died whenever it was tried, most likely because the machine ran out of memory"
-"""What a run says of a unit that no stage gave back."""
 
 IN_FLIGHT = 2
 """Units that an actor has: one at work, one waiting, so that it never idles between two."""
@@ -93,17 +90,18 @@ def receipts(
     running.begin()
     missing = {unit.name: unit for unit in units}
     # What waited behind a unit that killed its worker is lost with it: once more, nobody waiting behind anybody.
-    for in_flight in (IN_FLIGHT, 1):
-        if missing and not running.stopped:
-            ended = _run(_chain(job, list(missing.values()), shipped, pools, in_flight=in_flight))
-            with contextlib.closing(ended):
-                for receipt in ended:
-                    missing.pop(receipt.unit, None)
-                    yield receipt
-            # Ray's record of an actor's death holds the actor in a cycle, and that holds its CPUs.
-            gc.collect()
+    with losses.noted() as lost:
+        for in_flight in (IN_FLIGHT, 1):
+            if missing and not running.stopped:
+                ended = _run(_chain(job, list(missing.values()), shipped, pools, in_flight=in_flight))
+                with contextlib.closing(ended):
+                    for receipt in ended:
+                        missing.pop(receipt.unit, None)
+                        yield receipt
+                # Ray's record of an actor's death holds the actor in a cycle, and that holds its CPUs.
+                gc.collect()
     for name in missing:
-        yield Receipt(name, "fault", fault=LOST)
+        yield Receipt(name, "fault", fault=lost.reason)
 
 
 def _run(dataset: Dataset) -> Generator[Receipt]:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import pytest
 import ray
+from ray.exceptions import OutOfDiskError, RayTaskError
 
-from pipeline.engine import dataset
+from pipeline.engine import dataset, losses
 from pipeline.engine.datasource import UnitSource
 from pipeline.engine.memory import Needs
 from pipeline.engine.resources import Cluster, Pools, choose
@@ -83,13 +85,25 @@ def test_units_that_all_come_back_are_run_once(runs):
 def test_what_waited_behind_a_unit_that_kills_is_run_again_alone(runs):
     receipts, asked = runs(lambda names, in_flight: ["u1"] if in_flight > 1 else names[1:])
     assert asked[1:] == [(["u0", "u2"], 1)]
-    assert [(each.unit, each.fault) for each in receipts] == [("u1", ""), ("u2", ""), ("u0", dataset.LOST)]
+    assert [(each.unit, each.fault) for each in receipts] == [("u1", ""), ("u2", ""), ("u0", losses.DIED)]
 
 
 def test_every_unit_has_one_receipt_even_if_nothing_comes_back(runs):
     receipts, asked = runs(lambda names, in_flight: [])
     assert [(each.unit, each.outcome) for each in receipts] == [("u0", "fault"), ("u1", "fault"), ("u2", "fault")]
     assert len(asked) == 2
+
+
+@pytest.mark.parametrize("error", [OutOfDiskError(), RayTaskError("f", "trace", OutOfDiskError())])
+def test_units_that_found_no_room_say_so(runs, error):
+    def given(names, in_flight):
+        logging.getLogger(losses._LOGGER).error("An exception was raised", exc_info=error)
+        return names[1:]
+
+    receipts, _ = runs(given)
+    assert [each.fault for each in receipts if each.fault] == [losses.FULL]
+    receipts, _ = runs(lambda names, in_flight: names[1:])
+    assert [each.fault for each in receipts if each.fault] == [losses.DIED]
 
 
 def test_stages_come_in_order_with_their_cpus(chain):

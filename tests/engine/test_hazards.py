@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 import ray
 
-from pipeline.engine import actors, dataset
+from pipeline.engine import actors, dataset, losses
 from pipeline.engine.resources import Cluster, Pools
 from pipeline.engine.session import Session
 from pipeline.errors import StorageFault
@@ -99,7 +99,7 @@ def test_a_unit_that_kills_its_worker_is_told_and_does_not_take_the_others_along
     lost = set(deadly.victims.values())
     assert deadly.done == Counter(deadly.units - lost)
     assert set(deadly.faults) == lost
-    assert set(deadly.faults.values()) == {dataset.LOST}
+    assert set(deadly.faults.values()) == {losses.DIED}
 
 
 @pytest.mark.parametrize("stage", Deadly.victims)
@@ -185,7 +185,7 @@ def test_a_run_whose_worker_died_ends_with_code_4_and_the_next_one_completes_it(
     monkeypatch.setattr(dataset, "TRIES_AFTER_A_CRASH", 0)
     summary = transcribed([tmp_path / "in"], tmp_path / "out", unit_seconds=3, model_actors=1)
     assert (summary.exit_code, summary.rows, summary.pending_units) == (4, 2, 1)
-    assert list(summary.faults.values()) == [dataset.LOST]
+    assert list(summary.faults.values()) == [losses.DIED]
     assert not (tmp_path / "out/_SUCCESS").exists()
     assert verify(str(tmp_path / "out")).holds
     monkeypatch.undo()
