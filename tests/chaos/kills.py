@@ -37,6 +37,10 @@ ALONE = ("driver", "driver", "group", "raylet", "gcs", "commit")
 SCENES = ("nodes", "gpus", "alone", "nodes", "gpus", "nodes", "pair", "nodes", "gpus", "zombie", "nodes")
 """What runs are like, in turn: on nodes, with models on simulated GPUs there, on a Ray of their own, two at once on
 one output, one that wakes when another has done its work."""
+CALLED = {
+    "nodes": "of a cluster", "gpus": "of a cluster with GPUs", "alone": "with a Ray of its own",
+    "pair": "of two at once", "zombie": "beside a zombie",
+}  # fmt: skip
 OF_A_RUN = {"nodes": 7, "gpus": 7, "alone": 2}
 """Kills of a run."""
 
@@ -101,7 +105,8 @@ class Tables:
         except Broken as broken:
             raise Broken(f"{self.place.name}, {scene}, {table}: {broken}\n{table.last_screen()}") from broken
         print(f"  {self.place.name}, {scene}, {table}, {time.monotonic() - began:.0f} s", flush=True)
-        return table.struck + Counter(runs=1, kills=table.struck.total(), **{self.place.name: 1, scene: 1})
+        told = {f"runs on {self.place.name}": 1, f"runs {CALLED[scene]}": 1}
+        return table.struck + Counter(runs=1, kills=table.struck.total(), **told)
 
 
 @dataclass

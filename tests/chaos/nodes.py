@@ -7,7 +7,7 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import psutil
@@ -18,6 +18,10 @@ from tests.jobs.corpora import ROOT
 
 CPUS, GPUS = 2, 1
 """Of each node that does work, whatever the machine has."""
+PATIENCE = 120.0
+"""Seconds in which a node must have joined, on a busy machine."""
+TRIES = 4
+"""Of starting a node."""
 STORE = 100 << 20
 """Bytes of each node's object store."""
 
@@ -26,11 +30,8 @@ class Nodes:
     """A head that does no work, and nodes that do."""
 
     def __init__(self, count: int) -> None:
-        self._cluster = Cluster(
-            initialize_head=True,
-            shutdown_at_exit=False,
-            head_node_args={"num_cpus": 0, "object_store_memory": STORE, "include_dashboard": False},
-        )
+        self._cluster = Cluster(shutdown_at_exit=False)
+        _patiently(lambda: self._cluster.add_node(num_cpus=0, object_store_memory=STORE, include_dashboard=False))
         for _ in range(count):
             self.add()
 
@@ -43,7 +44,9 @@ class Nodes:
         return sorted(self._cluster.worker_nodes, key=lambda node: node.node_id)
 
     def add(self) -> None:
-        self._cluster.add_node(num_cpus=CPUS, num_gpus=GPUS, object_store_memory=STORE)
+        what = {"num_cpus": CPUS, "num_gpus": GPUS, "object_store_memory": STORE}
+        node = _patiently(lambda: self._cluster.add_node(wait=False, **what))
+        self._cluster._wait_for_node(node, PATIENCE)
 
     def kill(self, node: Any) -> None:
         """As if the machine had lost its power: no process of it does anything any more."""
@@ -82,6 +85,23 @@ class Nodes:
         for node in self.working:
             self.kill(node)
         self._cluster.remove_node(self._cluster.head_node, allow_graceful=False)
+
+
+def _patiently(start: Callable[[], Any]) -> Any:
+    """Start a node again where it takes longer than Ray waits, as it does on a busy machine."""
+    us = psutil.Process()
+    for tries in range(TRIES):
+        before = set(us.children(recursive=True))
+        try:
+            return start()
+        # Ray says so with an exception of no class.
+        except Exception:
+            for process in set(us.children(recursive=True)) - before:
+                with contextlib.suppress(psutil.NoSuchProcess):
+                    process.kill()
+            if tries + 1 == TRIES:
+                raise
+    raise AssertionError
 
 
 @contextlib.contextmanager
