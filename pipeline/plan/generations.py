@@ -34,7 +34,8 @@ _READERS = 16
 _KEPT = 1024
 """Generations whose footers a process keeps; those of a night's units have a few kB each."""
 _VERSION_KEY, _CORPUS_KEY, _SOURCES_KEY = "voxmill.plan", "voxmill.corpus", "voxmill.sources"
-"""What is read back of the footer: the layout's version, and what was listed."""
+_TASKS_KEY = "voxmill.tasks"
+"""What is read back of the footer: the layout's version, what was listed, and for which tasks where not for all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +53,12 @@ class UnitRef:
     """Planned seconds of audio."""
     size: int
     """Encoded bytes that it reads."""
+    tasks: tuple[str, ...] | None = None
+    """Names of the tasks that have it to do; None is all of them."""
+
+    def concerns(self, task: str) -> bool:
+        """Whether a task has it to do."""
+        return self.tasks is None or task in self.tasks
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +96,12 @@ class Generation:
             raise damaged(self.uri, "its sources are none")
         return Scope(corpus, tuple(sources))
 
+    @property
+    def tasks(self) -> tuple[str, ...] | None:
+        """Names of the tasks that have its units to do; None is all of them."""
+        told = (self.footer.metadata or {}).get(_TASKS_KEY.encode())
+        return None if told is None else tuple(json.loads(told))
+
     def row_group(self, number: int, columns: Sequence[str] | None = None) -> pa.Table:
         """Rows of one row group.
 
@@ -122,7 +135,7 @@ class Generation:
         """Its units, in order."""
         found: list[UnitRef] = []
         for group, table in enumerate(self.row_groups(("unit", "seconds", "payload"))):
-            found += unit_runs(table, generation=self.number, row_group=group)
+            found += unit_runs(table, self, row_group=group)
         return found
 
 
@@ -220,8 +233,8 @@ def _open(uri: str, number: int, size: int, version: str) -> Generation:
     return Generation(uri, number, size, version, footer)
 
 
-def unit_runs(table: pa.Table, *, generation: int, row_group: int) -> list[UnitRef]:
-    """Units of one row group, from its columns `unit`, `seconds` and `payload`."""
+def unit_runs(table: pa.Table, generation: Generation, *, row_group: int) -> list[UnitRef]:
+    """Units of one row group of a generation, from its columns `unit`, `seconds` and `payload`."""
     if table.num_rows == 0:
         return []
     coded = table.column("unit").combine_chunks().dictionary_encode()
@@ -232,14 +245,16 @@ def unit_runs(table: pa.Table, *, generation: int, row_group: int) -> list[UnitR
     sizes = np.add.reduceat(table.column("payload").to_numpy(), starts)
     names = coded.dictionary.take(pa.array(codes[starts])).to_pylist()
     return [
-        UnitRef(name, generation, row_group, first, stop - first, long, large)
+        UnitRef(name, generation.number, row_group, first, stop - first, long, large, generation.tasks)
         for name, first, stop, long, large in zip(
             names, starts.tolist(), stops.tolist(), seconds.tolist(), sizes.tolist(), strict=True
         )
     ]
 
 
-def encode_metadata(scope: Scope, unit_seconds: Seconds, unit_bytes: int) -> dict[str, str]:
+def encode_metadata(
+    scope: Scope, unit_seconds: Seconds, unit_bytes: int, *, tasks: Sequence[str] | None = None
+) -> dict[str, str]:
     """Footer of a generation: nothing that two planners of the same listing would write differently."""
     return {
         _VERSION_KEY: VERSION,
@@ -247,6 +262,7 @@ def encode_metadata(scope: Scope, unit_seconds: Seconds, unit_bytes: int) -> dic
         _SOURCES_KEY: json.dumps(list(scope.sources)),
         "voxmill.unit_seconds": repr(unit_seconds),
         "voxmill.unit_bytes": str(unit_bytes),
+        **({} if tasks is None else {_TASKS_KEY: json.dumps(list(tasks))}),
     }
 
 

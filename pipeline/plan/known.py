@@ -146,7 +146,7 @@ class _Builder:
     def add_generation(self, generation: Generation, tables: Iterable[pa.Table]) -> None:
         """Take in the row groups of one generation."""
         for group, table in enumerate(tables):
-            self.add(table, generations.unit_runs(table, generation=generation.number, row_group=group))
+            self.add(table, generations.unit_runs(table, generation, row_group=group))
 
     def add(self, table: pa.Table, units: list[UnitRef]) -> None:
         """Take in the rows of one row group."""

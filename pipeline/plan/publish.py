@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from typing import Protocol
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipeline.plan.columns import DRAFT_SCHEMA, PLAN_SCHEMA
-from pipeline.plan.draft import Draft
 from pipeline.plan.ids import unit_name_of
 
 ROW_GROUP = 20_000
@@ -30,8 +30,16 @@ class DraftGeneration:
     seconds: float
 
 
+class Drafted(Protocol):
+    """Rows to be planned."""
+
+    @property
+    def closing(self) -> np.ndarray: ...  # noqa: D102
+    def tables(self) -> Iterator[pa.Table]: ...  # noqa: D102
+
+
 def encode_generations(
-    draft: Draft, unit_numbers: np.ndarray, *, taken: set[str], metadata: dict[str, str]
+    draft: Drafted, unit_numbers: np.ndarray, *, taken: set[str], metadata: dict[str, str]
 ) -> Iterator[DraftGeneration]:
     """Generation files of a draft, one after the other; memory holds one.
 

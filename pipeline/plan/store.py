@@ -19,7 +19,7 @@ from pipeline.plan.emptying import empty_texts
 from pipeline.plan.forgotten import forgotten
 from pipeline.plan.generations import Generation, Scope, UnitRef, encode_metadata
 from pipeline.plan.known import Known, read_known
-from pipeline.plan.publish import DraftGeneration, encode_generations
+from pipeline.plan.publish import Drafted, DraftGeneration, encode_generations
 from pipeline.plan.report import PlanReport
 from pipeline.plan.success import remove_success
 from pipeline.sources import Group, Problem, RowsPlanned, Unchanged, entries
@@ -101,7 +101,7 @@ def extend_from(
                 written.plan(draft, unit_numbers)
                 return _report(draft, written, vanished=known.vanished(draft.seen, scope), unit_seconds=unit_seconds)
             metadata = encode_metadata(scope, unit_seconds, bounds.unit_bytes)
-            if _publish(draft, unit_numbers, known=known, metadata=metadata, written=written):
+            if publish(draft, unit_numbers, known=known, metadata=metadata, written=written):
                 if written.numbers and forgotten(output) != known.forgotten:
                     empty_texts(output)
                 return _report(draft, written, vanished=known.vanished(draft.seen, scope), unit_seconds=unit_seconds)
@@ -170,8 +170,8 @@ class Written:
         self.seconds += float(draft.seconds.sum())
 
 
-def _publish(
-    draft: Draft, unit_numbers: np.ndarray, *, known: Known, metadata: dict[str, str], written: Written
+def publish(
+    draft: Drafted, unit_numbers: np.ndarray, *, known: Known, metadata: dict[str, str], written: Written
 ) -> bool:
     """Put the generations of a draft; False where somebody else took a number."""
     output, number = known.output, known.generation

@@ -28,6 +28,7 @@ examples:
   {prog} status out/
   {prog} verify s3://labels/2026/
   {prog} errors out/ --task transcribe --examples 10
+  {prog} errors out/ --again --reason read.missing
   {prog} explain out/ archive/2026/a.flac --clip a.wav
   {prog} publish out/ --partition-by language
   {prog} vacuum out/ --min-age 2h --delete

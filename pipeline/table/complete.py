@@ -8,7 +8,7 @@ from pipeline.errors import UserError
 from pipeline.plan.generations import numbers
 from pipeline.plan.store import units
 from pipeline.plan.success import read_success, write_success
-from pipeline.table.done import committed
+from pipeline.table.done import pending
 
 
 def mark_success(output: str, tasks: Sequence[str]) -> bool:
@@ -21,8 +21,7 @@ def mark_success(output: str, tasks: Sequence[str]) -> bool:
         True when the claim was written.
     """
     planned = units(output)
-    names = {unit.name for unit in planned}
-    if any(names - committed(output, task) for task in tasks):
+    if any(pending(output, task, planned) for task in tasks):
         return False
     return mark_listed(output, tasks, generation=max((unit.generation for unit in planned), default=0))
 

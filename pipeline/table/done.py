@@ -58,7 +58,7 @@ class Standing:
     sizes: Mapping[str, int]
     """Bytes of the file of each of the units that is committed."""
     pending: tuple[UnitRef, ...]
-    """The other ones, in plan order."""
+    """The other ones that it has to do, in plan order."""
 
 
 def standing(output: str, task: str, units: Sequence[UnitRef]) -> Standing:
@@ -66,7 +66,7 @@ def standing(output: str, task: str, units: Sequence[UnitRef]) -> Standing:
     sizes = committed_sizes(output, task)
     return Standing(
         {unit.name: sizes[unit.name] for unit in units if unit.name in sizes},
-        tuple(unit for unit in units if unit.name not in sizes),
+        tuple(unit for unit in units if unit.name not in sizes and unit.concerns(task)),
     )
 
 

@@ -90,7 +90,9 @@ def explain(output: str, id: str) -> list[Planned]:
             newer=newer.get((unit.name, id)),
             labels=()
             if gone.covers(recording)
-            else tuple(_labels(output, task, unit.name, id, unit.name in done[task]) for task in done),
+            else tuple(
+                _labels(output, task, unit.name, id, unit.name in done[task]) for task in done if unit.concerns(task)
+            ),
             faults=tuple((each.run, each.told) for each in faults if each.unit == unit.name),
             forgotten=gone.covers(recording),
         )
@@ -116,7 +118,7 @@ def _find(output: str, id: str) -> list[tuple[UnitRef, Recording]]:
 
 def _rows(output: str, generation: Generation, group: int, id: str) -> Iterator[tuple[UnitRef, Recording]]:
     table = generation.row_group(group, ("id", "unit", "seconds", "payload"))
-    for unit in generations.unit_runs(table, generation=generation.number, row_group=group):
+    for unit in generations.unit_runs(table, generation, row_group=group):
         if id in table.column("id").slice(unit.first, unit.count).to_pylist():
             for each in planned_unit(output, unit).recordings:
                 if each.id == id:

@@ -130,7 +130,8 @@ def status(output: str) -> Status:
     found = []
     for name in tasks(output):
         record, done = read_record(output, name), committed(output, name)
-        left = [unit for unit in planned if unit.name not in done]
+        mine = [unit for unit in planned if unit.concerns(name)]
+        left = [unit for unit in mine if unit.name not in done]
         if left and faults is None:
             faults = recent_faults(output, runs(output)[-RUNS:])
         errors: Counter[str] = Counter()
@@ -141,7 +142,7 @@ def status(output: str) -> Status:
                 name=name,
                 model_name=record.model_name,
                 model_hash=record.model_hash,
-                committed=len(planned) - len(left),
+                committed=len(mine) - len(left),
                 pending=len(left),
                 pending_recordings=sum(unit.count for unit in left),
                 errors=dict(errors),
@@ -217,7 +218,8 @@ def format_status(found: Status) -> str:
     if not found.tasks:
         lines.append("no task has been run")
     for task in found.tasks:
-        share = f"{100 * task.committed / found.units:.1f} %" if found.units else "0 units"
+        every = task.committed + task.pending
+        share = f"{100 * task.committed / every:.1f} %" if every else "0 units"
         lines += [
             f"{task.name}   {task.model_name} {task.model_hash[:4]}…",
             f"  committed {task.committed:,} ({share})   pending {task.pending:,}{_worst(task.failing)}",

@@ -104,7 +104,7 @@ def verify(output: str) -> Verdict:
 def format_verdict(output: str, verdict: Verdict) -> str:
     """One line that says whether the promise holds, then each violation with its file."""
     counts = "; ".join(
-        f"{task.name}: {task.committed:,} of {verdict.units:,} units committed, {task.rows:,} rows, "
+        f"{task.name}: {task.committed:,} of {task.committed + task.pending:,} units committed, {task.rows:,} rows, "
         f"{task.errors:,} with an error" + (f", {task.pending:,} units pending" if task.pending else "")
         for task in verdict.tasks
     )
@@ -125,7 +125,7 @@ def _plan(output: str, old: Collection[OldRow], found: list[Violation]) -> list[
     ids: list[np.ndarray] = [digests([])]
     for generation in generations.opened(output):
         for group, table in enumerate(generation.row_groups(("id", "unit", "seconds", "payload"))):
-            units += generations.unit_runs(table, generation=generation.number, row_group=group)
+            units += generations.unit_runs(table, generation, row_group=group)
             rows = zip(table.column("unit").to_pylist(), table.column("id").to_pylist(), strict=True)
             ids.append(digests([id for unit, id in rows if not old or (unit, id) not in old]))
     every = np.sort(np.concatenate(ids))
@@ -176,7 +176,8 @@ def _task(
         ):
             rows, errors = rows + count, errors + failed
             found += [Violation(redact(layout.unit_file(output, name, ref.name)), each) for each in problems]
-    return TaskVerdict(name, len(done), len(units) - len(done), rows, errors)
+    pending = sum(unit.concerns(name) and unit.name not in committed for unit in units)
+    return TaskVerdict(name, len(done), pending, rows, errors)
 
 
 def _unit(output: str, task: str, ref: UnitRef, record: TaskRecord | None, gone: Gone) -> tuple[int, int, list[str]]:

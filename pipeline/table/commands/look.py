@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 from pipeline.errors import RecordingError, UserError
+from pipeline.quantities import counted
 from pipeline.storage.paths import redact
+from pipeline.table.again import failed, try_again
 from pipeline.table.commands.command import BROKEN, HOLDS, PARTIAL, Command
 from pipeline.table.explain import explain, format_explanation, undecodable
 from pipeline.table.failures import failures, format_failures
@@ -39,15 +42,44 @@ def _verify(given: argparse.Namespace) -> int:
 def _errors_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--task", help="name of the task's folder (default: all)")
     parser.add_argument("--examples", type=int, default=3, metavar="N", help="rows shown a reason (default 3)")
+    parser.add_argument(
+        "--again",
+        action="store_true",
+        help="plan these recordings again, each for the tasks in which it has failed: the next run of those tasks does "
+        "them, and readers see the old row until then",
+    )
+    parser.add_argument("ids", nargs="*", metavar="ID", help="with --again: only these recordings")
+    parser.add_argument("--reason", action="append", default=[], metavar="STAGE.TYPE", help="with --again: only those")
+    parser.add_argument("--dry-run", action="store_true", help="with --again: only count them")
 
 
 def _errors(given: argparse.Namespace) -> int:
     names = [given.task] if given.task else tasks(given.output)
     if not names:
         raise UserError(f"{redact(given.output)}: no task has been run there. Name the output folder of a run.")
+    if given.again:
+        return _again(given, names)
+    if given.ids or given.reason or given.dry_run:
+        raise UserError("ID, --reason and --dry-run say what is planned again; add --again")
     for name in names:
         table = read_table(given.output, task=name)
         print(redact(format_failures(name, failures(table, examples=max(given.examples, 0)))))
+    return HOLDS
+
+
+def _again(given: argparse.Namespace, names: Sequence[str]) -> int:
+    found = failed(given.output, names, reasons=set(given.reason), ids=set(given.ids))
+    for task, reasons in found.reasons.items():
+        for reason, count in reasons.items():
+            print(f"{task}: {reason}  {count:,}")
+    if given.dry_run:
+        print("nothing has been planned")
+        return HOLDS
+    written = try_again(given.output, found)
+    total = len({id for rows in found.rows.values() for _, id in rows})
+    waiting = "; the others are planned again and pending already" if written.rows < total else ""
+    units = counted(written.units, "unit")
+    print(f"planned {counted(written.rows, 'recording')} again, in {units}{waiting}. The next run does them.")
     return HOLDS
 
 
