@@ -31,12 +31,12 @@ sys.exit(cli.run_job("transcribe", prog="transcribe"))
 
 ALONE = {
     "listing": ("pipeline.plan", "extend"),
-    "looking": ("pipeline.table", "pending"),
+    "looking": ("pipeline.table", "compare"),
     "declaring": ("pipeline.table", "declare"),
     "loading": ("pipeline.job", "Job.load_tasks"),
     "at the model": ("pipeline.job", "Job.infer"),
     "committing": ("pipeline.job", "commit"),
-    "marking": ("pipeline.table", "mark_success"),
+    "reckoning": ("pipeline.run", "outcome"),
     "recording": ("pipeline.table", "write_run"),
 }
 ON_RAY = {
