@@ -221,7 +221,7 @@ def _explain(path: str, error: OSError) -> None:
     if error.errno == errno.EROFS:
         raise UserError(f"{path}: the disk is read-only. Choose another output folder.") from error
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        raise StorageFault(f"{path}: no space left on the disk") from error
+        raise StorageFault(f"{path}: no space left on the disk; make room and run the same command again") from error
     if error.errno in _NO_LINKS and error.filename2:
         remedy = "Choose an output on a disk that has them (ext4, xfs, NFS) or on an object store"
         raise UserError(f"{path}: the file system has no hard links, which a commit needs. {remedy}.") from error

@@ -36,9 +36,9 @@ from tests.chaos.quiet import at_hand, labelled  # noqa: E402
 
 CHANCES = 5
 """Runs over one corpus that misbehaving storage may spoil."""
-RATES = (0.1, 0.2, 0.35, 0.5)
+RATES = (0.15, 0.3, 0.4, 0.5)
 """Shares of the requests that something happens to."""
-OPTIONS = {"unit_seconds": 3.0, "max_errors": 1.0}
+OPTIONS = {"unit_seconds": 2.0, "max_errors": 1.0}
 
 
 @dataclass

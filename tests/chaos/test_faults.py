@@ -16,11 +16,12 @@ from tests.faultproxy import KINDS
 @pytest.fixture(autouse=True)
 def only_moto(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(stores, "STORES", {"moto": stores.moto})
+    monkeypatch.setattr(faults, "CHANCES", 2)
 
 
 def test_a_corpus_survives_storage_that_misbehaves(tmp_path: Path) -> None:
     counts = faults.run(3, time.monotonic(), tmp_path)
-    assert counts["storage faults"] > 50
+    assert counts["storage faults"] > 20
     assert counts["runs"] >= 3
     assert len(faults.lacking(counts)) < len(KINDS) / 2
 
@@ -29,11 +30,11 @@ def test_a_table_that_loses_a_unit_is_noticed(tmp_path: Path, monkeypatch: pytes
     put = putting.put_if_absent
 
     def careless(uri: str, data: bytes) -> bool:
-        return True if uri.endswith("f.parquet") else put(uri, data)
+        return True if uri[-9] < "4" else put(uri, data)
 
     monkeypatch.setattr("pipeline.table.commit.put_if_absent", careless)
     with pytest.raises(Broken, match=r"seed 1, corpus \d+ on http://127.0.0.1"):
-        faults.run(1, time.monotonic() + 60, tmp_path)
+        faults.run(1, time.monotonic() + 60, tmp_path, most=3)
 
 
 def test_rows_that_tell_something_else_are_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

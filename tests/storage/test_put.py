@@ -215,7 +215,7 @@ def test_a_full_local_disk_has_its_own_words(tmp_path: Path, monkeypatch: pytest
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(os, "fsync", fsync)
-    with pytest.raises(StorageFault, match=r"_probe-.*: no space left on the disk$"):
+    with pytest.raises(StorageFault, match=r"_probe-.*: no space left on the disk; make room and run .* again$"):
         put.probe_write(str(tmp_path / "out"))
 
 
