@@ -16,6 +16,11 @@ from pipeline.sources.tarformat import DamagedTar
 from pipeline.storage.read import open_stream
 
 _STEP = 256 * 1024
+FREE = 10**9
+"""Bytes of content that may come of any few bytes."""
+MOST_EXPANSION = 2_000
+"""Bytes of content, beyond, for each that is compressed: twice what gzip reaches. A few megabytes of others may claim
+to be terabytes, through which planning would go for days."""
 
 
 def _gzip(raw: BinaryIO) -> BinaryIO:
@@ -42,11 +47,12 @@ class Forward:
     """A decompressed stream with `read` and a `seek` that skips forward.
 
     Raises on reading:
-        DamagedTar: the compressed data is damaged or cut.
+        DamagedTar: the compressed data is damaged or cut, or stands for more than is believed.
     """
 
-    def __init__(self, stream: BinaryIO) -> None:
+    def __init__(self, stream: BinaryIO, raw: BinaryIO) -> None:
         self._stream = stream
+        self._raw = raw
         self._position = 0
 
     def seek(self, position: int) -> int:
@@ -67,6 +73,8 @@ class Forward:
                 raise
             raise self._damaged(error) from error
         self._position += len(data)
+        if self._position > FREE + MOST_EXPANSION * self._raw.tell():
+            raise self._damaged(f"it expands more than {MOST_EXPANSION:,} times")
         return data
 
     def _damaged(self, error: Any) -> DamagedTar:
@@ -79,4 +87,4 @@ def decompressed(uri: str) -> Iterator[BinaryIO]:
     """Open the content of a compressed tar from its start."""
     suffix = uri.rpartition(".")[2].lower()
     with open_stream(uri) as raw, _DECOMPRESSORS[_SHORT.get(suffix, suffix)](raw) as stream:
-        yield cast(BinaryIO, Forward(stream))
+        yield cast(BinaryIO, Forward(stream, raw))

@@ -23,6 +23,8 @@ from pipeline.storage.read import MEGABYTE, RangeFile, coalesce, read_range
 
 READERS = 12
 """Requests at the same time."""
+MOST_MEMBER = 4 * 10**9
+"""Bytes of one recording in a compressed tar, which is held whole: as many as a WAV can have."""
 _PIECE = 16 * MEGABYTE
 """Largest request; with `READERS` of them on their way a unit costs its own size and about 200 MB."""
 _STEP = 64 * 1024
@@ -232,6 +234,9 @@ def _stream(reading: _Reading, source: str) -> None:
     try:
         with decompressed(source) as file:
             for name, member in _wanted(file, set(wanted)):
+                if member.size > MOST_MEMBER:
+                    reading.fail([wanted[name]], "too_large", _too_large(source, member))
+                    continue
                 content = reading.streamed.setdefault((source, 0, name), bytearray())
                 for chunk in _chunks(file, member.size):
                     content += chunk
@@ -242,8 +247,19 @@ def _stream(reading: _Reading, source: str) -> None:
     except _REFUSED as error:
         reading.fail(reading.of_source[source], *_reason(source, error))
         return
-    missing = [index for name, index in wanted.items() if (source, 0, name) not in reading.streamed]
+    missing = [
+        index
+        for name, index in wanted.items()
+        if (source, 0, name) not in reading.streamed and index not in reading.errors
+    ]
     reading.fail(missing, *(("truncated", damage) if damage else ("missing", f"{redact(source)} lacks the member")))
+
+
+def _too_large(source: str, member: Member) -> str:
+    return (
+        f"{redact(source)}: {member.size:,} bytes, of which at most {MOST_MEMBER:,} are read from a compressed tar; "
+        "pack it into one that is not compressed"
+    )
 
 
 def _wanted(file: BinaryIO, names: set[str | None]) -> Iterator[tuple[str, Member]]:
