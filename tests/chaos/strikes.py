@@ -31,7 +31,7 @@ NAMES = {
 WORKERS = ("read", "features", "model", "commit", "decoder")
 NOTICE = 2.0
 """Seconds between a spot notice and the end of its node."""
-WAIT = 5.0
+WAIT = 20.0
 """Seconds in which a process of a kind must be there to be killed."""
 FAREWELL = 60.0
 """Seconds in which workers must have noticed that their driver is gone, on a busy machine."""
