@@ -264,7 +264,11 @@ async def _serve(proxy: Proxy, ready: threading.Event, stop: asyncio.Event) -> N
 
         async def handle(request: web.BaseRequest) -> web.StreamResponse:
             found = await proxy.answer(request, session)
-            return _reset(request) if found is None else await _send(request, found)
+            try:
+                return _reset(request) if found is None else await _send(request, found)
+            except ConnectionError:
+                # Whoever asked has given up, as is meant where an answer is too late.
+                return _reset(request)
 
         server = web.Server(handle, access_log=None)
         runner = web.ServerRunner(server, shutdown_timeout=0.1)
