@@ -17,20 +17,19 @@ from pipeline.plan.emptying import texts
 from pipeline.plan.forgotten import forgotten, forgotten_rows
 from pipeline.plan.generations import UnitRef
 from pipeline.plan.ids import digests
-from pipeline.plan.store import planned_unit
 from pipeline.plan.success import read_success
 from pipeline.plan.superseded import Superseded, hidden, superseded
 from pipeline.quantities import counted
 from pipeline.storage.listing import list_sizes
 from pipeline.storage.paths import redact
 from pipeline.table import layout
-from pipeline.table.check import REMEDY, contradictions
+from pipeline.table.check import REMEDY
 from pipeline.table.done import stub
 from pipeline.table.holding import Gone
 from pipeline.table.presence import require_plan, require_table
 from pipeline.table.publish import checking as published
-from pipeline.table.task import TaskRecord, read_record, tasks
-from pipeline.table.unit_file import read_unit
+from pipeline.table.task import read_record, tasks
+from pipeline.table.unit_check import Committed, Look, whole
 
 _READERS = 8
 """Unit files read at the same time."""
@@ -80,8 +79,12 @@ class Verdict:
         return self.holds and bool(self.tasks) and not any(task.pending for task in self.tasks)
 
 
-def verify(output: str) -> Verdict:
+def verify(output: str, *, look: Look = whole) -> Verdict:
     """Read the plan and every file of every task, and compare.
+
+    Args:
+        output: folder of the table.
+        look: what is looked at of each committed file.
 
     Raises:
         UserError: there is no table.
@@ -95,7 +98,7 @@ def verify(output: str) -> Verdict:
     except UserError as error:
         file, _, message = str(error).partition(": ")
         return Verdict(0, 0, (), (Violation(file, message),))
-    verdicts = tuple(_task(output, name, units, changes, gone, found) for name in tasks(output))
+    verdicts = tuple(_task(output, name, units, changes, gone, found, look) for name in tasks(output))
     found += _success(output, units, verdicts)
     found += itertools.starmap(Violation, published.contradictions(output))
     return Verdict(len(units), sum(unit.count for unit in units), verdicts, tuple(found))
@@ -147,6 +150,7 @@ def _task(
     changes: Sequence[Superseded],
     forgotten: Sequence[OldRow],
     found: list[Violation],
+    look: Look,
 ) -> TaskVerdict:
     folder = layout.task_folder(output, name)
     try:
@@ -155,43 +159,29 @@ def _task(
         found.append(Violation(redact(layout.task_file(output, name)), str(error).partition(": ")[2]))
         record = None
     planned = {unit.name for unit in units}
-    committed = set()
+    committed: dict[str, int] = {}
     for file, size in sorted(list_sizes(folder).items()):
         unit = layout.unit_of(file)
         if unit in planned:
             problem = stub(size)
             if problem is None:
-                committed.add(unit)
+                committed[unit] = size
             else:
                 found.append(Violation(redact(f"{folder}/{file}"), problem))
         elif file.endswith(".parquet") and not file.startswith("."):
             message = "no unit of the plan has this name; move the file away"
             found.append(Violation(redact(f"{folder}/{file}"), message))
-    done = [unit for unit in units if unit.name in committed]
     gone = Gone.of(hidden(changes, committed), forgotten)
+    done = [
+        Committed(output, name, unit, committed[unit.name], record, gone) for unit in units if unit.name in committed
+    ]
     rows = errors = 0
     with ThreadPoolExecutor(_READERS, thread_name_prefix="verify") as pool:
-        for ref, (count, failed, problems) in zip(
-            done, pool.map(lambda ref: _unit(output, name, ref, record, gone), done), strict=True
-        ):
-            rows, errors = rows + count, errors + failed
-            found += [Violation(redact(layout.unit_file(output, name, ref.name)), each) for each in problems]
+        for unit_file, seen in zip(done, pool.map(look, done), strict=True):
+            rows, errors = rows + seen.rows, errors + seen.errors
+            found += [Violation(redact(unit_file.file), each) for each in seen.problems]
     pending = sum(unit.concerns(name) and unit.name not in committed for unit in units)
     return TaskVerdict(name, len(done), pending, rows, errors)
-
-
-def _unit(output: str, task: str, ref: UnitRef, record: TaskRecord | None, gone: Gone) -> tuple[int, int, list[str]]:
-    """Rows, error rows and contradictions of one committed file."""
-    try:
-        table = read_unit(layout.unit_file(output, task, ref.name))
-    except UserError as error:
-        return 0, 0, [str(error).partition(": ")[2]]
-    unit = planned_unit(output, ref)
-    problems = list(contradictions(table, unit, record.schema if record else None, gone))
-    errors = 0
-    if "error" in table.column_names:
-        errors = table.num_rows - table.column("error").null_count
-    return table.num_rows, errors, problems
 
 
 def _success(output: str, units: Sequence[UnitRef], verdicts: Sequence[TaskVerdict]) -> Iterator[Violation]:

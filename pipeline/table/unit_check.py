@@ -1,0 +1,76 @@
+"""Two looks at the file of one committed unit: at all of it, and at its footer alone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from pipeline.errors import UserError
+from pipeline.plan.generations import UnitRef
+from pipeline.plan.store import planned_unit
+from pipeline.table import layout
+from pipeline.table.check import contradictions
+from pipeline.table.footers import counts
+from pipeline.table.holding import Gone
+from pipeline.table.task import TaskRecord
+from pipeline.table.unit_file import read_unit
+
+
+@dataclass(frozen=True, slots=True)
+class Committed:
+    """A unit that is committed for a task, and what its file is compared with."""
+
+    output: str
+    task: str
+    unit: UnitRef
+    size: int
+    """Bytes of its file, as listed."""
+    record: TaskRecord | None
+    gone: Gone
+
+    @property
+    def file(self) -> str:
+        """URI of its file."""
+        return layout.unit_file(self.output, self.task, self.unit.name)
+
+
+@dataclass(frozen=True, slots=True)
+class Looked:
+    """What a look found."""
+
+    rows: int = 0
+    errors: int = 0
+    """Rows with an error."""
+    problems: tuple[str, ...] = ()
+
+
+Look: TypeAlias = Callable[[Committed], Looked]
+
+
+def whole(each: Committed) -> Looked:
+    """Read the file with the checksums of its pages, and compare every row with the plan."""
+    try:
+        table = read_unit(each.file)
+    except UserError as error:
+        return Looked(problems=(str(error).partition(": ")[2],))
+    unit = planned_unit(each.output, each.unit)
+    problems = tuple(contradictions(table, unit, each.record.schema if each.record else None, each.gone))
+    known = "error" in table.column_names
+    return Looked(table.num_rows, table.num_rows - table.column("error").null_count if known else 0, problems)
+
+
+def by_footer(each: Committed) -> Looked:
+    """Read the end of the file alone: whether it is there and says as many rows as the plan has for it.
+
+    That its pages are whole, and which recordings its rows are of, it does not prove.
+    """
+    told = counts(each.file, each.size)
+    if told is None:
+        return Looked(problems=("its footer says nothing of its rows. Delete it; the next run does that unit again.",))
+    most = each.unit.count - len(each.gone.barred(each.unit.name))
+    least = each.unit.count - len(each.gone.of_unit(each.unit.name))
+    if least <= told[0] <= most:
+        return Looked(*told)
+    wanted = f"{least}" if least == most else f"{least} to {most}"
+    return Looked(*told, (f"its footer says {told[0]} rows, the plan has {wanted} for it",))
