@@ -120,7 +120,8 @@ def _read(file: Path, name: str, *, where: str) -> Tensor:
 
 
 def _damaged(file: Path, error: SafetensorError, *, where: str) -> UserError:
-    return UserError(f"{where}: {file.name} is not a whole safetensors file ({error}); download it again.")
+    reason = " ".join(str(error).split())
+    return UserError(f"{where}: {file.name} is not a whole safetensors file ({reason}); download it again.")
 
 
 def _check_names(
