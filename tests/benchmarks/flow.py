@@ -59,19 +59,24 @@ UNITS_A_WORKER = 6
 
 @dataclass(frozen=True)
 class Ready:
-    """A unit's features; its frames, (N, 160), lie in a file."""
+    """A unit as workers prepare it; its frames, (N, 160), or samples lie in a file."""
 
     unit: str
-    features: flow.UnitFeatures
-    frames: Path
+    prepared: flow.Prepared
+    array: Path
     read_seconds: Seconds
     feature_seconds: Seconds
 
-    def opened(self) -> flow.UnitFeatures:
-        """With the frames mapped; the memory is free once nobody looks at them."""
-        frames = np.load(self.frames, mmap_mode="r")
-        self.frames.unlink()
-        return replace(self.features, frames=frames)
+    def opened(self) -> flow.Prepared:
+        """With the array mapped; the memory is free once nobody looks at it."""
+        array = np.load(self.array, mmap_mode="r")
+        self.array.unlink()
+        return replace(self.prepared, **{array_of(self.prepared): array})
+
+
+def array_of(prepared: flow.Prepared) -> str:
+    """Name of the field that is large."""
+    return "frames" if isinstance(prepared, flow.UnitFeatures) else "samples"
 
 
 @dataclass(frozen=True)
@@ -82,6 +87,7 @@ class Inferred:
     waited: Seconds
     seconds: Seconds
     waste: float
+    frames: int
     committed: Future[Seconds]
 
 
@@ -261,11 +267,12 @@ def stream(
             future = ready.get(timeout=600)
             order()
             unit, arrived = future.result(), time.perf_counter()
-            outputs = stages.job.infer(unit.opened(), tasks, [predictor], tasks)
+            outputs = stages.job.infer(stages.job.featurised(unit.opened()), tasks, [predictor], tasks)
         finally:
             free.put(predictor)
         spent = time.perf_counter() - arrived
-        return Inferred(unit, arrived - begun, spent, outputs.waste, pool.submit(finish, stages, unit.unit, outputs))
+        committed = pool.submit(finish, stages, unit.unit, outputs)
+        return Inferred(unit, arrived - begun, spent, outputs.waste, sum(outputs.lengths), committed)
 
     for ref in refs:
         waiting.put(ref)
@@ -290,14 +297,15 @@ def awake(number: int) -> int:
 
 
 def prepare(stages: Stages, ref: UnitRef) -> Ready:
-    """Read and featurise a unit, and leave its frames on the memory disk."""
+    """Read and prepare a unit, and leave its frames or samples on the memory disk."""
     begun = time.perf_counter()
     encoded = flow.read(plan.load_unit(stages.job.output, ref))
     read = time.perf_counter()
-    features = flow.featurise(encoded, stages.job.settings)
-    file = stages.folder / f"{ref.name}.npy"
-    np.save(file, features.frames)
-    bare = replace(features, frames=np.empty((0, features.frames.shape[1]), features.frames.dtype))
+    prepared = flow.prepare(encoded, stages.job.settings)
+    file, name = stages.folder / f"{ref.name}.npy", array_of(prepared)
+    array = getattr(prepared, name)
+    np.save(file, array)
+    bare = replace(prepared, **{name: array[:0].copy()})
     return Ready(ref.name, bare, file, read - begun, time.perf_counter() - read)
 
 
@@ -327,7 +335,7 @@ def stage_figures(
         "rows and commit": sum(committing) / workers,
         "model": sum(each.seconds for each in done) / threads,
     }
-    frames = [sum(each.ready.features.lengths) for each in done]
+    frames = [each.frames for each in done]
     fed = sum(kept / (1 - each.waste) for kept, each in zip(frames, done, strict=True))
     return {
         "x real time, all": heard / spent,

@@ -4,8 +4,10 @@
     python tests/benchmarks/gpu.py --device cpu --layers 1 --width 64 --minutes 0.5      a rehearsal without a GPU
 
 Without Ray, and without recordings: features are random, lengths are those of LibriSpeech test-other where
-VOXMILL_SPEECH has them, else drawn. transformers runs `sdpa`, its compiled form and its flex form where they run, on
-batches sorted by length with as many frames as ours. Times are the best of `--rounds`, with the device waited for.
+VOXMILL_SPEECH has them, else drawn. transformers runs `sdpa`, its flex form and its compiled form where they run, on
+batches sorted by length with as many frames as ours. Times are the best of `--rounds`, with the device waited for. The
+forms of transformers come last, the compiled one at the very end: it may compile for minutes, and all that is known
+is written before. A rehearsal runs the same code with nothing compiled and nothing recorded.
 
 What must hold, or the exit code is 1: every output is finite; the error of bfloat16 against float64 is at most 1.25
 times that of transformers in bfloat16, and that of float32 at most 1e-4 of the outputs; packing changes no more than
@@ -22,7 +24,8 @@ import platform
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -40,7 +43,9 @@ from pipeline import models  # noqa: E402
 from pipeline.audio.fbank import log_mel  # noqa: E402
 from pipeline.corpus import FRAMES_PER_SECOND  # noqa: E402
 from pipeline.device_features import fbank_on  # noqa: E402
-from pipeline.models.batching import Batch, batches, waste  # noqa: E402
+from pipeline.models import compiled, packed_attention  # noqa: E402
+from pipeline.models.batching import Batch, SizeOf, batches, exact, waste  # noqa: E402
+from pipeline.models.graphs import CudaRecorder, Outputs, Replayed  # noqa: E402
 from pipeline.models.layout import Packed  # noqa: E402
 from pipeline.models.packed_attention import Kernel  # noqa: E402
 from pipeline.models.predict import SIZES, default_frame_budget  # noqa: E402
@@ -65,6 +70,10 @@ def main() -> int:
     transformers_logging.set_verbosity_error()
     transformers_logging.disable_progress_bar()
     device = torch.device(options.device)
+    # Else convolutions in float32 round to 10 bits, ours as well as theirs.
+    torch.backends.cudnn.allow_tf32 = False
+    if device.type != "cuda":
+        rehearse()
     results: Results = {"machine": machine(device), "options": {"layers": options.layers, "width": options.width}}
     with tempfile.TemporaryDirectory() as folder:
         for part in parts(Path(folder), device, options, results):
@@ -86,10 +95,19 @@ def parts(folder: Path, device: torch.device, options: argparse.Namespace, resul
         yield {"fbank": fbank_figures(device, options.rounds)}
     if "speed" in options.only:
         checkpoint = make_checkpoint(folder / "speed", layers=options.layers, width=options.width, telling=False)
-        speed: Results = {}
-        for title, lengths in corpora(options.minutes).items():
-            speed[title] = speeds(checkpoint, device, lengths, options.rounds, results["peak_flops"])
+        for speed in speeds(checkpoint, device, corpora(options.minutes), options.rounds, results["peak_flops"]):
             yield {"speed": speed}
+
+
+def rehearse() -> None:
+    """Put what Python runs in the place of what is compiled, which for a CPU takes minutes and proves nothing."""
+    halves = (compiled._before_attention, compiled._after_attention)
+    compiled._halves = lambda: halves  # type: ignore[assignment]
+    packed_attention._compiled_flex = lambda sizes: _plain_flex  # type: ignore[assignment]
+
+
+def _plain_flex(q: Tensor, k: Tensor, v: Tensor, score_mod: Any, mask: Any) -> Any:
+    return packed_attention.flex_attention(q, k, v, score_mod=score_mod, block_mask=mask)
 
 
 def make_checkpoint(folder: Path, *, layers: int, width: int, telling: bool) -> Path:
@@ -158,7 +176,7 @@ def matrix_peak(device: torch.device) -> float:
 
 def rightness(checkpoint: Path, device: torch.device) -> Results:
     """Errors against transformers in float64 on the CPU, and what packing changes."""
-    lengths = (731, 500, 133, 64, 900)
+    lengths = (731, 500, 133, 64, 900) if device.type == "cuda" else (73, 50, 13, 6, 90)
     recordings = torch.randn(sum(lengths), 160, generator=torch.Generator().manual_seed(1)).split(list(lengths))
     precise = Wav2Vec2BertForCTC.from_pretrained(checkpoint, dtype=torch.float64).eval()
     figures: Results = {}
@@ -167,21 +185,24 @@ def rightness(checkpoint: Path, device: torch.device) -> Results:
         theirs = transformers_model(checkpoint, device, "sdpa")
         rounded = [theirs(each[None].to(device, torch.bfloat16)).logits[0].cpu() for each in recordings]
         figures["transformers bfloat16"] = rms(rounded, exact)
-        for kernel in kernels(device):
+        for form in OURS:
             for dtype in (torch.bfloat16, torch.float32):
-                name = f"{kernel} {str(dtype).removeprefix('torch.')}"
+                name = f"{form.name} {str(dtype).removeprefix('torch.')}"
                 try:
-                    model = models.load(checkpoint, dtype=dtype, device=device, kernel=kernel)
-                    scores = model.forward_packed(torch.cat(recordings), Packed(lengths, device)).logits
-                    packed = [each.cpu() for each in scores.split(list(lengths))]
-                    alone = [
-                        model.forward_packed(each, Packed((len(each),), device)).logits.cpu() for each in recordings
-                    ]
+                    run = form.made(checkpoint, device, dtype)
+                    # What is recorded of the second is replayed in the third, whose documents lie otherwise.
+                    packed, _, again = (
+                        run(torch.cat(order).to(device, dtype), tuple(map(len, order)))
+                        for order in (recordings, recordings[::-1], recordings)
+                    )
+                    alone = [run(each.to(device, dtype), (len(each),)).cpu() for each in recordings]
                 except FAILURES as error:
                     figures[name] = told(error)
                     continue
-                figures[name] = rms(packed, exact)
-                figures[f"{name}, packed against alone"] = rms(packed, alone)
+                split = [each.cpu() for each in packed.split(list(lengths))]
+                figures[name] = rms(split, exact)
+                figures[f"{name}, again, against packed"] = rms([again.cpu()], [packed.cpu()])
+                figures[f"{name}, packed against alone"] = rms(split, alone)
     return figures
 
 
@@ -192,73 +213,143 @@ def rms(logits: Sequence[Tensor], exact: Sequence[Tensor]) -> float:
 
 
 def fbank_figures(device: torch.device, rounds: int) -> Results:
-    """Log-mel on the device against the CPU's, and seconds of audio a second."""
-    samples = np.random.default_rng(0).integers(-8000, 8000, 600 * 16_000, dtype=np.int16)
-    fbank, heard = fbank_on(device), torch.from_numpy(samples).to(device)
+    """Log-mel on the device against the CPU's, and seconds of audio a second: of 10 minutes as one, and as 120."""
+    seconds = 600 if device.type == "cuda" else 60
+    samples = np.random.default_rng(0).integers(-8000, 8000, seconds * 16_000, dtype=np.int16)
     exact = log_mel(samples[: 30 * 16_000].astype(np.float32) / 2**15, dtype=np.float64)
-    largest = float(np.abs(fbank.log_mel(heard[: 30 * 16_000]).cpu().numpy() - exact).max())
-    return {"largest difference": largest, "x real time": 600 / best_seconds(lambda: fbank(heard), device, rounds)}
-
-
-def speeds(checkpoint: Path, device: torch.device, lengths: list[int], rounds: int, peak: float) -> Results:
-    """Seconds of audio a second of each form that runs, and the share of the matrix peak of ours."""
-    features = torch.randn(max(lengths), 160).to(device, torch.bfloat16)
-    model = models.load(checkpoint, dtype=torch.bfloat16, device=device, kernel="plain")
-    budget = default_frame_budget(model)
-    planned = batches(lengths, frame_budget=budget)
-    seconds = sum(lengths) / FRAMES_PER_SECOND
-    figures: Results = {"seconds of audio": seconds, "batches": len(planned)}
-    forms: dict[str, Callable[[], Callable[[], object]]] = {}
-    for kernel in kernels(device):
-        filled = batches(lengths, frame_budget=budget, size_of=SIZES[kernel])
-        figures[f"voxmill {kernel}, waste"] = waste(filled)
-        forms[f"voxmill {kernel}"] = lambda k=kernel, f=filled: ours(checkpoint, device, k, f, features)
-    for attention, compiled in (("sdpa", False), ("sdpa", True), ("flex_attention", False)):
-        name = f"transformers {attention}" + " compiled" * compiled
-        forms[name] = lambda a=attention, c=compiled: theirs_on(checkpoint, device, a, planned, features, compiled=c)
-    for name, make in forms.items():
-        try:
-            spent = best_seconds(make(), device, rounds)
-        except FAILURES as error:
-            figures[name] = told(error)
-            continue
-        figures[name] = seconds / spent
-        if name.startswith("voxmill"):
-            figures[f"{name}, share of matrix peak"] = sum(operations(model.config, n) for n in lengths) / spent / peak
+    heard, figures = torch.from_numpy(samples), {}
+    for dtype in (torch.float64, torch.float32):
+        fbank, name = fbank_on(device, dtype), str(dtype).removeprefix("torch.")
+        largest = float(np.abs(fbank.log_mel(heard[: 30 * 16_000], [30 * 16_000]).cpu().numpy() - exact).max())
+        figures[f"{name}, largest difference"] = largest
+        for count in (1, 120):
+            counts = [len(samples) // count] * count
+            spent = best_seconds(lambda f=fbank, c=counts: f(heard, c).to(torch.bfloat16).cpu(), device, rounds)
+            figures[f"{name}, x real time, {count} recordings, from and to the host"] = seconds / spent
     return figures
 
 
-def ours(
-    checkpoint: Path, device: torch.device, kernel: Kernel, planned: Sequence[Batch], features: Tensor
-) -> Callable[[], object]:
-    """One pass over all batches."""
-    model = models.load(checkpoint, dtype=torch.bfloat16, device=device, kernel=kernel)
+@dataclass(frozen=True)
+class Form:
+    """A form of ours."""
 
-    def run() -> None:
+    name: str
+    kernel: Kernel
+    compiled: bool = False
+    graphs: bool = False
+
+    def made(
+        self, checkpoint: Path, device: torch.device, dtype: torch.dtype
+    ) -> Callable[[Tensor, Sequence[int]], Tensor]:
+        """What gives the logits of packed documents, (N, C) and the frames of each -> (N, V)."""
+        model = models.load(checkpoint, dtype=dtype, device=device, kernel=self.kernel)
+        if self.compiled:
+            model = models.compile_blocks(model)
+
+        def run(features: Tensor, layout: Packed) -> Outputs:
+            return {"logits": model.forward_packed(features, layout).logits}
+
+        # In a rehearsal what is recorded runs again.
+        record = CudaRecorder() if device.type == "cuda" else lambda run: run
+        passes = Replayed(run, record) if self.graphs else run
+
+        def logits(features: Tensor, lengths: Sequence[int]) -> Tensor:
+            with torch.inference_mode():
+                return passes(features, Packed(tuple(lengths), device))["logits"]
+
+        return logits
+
+
+OURS = (
+    Form("voxmill fused", "fused"),
+    Form("voxmill fused, compiled blocks", "fused", compiled=True),
+    Form("voxmill fused, compiled blocks, graphs", "fused", compiled=True, graphs=True),
+    Form("voxmill plain", "plain"),
+)
+THEIRS = (("sdpa", False), ("flex_attention", False), ("sdpa", True))
+"""Forms of transformers: attention, and whether the model is compiled."""
+
+
+def speeds(
+    checkpoint: Path, device: torch.device, corpora: Mapping[str, list[int]], rounds: int, peak: float
+) -> Iterator[Results]:
+    """Seconds of audio a second of each form on each corpus, all known so far after each form."""
+    features = torch.randn(max(map(max, corpora.values())), 160).to(device, torch.bfloat16)
+    model = models.load(checkpoint, dtype=torch.bfloat16, device=device, kernel="plain")
+    config, budget = model.config, default_frame_budget(model)
+    del model
+    plans = {title: batches(lengths, frame_budget=budget) for title, lengths in corpora.items()}
+    figures: Results = {
+        title: {"seconds of audio": sum(lengths) / FRAMES_PER_SECOND, "batches": len(plans[title])}
+        for title, lengths in corpora.items()
+    }
+    work = {title: sum(operations(config, length) for length in lengths) for title, lengths in corpora.items()}
+
+    def measure(name: str, make: Callable[[], Callable[[Sequence[Batch]], None]], size_of: SizeOf, part: bool) -> None:
+        run = attempted(figures, name, make)
+        for title, lengths in corpora.items() if run else ():
+            planned = batches(lengths, frame_budget=budget, size_of=size_of)
+            spent = attempted(figures, name, lambda p=planned: best_seconds(lambda: run(p), device, rounds), title)
+            if spent is None:
+                continue
+            figures[title][name] = figures[title]["seconds of audio"] / spent
+            if part:
+                figures[title][f"{name}, share of matrix peak"] = work[title] / spent / peak
+                figures[title][f"{name}, waste"] = waste(planned)
+
+    for form in OURS:
+        measure(form.name, lambda f=form: ours(f, checkpoint, device, features), SIZES[form.kernel], True)
+        yield compared(figures)
+    for attention, whole in THEIRS:
+        name = f"transformers {attention}" + " compiled" * whole
+        measure(name, lambda a=attention, w=whole: theirs_on(checkpoint, device, a, features, w), exact, False)
+        yield compared(figures)
+
+
+def attempted(figures: Results, name: str, make: Callable[[], Any], *titles: str) -> Any:
+    """What `make` gives; None, and a line in the figures of these corpora or of all, where it fails."""
+    try:
+        return make()
+    except FAILURES as error:
+        for title in titles or figures:
+            figures[title][name] = told(error)
+        return None
+
+
+def compared(figures: Results) -> Results:
+    """With how many times as fast our fastest form is as each of theirs."""
+    for each in figures.values():
+        ours_best = max((each[form.name] for form in OURS if isinstance(each.get(form.name), float)), default=None)
+        for attention, whole in THEIRS if ours_best else ():
+            name = f"transformers {attention}" + " compiled" * whole
+            if isinstance(each.get(name), float):
+                each[f"our fastest against {name}"] = ours_best / each[name]
+    return figures
+
+
+def ours(form: Form, checkpoint: Path, device: torch.device, features: Tensor) -> Callable[[Sequence[Batch]], None]:
+    """One pass over all batches."""
+    logits = form.made(checkpoint, device, torch.bfloat16)
+
+    def run(planned: Sequence[Batch]) -> None:
         with torch.inference_mode():
             for batch in planned:
                 parts = [features[:length] for length in batch.lengths]
                 frames = torch.cat([*parts, features.new_zeros(batch.filler, features.shape[1])])
-                model.forward_packed(frames, Packed(batch.laid, device)).logits.argmax(-1)
+                logits(frames, batch.laid).argmax(-1)
 
     return run
 
 
 def theirs_on(
-    checkpoint: Path,
-    device: torch.device,
-    attention: str,
-    planned: Sequence[Batch],
-    features: Tensor,
-    *,
-    compiled: bool,
-) -> Callable[[], object]:
-    """The same of transformers, padded."""
+    checkpoint: Path, device: torch.device, attention: str, features: Tensor, whole: bool
+) -> Callable[[Sequence[Batch]], None]:
+    """The same of transformers, padded; `whole`: the model is compiled."""
     model: Any = transformers_model(checkpoint, device, attention)
-    if compiled:
+    if whole and device.type == "cuda":
         model = torch.compile(model, dynamic=True)
 
-    def run() -> None:
+    def run(planned: Sequence[Batch]) -> None:
         with torch.inference_mode():
             for batch in planned:
                 parts = [features[:length] for length in batch.lengths]
@@ -275,20 +366,15 @@ def transformers_model(checkpoint: Path, device: torch.device, attention: str) -
     return model.eval().to(device)
 
 
-def kernels(device: torch.device) -> tuple[Kernel, ...]:
-    """Compiling for a CPU takes half a minute and proves nothing of a GPU."""
-    return ("fused", "plain") if device.type == "cuda" else ("plain",)
-
-
 def best_seconds(form: Callable[[], object], device: torch.device, rounds: int) -> float:
-    """The best of so many, after one to warm up."""
+    """The best of so many, after two to warm up: in the second a graph is recorded."""
     best = float("inf")
-    for number in range(rounds + 1):
+    for number in range(rounds + 2):
         _wait(device)
         start = time.perf_counter()
         form()
         _wait(device)
-        if number:
+        if number > 1:
             best = min(best, time.perf_counter() - start)
     return best
 
@@ -312,12 +398,13 @@ def told(error: Exception) -> str:
 
 def holds(results: Results) -> bool:
     """Whether the promises of the head of this file are kept; NaN keeps none."""
-    kept = [results["fbank"]["largest difference"] <= 0.03] if "fbank" in results else []
+    differences = [value for name, value in results.get("fbank", {}).items() if name.endswith("difference")]
+    kept = [value <= 0.03 for value in differences]
     if "right" in results:
         right = results["right"]
         rounding = 1.25 * right["transformers bfloat16"]
         failed = [name for name, value in right.items() if isinstance(value, str)]
-        bounds = {"bfloat16": rounding, "alone": rounding, "float32": 1e-4}
+        bounds = {"bfloat16": rounding, "alone": rounding, "packed": rounding, "float32": 1e-4}
         kept += [
             not failed,
             *(value <= bounds[name.split()[-1]] for name, value in right.items() if name not in failed),
