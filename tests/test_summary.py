@@ -163,3 +163,10 @@ def test_the_record_of_a_run_is_json() -> None:
     assert record["config"] == {"window": 10.0}
     assert (record["sources"], record["errors"]) == (["/data/in"], {"decode.decode": 1})
     assert set(MEANINGS) == {0, 1, 2, 3, 4}
+
+
+def test_a_manifest_names_only_so_many_faults():
+    faults = {f"{number:032x}": "lost" for number in range(1200)}
+    record = summary(faults=faults).to_json()
+    assert (len(record["faults"]), record["failed_units"]) == (1000, 1200)
+    assert record["faults"].keys() == set(list(faults)[:1000])

@@ -139,6 +139,7 @@ class Generation:
         return found
 
 
+
 def numbers(output: str) -> list[int]:
     """Numbers of the generations that there are: 1, 2, 3, ….
 
@@ -183,8 +184,14 @@ def opened(output: str) -> list[Generation]:
     return of_each(lambda number: open_generation(output, number), numbers(output))
 
 
+def of_row_groups(output: str, look: Callable[[Generation, int], list[T]]) -> list[T]:
+    """What a look at each row group of the plan gives, in order; several are read at a time."""
+    groups = [(each, group) for each in opened(output) for group in range(each.footer.num_row_groups)]
+    return [found for part in of_each(lambda place: look(*place), groups) for found in part]
+
+
 def of_each(look: Callable[[S], T], items: Sequence[S]) -> list[T]:
-    """What a look at each of some generations gives, several at a time."""
+    """What a look at each of some places gives, several at a time."""
     with ThreadPoolExecutor(_READERS, thread_name_prefix="generations") as pool:
         return list(pool.map(look, items))
 

@@ -114,7 +114,12 @@ def units(output: str) -> list[UnitRef]:
         UserError: a generation is missing or damaged.
         StorageFault: the plan cannot be read.
     """
-    return [unit for each in generations.of_each(Generation.units, generations.opened(output)) for unit in each]
+    return generations.of_row_groups(output, _units)
+
+
+def _units(generation: Generation, group: int) -> list[UnitRef]:
+    rows = generation.row_group(group, ("unit", "seconds", "payload"))
+    return generations.unit_runs(rows, generation=generation.number, row_group=group)
 
 
 def load_unit(output: str, ref: UnitRef) -> Unit:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -28,21 +28,20 @@ def superseded(output: str) -> list[Superseded]:
         UserError: a generation is missing or damaged.
         StorageFault: the plan cannot be read.
     """
-    found = generations.of_each(lambda each: list(_of_generation(each)), generations.opened(output))
-    return [change for each in found for change in each]
+    return generations.of_row_groups(output, _of_row_group)
 
 
-def _of_generation(generation: generations.Generation) -> Iterator[Superseded]:
-    for group in range(generation.footer.num_row_groups):
-        olds = generation.row_group(group, ("supersedes",)).column("supersedes")
-        if olds.null_count == len(olds):
-            continue
-        table = generation.row_group(group, ("unit", "id"))
-        units, ids = table.column("unit"), table.column("id")
-        for row in np.flatnonzero(olds.is_valid().to_numpy()).tolist():
-            new = (units[row].as_py(), ids[row].as_py())
-            for old in olds[row].as_py():
-                yield Superseded(new, (old["unit"], old["id"]))
+def _of_row_group(generation: generations.Generation, group: int) -> list[Superseded]:
+    olds = generation.row_group(group, ("supersedes",)).column("supersedes")
+    if olds.null_count == len(olds):
+        return []
+    table = generation.row_group(group, ("unit", "id"))
+    units, ids = table.column("unit"), table.column("id")
+    return [
+        Superseded((units[row].as_py(), ids[row].as_py()), (old["unit"], old["id"]))
+        for row in np.flatnonzero(olds.is_valid().to_numpy()).tolist()
+        for old in olds[row].as_py()
+    ]
 
 
 def hidden(changes: Sequence[Superseded], committed: Collection[str]) -> set[OldRow]:

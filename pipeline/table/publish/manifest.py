@@ -8,8 +8,8 @@ leaves the old set, and of two who publish at once one starts again.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field, replace
 from typing import NamedTuple
 
 import pyarrow as pa
@@ -100,11 +100,21 @@ def newest(output: str, task: str) -> Manifest:
     return read(output, task, found[-1]) if found else Manifest(0)
 
 
+def newest_files(output: str, task: str) -> Manifest:
+    """The manifest in force without its units, of which there may be very many; raises as `newest`."""
+    found = numbers(output, task)
+    return _read(output, task, found[-1], decode_files) if found else Manifest(0)
+
+
 def read(output: str, task: str, number: int) -> Manifest:
     """One manifest; raises as `newest`."""
+    return _read(output, task, number, decode)
+
+
+def _read(output: str, task: str, number: int, decoded: Callable[[bytes, int], Manifest]) -> Manifest:
     uri = places.manifest_file(output, task, number)
     try:
-        return decode(read_bytes(uri), number)
+        return decoded(read_bytes(uri), number)
     except FileNotFoundError as error:
         raise UserError(f"{redact(uri)}: the manifest went away. Run the command again.") from error
     except PermissionError as error:
@@ -158,10 +168,16 @@ def decode(data: bytes, number: int) -> Manifest:
         ValueError, KeyError, TypeError, pa.ArrowException, OSError: they hold none.
     """
     rows = pq.ParquetFile(pa.BufferReader(data), page_checksum_verification=True).read()
-    told = documents.parse((rows.schema.metadata or {})[_KEY])
+    columns = [rows.column(name).to_pylist() for name in _UNITS.names]
+    held = {unit.hex(): Held(size, hidden, tuple(files)) for unit, size, hidden, files in zip(*columns, strict=True)}
+    return replace(decode_files(data, number), units=held)
+
+
+def decode_files(data: bytes, number: int) -> Manifest:
+    """Manifest in the bytes of its file, without units; raises as `decode`."""
+    told = documents.parse((pq.read_schema(pa.BufferReader(data)).metadata or {})[_KEY])
     if told["version"] != _VERSION:
         raise ValueError(f"version {told['version']}; this release reads {_VERSION}")
-    columns = [rows.column(name).to_pylist() for name in _UNITS.names]
     packed = told["schema"]
     return Manifest(
         number=number,
@@ -169,8 +185,5 @@ def decode(data: bytes, number: int) -> Manifest:
         published=told["published"],
         partition_by=told["partition_by"],
         files=tuple(PublishedFile(**each) for each in told["files"]),
-        units={
-            unit.hex(): Held(size, hidden, tuple(files)) for unit, size, hidden, files in zip(*columns, strict=True)
-        },
         schema=None if packed is None else pa.ipc.read_schema(pa.py_buffer(bytes.fromhex(packed))),
     )

@@ -22,7 +22,7 @@ def read_published(output: str, *, task: str | None = None) -> Table:
     """
     output = str(output)
     task = task or _default(output)
-    found = manifest.newest(output, task)
+    found = manifest.newest_files(output, task)
     if not found.number:
         raise UserError(
             f"{redact(output)}: nothing of {task} is published. Run python -m pipeline.table publish {redact(output)}"
