@@ -100,7 +100,7 @@ def verify(output: str, *, look: Look = whole) -> Verdict:
         return Verdict(0, 0, (), (Violation(file, message),))
     verdicts = tuple(_task(output, name, units, changes, gone, found, look) for name in tasks(output))
     found += _success(output, units, verdicts)
-    found += itertools.starmap(Violation, published.contradictions(output))
+    found += itertools.starmap(Violation, published.contradictions(output, {id for _, id in gone}))
     return Verdict(len(units), sum(unit.count for unit in units), verdicts, tuple(found))
 
 

@@ -3,26 +3,32 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 
 import pyarrow as pa
 
 from pipeline.errors import UserError
 from pipeline.storage.paths import join, redact
+from pipeline.table.check import REMEDY
 from pipeline.table.footers import read_footer
 from pipeline.table.publish import manifest, places
 from pipeline.table.publish.difference import data_files
 from pipeline.table.publish.manifest import PublishedFile
-from pipeline.table.publish.withdrawing import published_tasks
+from pipeline.table.publish.withdrawing import holding, published_tasks
 
 _READERS = 16
 """Footers read at the same time."""
-_REMEDY = "Publish again: what it held is made anew"
+_AGAIN = "Publish again: what it held is made anew"
 
 
-def contradictions(output: str) -> Iterator[tuple[str, str]]:
+def contradictions(output: str, forgotten: Collection[str] = ()) -> Iterator[tuple[str, str]]:
     """File, and what is wrong with it, of all that is published.
+
+    Args:
+        output: folder of the table.
+        forgotten: ids whose rows no file may hold, named by the manifest or not; where there are none, footers are
+            all that is read.
 
     Raises:
         StorageFault: something cannot be read.
@@ -40,12 +46,15 @@ def contradictions(output: str) -> Iterator[tuple[str, str]]:
             for file, told in zip(found.files, pool.map(problem, found.files), strict=True):
                 if told:
                     yield redact(join(folder, file.path)), told
+        if forgotten:
+            for path in sorted(holding(folder, data_files(output, task), frozenset(forgotten))):
+                yield redact(join(folder, path)), f"holds rows of forgotten recordings; {REMEDY}"
 
 
 def _problem(folder: str, there: Mapping[str, int], file: PublishedFile) -> str | None:
     size = there.get(file.path)
     if size is None:
-        return f"is gone, and the manifest names it. {_REMEDY}"
+        return f"is gone, and the manifest names it. {_AGAIN}"
     if size != file.size:
         return f"has {size:,} bytes, the manifest says {file.size:,}. Delete it and publish again"
     try:

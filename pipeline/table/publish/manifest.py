@@ -57,7 +57,7 @@ class Held(NamedTuple):
     size: int
     """Bytes of its file: another size is another file, with rows taken away."""
     hidden: int
-    """How many of its rows newer ones had taken the place of; these are not in the set."""
+    """How many of its rows newer ones had taken the place of, or were forgotten; these are not in the set."""
     files: tuple[int, ...]
     """Places of the files that hold its rows."""
 

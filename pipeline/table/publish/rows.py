@@ -27,7 +27,7 @@ _BUFFER = 2**20
 def of_units(
     output: str, task: str, names: Sequence[str], states: Mapping[str, State], schema: pa.Schema
 ) -> Iterator[pa.Table]:
-    """Rows of each unit in order, those left out that newer ones have taken the place of.
+    """Rows of each unit in order, but for those that nobody is to see.
 
     Raises:
         UserError: a file is damaged or went away.

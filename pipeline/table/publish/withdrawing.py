@@ -53,13 +53,12 @@ def published_tasks(output: str) -> list[str]:
 def _withdraw(output: str, task: str, ids: frozenset[str]) -> list[str]:
     folder = places.published_folder(output, task)
     for _ in range(TRIES):
-        there = data_files(output, task)
         before = manifest.newest(output, task)
-        holding = _holding(folder, there, ids)
-        named = [place for place, file in enumerate(before.files) if file.path in holding]
+        held = holding(folder, data_files(output, task), ids)
+        named = [place for place, file in enumerate(before.files) if file.path in held]
         if named and not _rewrite(output, task, before, named, ids):
             continue
-        gone = [join(folder, path) for path in holding]
+        gone = [join(folder, path) for path in sorted(held)]
         for file in gone:
             delete(file)
         return gone
@@ -86,8 +85,8 @@ def _rewrite(output: str, task: str, before: Manifest, named: Sequence[int], ids
     return False
 
 
-def _holding(folder: str, there: dict[str, int], ids: frozenset[str]) -> set[str]:
-    """Paths of the files that hold a row of one of some ids."""
+def holding(folder: str, there: dict[str, int], ids: frozenset[str]) -> set[str]:
+    """Paths of the files that hold a row of one of some ids; `there` has their sizes."""
     with ThreadPoolExecutor(_READERS, thread_name_prefix="withdraw") as pool:
         found = pool.map(functools.partial(_holds, folder, ids=ids), there, there.values())
         return {path for path, holds in zip(there, found, strict=True) if holds}

@@ -15,10 +15,13 @@ import pytest
 
 import pipeline
 from pipeline.errors import StorageFault, UserError
+from pipeline.plan.forgotten import remember
 from pipeline.table import read_table
+from pipeline.table.forget import forget, look
 from pipeline.table.publish import manifest, publish, publishing, read_published, withdraw
 from pipeline.table.publish.checking import contradictions
 from pipeline.table.publish.difference import data_files
+from pipeline.table.verify import verify
 from tests.table.conftest import Made, rows_of
 
 TASK = "transcribe"
@@ -355,6 +358,22 @@ def test_rows_forgotten_while_they_are_copied_do_not_stay(made: Made, monkeypatc
     monkeypatch.setattr(manifest, "put", forgotten)
     holds(made)
     assert set(shown(made.output)) == {"c/b"}
+
+
+def test_forgotten_rows_are_neither_published_nor_left(made: Made) -> None:
+    made.plan("a", "b", "c", "d", seconds=30.0)
+    made.commit()
+    publish(made.output, TASK, file_bytes=1)
+    remember(made.output, ["c/a"])
+    told = dict(contradictions(made.output, ["c/a"]))
+    (file,) = told
+    assert "holds rows of forgotten recordings; `forget OUTPUT --yes`" in told[file]
+    assert holds(made, file_bytes=1).replaced_files == 1
+    assert set(shown(made.output)) == {"c/b", "c/c", "c/d"}
+    forget(made.output, ["c/a"], look(made.output, ["c/a"]))
+    assert list(contradictions(made.output, ["c/a"])) == []
+    assert verify(made.output).holds
+    holds(made, file_bytes=1)
 
 
 @pytest.mark.parametrize("seed", range(4))
