@@ -139,7 +139,6 @@ class Generation:
         return found
 
 
-
 def numbers(output: str) -> list[int]:
     """Numbers of the generations that there are: 1, 2, 3, ….
 

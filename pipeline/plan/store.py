@@ -119,7 +119,7 @@ def units(output: str) -> list[UnitRef]:
 
 def _units(generation: Generation, group: int) -> list[UnitRef]:
     rows = generation.row_group(group, ("unit", "seconds", "payload"))
-    return generations.unit_runs(rows, generation=generation.number, row_group=group)
+    return generations.unit_runs(rows, generation, row_group=group)
 
 
 def load_unit(output: str, ref: UnitRef) -> Unit:
