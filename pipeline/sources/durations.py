@@ -5,7 +5,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Callable, Mapping
 
-from pipeline.sources.headers import Measured, aiff, au, caf, flac, riff, sphere, wave64
+from pipeline.sources.headers import MAX_RATE, Measured, aiff, au, caf, flac, riff, sphere, wave64
 from pipeline.sources.mpeg import id3_end, mpeg
 from pipeline.sources.ogg import ogg
 
@@ -48,6 +48,8 @@ def measure(head: bytes, size: int, format: str) -> Measured:
         measured = _parse(head, size, format)
     except (struct.error, IndexError, OverflowError, ValueError, ZeroDivisionError):
         measured = None
+    if measured is not None and not 0 <= measured.sample_rate <= MAX_RATE:
+        measured = measured._replace(sample_rate=0)
     if measured is None:
         return Measured(max(size, 0) / BYTES_PER_SECOND.get(format, _OTHERWISE), "estimate", 0)
     if measured.seconds < 0:

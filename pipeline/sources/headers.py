@@ -15,7 +15,7 @@ from typing import NamedTuple
 from pipeline.corpus import Seconds, SecondsFrom
 
 UNKNOWN = 0xFFFFFFFF
-_MAX_RATE = 10_000_000
+MAX_RATE = 10_000_000
 _SAMPLES_PER_BYTE = 8192
 """More than any lossless packing of silence reaches: FLAC's best is a block of 65,535 samples in 14 bytes."""
 _PCM_TAGS = (0x0001, 0x0003, 0x0006, 0x0007)
@@ -36,14 +36,14 @@ class Measured(NamedTuple):
 
 def of_frames(frames: float, rate: float, *, size: int) -> Measured | None:
     """Give the length of so many frames, unless rate or count is beyond belief for so many bytes."""
-    if not (1 <= rate <= _MAX_RATE) or not (0 <= frames <= size * _SAMPLES_PER_BYTE):
+    if not (1 <= rate <= MAX_RATE) or not (0 <= frames <= size * _SAMPLES_PER_BYTE):
         return None
     return Measured(frames / rate, "header", round(rate))
 
 
 def open_ended(rate: float) -> Measured | None:
     """Say that only the rate is known."""
-    return Measured(-1.0, "estimate", round(rate)) if 1 <= rate <= _MAX_RATE else None
+    return Measured(-1.0, "estimate", round(rate)) if 1 <= rate <= MAX_RATE else None
 
 
 def riff(head: bytes, size: int) -> Measured | None:

@@ -37,7 +37,7 @@ def measured(data: bytes) -> bool:
     known = False
     for format in ("wav", "", "mp3"):
         found = durations.measure(data[:HEAD], len(data), format)
-        if not (math.isfinite(found.seconds) and found.seconds >= 0 and found.sample_rate >= 0):
+        if not (math.isfinite(found.seconds) and found.seconds >= 0 and 0 <= found.sample_rate < 2**31):
             raise Wrong(f"{found}")
         known |= found.sample_rate > 0
     return known
