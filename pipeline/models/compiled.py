@@ -43,7 +43,13 @@ class CompiledBlock(nn.Module):
         self.block = block
 
     def forward(self, frames: Tensor, layout: Packed, attend: Attend) -> Tensor:
-        """(N, d) -> (N, d)."""
+        """(N, d) -> (N, d).
+
+        Raises:
+            ValueError: in training, for nothing is dropped between the halves.
+        """
+        if self.block.training:
+            raise ValueError("compiled blocks are for inference: call eval(), or train the model before it is compiled")
         before, after = _halves()
         positions: Any = self.block.attention.positions
         frames, queries, keys, values, table = before(self.block, frames, layout.positions)

@@ -9,10 +9,13 @@ Letters: N packed frames, C features of a frame.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Protocol, TypeAlias
+from weakref import WeakSet
 
 import torch
 from torch import Tensor
@@ -20,6 +23,8 @@ from torch import Tensor
 from pipeline.models.compiled import CompiledBlock
 from pipeline.models.layout import Packed
 from pipeline.models.wav2vec2_bert.encoder import Encoder
+
+log = logging.getLogger(__name__)
 
 Outputs: TypeAlias = dict[str, Tensor]
 Pass: TypeAlias = Callable[[Tensor, Packed], Outputs]
@@ -48,20 +53,48 @@ class Renumbered(Packed):
 class Recorder(Protocol):
     """What makes a recording of something that reads and writes the same memory each time."""
 
-    def __call__(self, run: Callable[[], Outputs]) -> Callable[[], Outputs]:
-        """What does the same again, and gives the same tensors with new values."""
+    def __call__(self, run: Callable[[], Outputs]) -> Callable[[], Outputs] | None:
+        """What does the same again, and gives the same tensors with new values; None where it cannot be recorded.
+
+        Raises:
+            torch.OutOfMemoryError: for want of memory.
+        """
         ...
 
 
 class CudaRecorder:
-    """CUDA graphs, which share the memory of what they compute in between, for they run one after the other."""
+    """CUDA graphs, which share the memory of what they compute in between, for they run one after the other.
+
+    After a failure other than a lack of memory it warns once, and records nothing more: passes run all the same.
+    """
 
     def __init__(self) -> None:
         self._pool: Any = None
+        self._alive: WeakSet[torch.cuda.CUDAGraph] = WeakSet()
+        self._failed = False
 
-    def __call__(self, run: Callable[[], Outputs]) -> Callable[[], Outputs]:
+    def __call__(self, run: Callable[[], Outputs]) -> Callable[[], Outputs] | None:
         """Record what `run` does on the device."""
-        self._pool = self._pool or torch.cuda.graph_pool_handle()
+        if self._failed:
+            return None
+        if not self._alive:
+            # Torch takes no pool again that all of its graphs have left.
+            self._pool = torch.cuda.graph_pool_handle()
+        try:
+            return self._captured(run)
+        except torch.OutOfMemoryError:
+            self._end_allocations()
+            raise
+        except Exception as error:  # noqa: BLE001
+            self._end_allocations()
+            self._failed = True
+            log.warning(
+                "a pass could not be recorded as a CUDA graph, so from here on passes run without (%s: %s)",
+                *(type(error).__name__, str(error).strip().partition("\n")[0]),
+            )
+            return None
+
+    def _captured(self, run: Callable[[], Outputs]) -> Callable[[], Outputs]:
         current, aside = torch.cuda.current_stream(), torch.cuda.Stream()  # type: ignore[no-untyped-call]
         aside.wait_stream(current)
         with torch.cuda.stream(aside):
@@ -72,12 +105,18 @@ class CudaRecorder:
         # Other threads may use the GPU meanwhile.
         with torch.cuda.graph(graph, pool=self._pool, capture_error_mode="thread_local"):
             outputs = run()
+        self._alive.add(graph)
 
         def replay() -> Outputs:
             graph.replay()
             return outputs
 
         return replay
+
+    def _end_allocations(self) -> None:
+        """Where a capture was cut short torch may believe that it goes on, and then frees no memory that travels."""
+        with suppress(RuntimeError, AttributeError):
+            torch._C._cuda_endAllocateToPool(torch.cuda.current_device(), self._pool)
 
 
 @dataclass(frozen=True)
@@ -113,6 +152,8 @@ class Replayed:
         except torch.OutOfMemoryError:
             self.clear()
             raise
+        if held is None:
+            return self._run(features, layout)
         self._held[size] = held
         while len(self._held) > self._most:
             del self._held[next(iter(self._held))]
@@ -126,14 +167,15 @@ class Replayed:
         self._seen.clear()
         self._held.clear()
 
-    def _recorded(self, features: Tensor, layout: Packed) -> _Recording:
+    def _recorded(self, features: Tensor, layout: Packed) -> _Recording | None:
         inputs, documents = features.clone(), layout.documents.clone()
 
         def run() -> Outputs:
             # A new layout each time: what it computes of its documents is part of the recording.
             return self._run(inputs, Renumbered((layout.num_frames,), layout.device, documents))
 
-        return _Recording(inputs, documents, self._record(run))
+        replay = self._record(run)
+        return replay and _Recording(inputs, documents, replay)
 
 
 def replayable(encoder: Encoder) -> bool:

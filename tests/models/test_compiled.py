@@ -13,7 +13,7 @@ from torch import nn
 from torch._dynamo.utils import counters
 
 from pipeline import models
-from pipeline.models import compiled
+from pipeline.models import compiled, inspection
 from pipeline.models.compiled import CompiledBlock
 from pipeline.models.layout import Packed
 from pipeline.models.packed_attention import prepare
@@ -55,6 +55,24 @@ def test_a_model_hears_the_same(uncompiled: None, positions: str | None, dtype: 
 def test_a_compiled_model_is_not_saved(checkpoint: Path, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="compiled model cannot be saved"):
         models.save(models.compile_blocks(models.load(checkpoint)), tmp_path)
+
+
+def test_a_compiled_model_is_not_trained(uncompiled: None, checkpoint: Path) -> None:
+    model = models.compile_blocks(models.load(checkpoint))
+    frames, layout = torch.zeros(9, 160), Packed((9,))
+    with pytest.raises(ValueError, match="for inference"):
+        model.train().forward_packed(frames, layout)
+    model.eval().forward_packed(frames, layout)
+
+
+def test_states_and_attention_of_a_compiled_model_are_those_of_the_plain_one(
+    uncompiled: None, checkpoint: Path
+) -> None:
+    plain, changed = models.load(checkpoint), models.compile_blocks(models.load(checkpoint))
+    frames, layout = torch.randn(40, 160, generator=torch.Generator().manual_seed(0)), Packed((30, 9, 1))
+    for look in (inspection.hidden_states, inspection.attention_maps):
+        for ours, wanted in zip(look(changed, frames, layout), look(plain, frames, layout), strict=True):
+            torch.testing.assert_close(ours, wanted, atol=1e-4, rtol=1e-4)
 
 
 @pytest.mark.slow  # 15 s in quiet: the compiler

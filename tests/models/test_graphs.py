@@ -5,9 +5,12 @@ So whatever a pass took from the lengths of the batch that was recorded would sh
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import pytest
@@ -18,7 +21,7 @@ from torch.nn.attention.flex_attention import flex_attention
 from pipeline import models
 from pipeline.audio import Window
 from pipeline.models import compiled, packed_attention
-from pipeline.models.graphs import Outputs, Replayed, replayable
+from pipeline.models.graphs import CudaRecorder, Outputs, Replayed, replayable
 from pipeline.models.layout import Packed
 from pipeline.models.predict import Predictor
 from pipeline.models.wants import Want
@@ -101,6 +104,87 @@ def test_without_memory_for_a_recording_all_of_them_go_and_the_fault_is_told() -
 
 def full(run: Callable[[], Outputs]) -> Callable[[], Outputs]:
     raise torch.OutOfMemoryError("CUDA out of memory (injected)")
+
+
+class Cuda:
+    """What a recorder asks of `torch.cuda`, with the rules that torch has for pools of memory."""
+
+    def __init__(self) -> None:
+        self.handles = 0
+        self.used: set[int] = set()
+        self.graphs: WeakKeyDictionary[Graph, int] = WeakKeyDictionary()
+        self.fault: Exception | None = None
+        self.captures = 0
+
+    def handle(self) -> int:
+        self.handles += 1
+        return self.handles
+
+    @contextmanager
+    def capture(self, graph: Graph, pool: int, capture_error_mode: str) -> Iterator[None]:
+        # So does torch: a pool that all of its graphs have left is not taken again.
+        if pool in self.used and pool not in self.graphs.values():
+            raise RuntimeError("it->second->use_count > 0 INTERNAL ASSERT FAILED")
+        self.captures += 1
+        yield
+        if self.fault:
+            raise self.fault
+        self.used.add(pool)
+        self.graphs[graph] = pool
+
+
+class Graph:
+    def replay(self) -> None:
+        """The stand-in computes nothing, so that outputs are those of the capture."""
+
+
+@pytest.fixture
+def cuda(monkeypatch: pytest.MonkeyPatch) -> Cuda:
+    made = Cuda()
+    stream = SimpleNamespace(wait_stream=lambda other: None)
+    stand_ins = {
+        "graph_pool_handle": made.handle, "current_stream": lambda: stream, "Stream": lambda: stream,
+        "stream": lambda other: nullcontext(), "CUDAGraph": Graph, "graph": made.capture, "current_device": lambda: 0,
+    }  # fmt: skip
+    for name, stand_in in stand_ins.items():
+        monkeypatch.setattr(torch.cuda, name, stand_in)
+    return made
+
+
+def test_recordings_share_a_pool_and_take_a_new_one_once_all_are_gone(cuda: Cuda) -> None:
+    replayed = Replayed(sums, CudaRecorder())
+    for lengths in ((3,), (3,), (4,), (4,)):
+        replayed(torch.ones(sum(lengths), 3), Packed(lengths))
+    assert (cuda.captures, cuda.handles) == (2, 1)
+    replayed.clear()
+    for _ in range(2):
+        replayed(torch.ones(3, 3), Packed((3,)))
+    assert (cuda.captures, cuda.handles) == (3, 2)
+
+
+def test_what_cannot_be_recorded_runs_all_the_same_with_one_warning(
+    cuda: Cuda, capsys: pytest.CaptureFixture[str]
+) -> None:
+    cuda.fault = RuntimeError("CUDA error: operation not permitted when stream is capturing\nand more")
+    record = CudaRecorder()
+    for replayed in (Replayed(sums, record), Replayed(sums, record)):
+        for lengths in ((5, 3), (8,), (1, 7), (4,), (3, 1)):
+            check(replayed, *lengths)
+    assert cuda.captures == 1
+    (warning,) = capsys.readouterr().err.splitlines()
+    assert "operation not permitted" in warning
+
+
+def test_a_recording_that_lacks_memory_is_tried_again(cuda: Cuda) -> None:
+    cuda.fault = torch.OutOfMemoryError("CUDA out of memory (injected)")
+    replayed = Replayed(sums, CudaRecorder())
+    check(replayed, 3)
+    with pytest.raises(torch.OutOfMemoryError):
+        check(replayed, 3)
+    cuda.fault = None
+    for _ in range(2):
+        replayed(torch.ones(3, 3), Packed((3,)))
+    assert cuda.captures == 2
 
 
 @pytest.fixture
