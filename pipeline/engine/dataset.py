@@ -86,11 +86,10 @@ def receipts(
         pools: how many workers of which size.
         running: is told what runs, and tells when to end.
     """
-    _prepare_context()
     running.begin()
     missing = {unit.name: unit for unit in units}
     # What waited behind a unit that killed its worker is lost with it: once more, nobody waiting behind anybody.
-    with losses.noted() as lost:
+    with DataContext.current(_context()), losses.noted() as lost:
         for in_flight in (IN_FLIGHT, 1):
             if missing and not running.stopped:
                 ended = _run(_chain(job, list(missing.values()), shipped, pools, in_flight=in_flight))
@@ -181,8 +180,9 @@ def _unnamed_parameters() -> Iterator[None]:
         yield
 
 
-def _prepare_context() -> None:
-    context = DataContext.get_current()
+def _context() -> DataContext:
+    """How Ray Data is to work; a copy, for what else this process has Ray Data do is to lose no block."""
+    context = DataContext.get_current().copy()
     context.enable_progress_bars = False
     # Rows must not be merged into larger blocks: a block is a unit, the atom of retry and commit.
     context.target_max_block_size = 1
@@ -198,3 +198,4 @@ def _prepare_context() -> None:
     context.actor_init_max_retries = 2
     # One that has said so three times will not start: its reason ends the run. A process that dies is no such one.
     context.max_consecutive_actor_init_deaths = 0
+    return context

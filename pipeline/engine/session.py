@@ -85,6 +85,8 @@ class Session:
         shipped = [shipping.ship(folder, hash, nodes=self.nodes) for hash, folder in checkpoints.items()]
         running = dataset.Running()
         head = cluster.head_address()
+        # A session of the user's own may have seen an earlier run.
+        before = actors.deaths() if head else Counter[str]()
         pulse = Pulse(head)
         looks = Looks(lambda: _look(job.run), every=min(LOOK, self.stall / 5))
         try:
@@ -110,7 +112,7 @@ class Session:
             pulse.end()
             # What is asked of no cluster would start one.
             if head and not pulse.gone:
-                within(END, lambda: self.deaths.update(actors.deaths()))
+                within(END, lambda: self.deaths.update(actors.deaths() - before))
                 within(END, actors.kill_left)
                 within(END, lambda: ledger.forget(job.run))
 

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
+from pipeline import documents
 from pipeline.corpus import Recording
 from pipeline.errors import UserError
 from pipeline.plan import generations, layout
@@ -110,7 +111,7 @@ def forgotten_rows(output: str, gone: Forgotten | None = None) -> list[OldRow]:
     return [row for rows in found for row in rows]
 
 
-@functools.lru_cache(maxsize=64)
+@functools.lru_cache(maxsize=generations.KEPT)
 def _rows(generation: Generation, gone: Forgotten) -> tuple[OldRow, ...]:
     return tuple(_found(generation, gone))
 
@@ -138,7 +139,7 @@ def _newest(output: str) -> tuple[int, Forgotten]:
 def _read(output: str, number: int) -> Forgotten | None:
     uri = layout.forgotten_file(output, number)
     try:
-        known = json.loads(read_bytes(uri))
+        known = documents.parse(read_bytes(uri))
         version, digests = known["version"], frozenset(map(str, known["digests"]))
     except FileNotFoundError:
         return None

@@ -31,8 +31,8 @@ T = TypeVar("T")
 _BUFFER = 2**16
 _READERS = 16
 """Generations read at the same time."""
-_KEPT = 1024
-"""Generations whose footers a process keeps; those of a night's units have a few kB each."""
+KEPT = 1024
+"""Generations of which a process keeps what it has read; the footer of a night's units has a few kB."""
 _VERSION_KEY, _CORPUS_KEY, _SOURCES_KEY = "voxmill.plan", "voxmill.corpus", "voxmill.sources"
 _TASKS_KEY = "voxmill.tasks"
 """What is read back of the footer: the layout's version, what was listed, and for which tasks where not for all."""
@@ -100,7 +100,15 @@ class Generation:
     def tasks(self) -> tuple[str, ...] | None:
         """Names of the tasks that have its units to do; None is all of them."""
         told = (self.footer.metadata or {}).get(_TASKS_KEY.encode())
-        return None if told is None else tuple(json.loads(told))
+        if told is None:
+            return None
+        try:
+            names = documents.parse(told)
+        except ValueError as error:
+            raise damaged(self.uri, error) from error
+        if not isinstance(names, list) or not all(map(_is_text, names)):
+            raise damaged(self.uri, "its tasks are none")
+        return tuple(names)
 
     def row_group(self, number: int, columns: Sequence[str] | None = None) -> pa.Table:
         """Rows of one row group.
@@ -218,7 +226,7 @@ def _opened(uri: str, number: int) -> Generation:
     return _open(uri, number, entry.size, entry.version)
 
 
-@functools.lru_cache(maxsize=_KEPT)
+@functools.lru_cache(maxsize=KEPT)
 def _open(uri: str, number: int, size: int, version: str) -> Generation:
     with _reading(uri, size) as file:
         footer = pq.ParquetFile(file).metadata

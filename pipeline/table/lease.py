@@ -85,7 +85,8 @@ def signs(output: str) -> list[Sign]:
             uri = layout.lease_file(output, run)
             with contextlib.suppress(StorageFault, UserError, OSError, ValueError, TypeError):
                 at = modified(uri)
-                found.append(Sign(Lease(**documents.parse(read_bytes(uri))), at))
+                # Its name says which run it is of: what a file says of itself is not deleted by.
+                found.append(Sign(replace(Lease(**documents.parse(read_bytes(uri))), run=run), at))
     return found
 
 

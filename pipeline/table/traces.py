@@ -7,6 +7,7 @@ import re
 from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 
+from pipeline import documents
 from pipeline.storage.listing import list_names
 from pipeline.storage.paths import join
 from pipeline.storage.put import delete, put
@@ -60,13 +61,15 @@ def clean_runs(uris: Sequence[str], names: Names) -> None:
     """Put manifests anew without the sentences that name one; one that cannot be read is removed."""
     for uri in uris:
         try:
-            record = json.loads(read_bytes(uri))
-            told = {name: names.cleaned(record[name]) for name in _TOLD if name in record}
+            record = documents.parse(read_bytes(uri))
         except FileNotFoundError:
             continue
-        except (ValueError, TypeError):
+        except ValueError:
+            record = None
+        if not isinstance(record, dict):
             delete(uri)
             continue
+        told = {name: names.cleaned(record[name]) for name in _TOLD if name in record}
         put(uri, (json.dumps(record | told, indent=2, ensure_ascii=False) + "\n").encode())
 
 

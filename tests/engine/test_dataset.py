@@ -68,12 +68,22 @@ def runs(monkeypatch: pytest.MonkeyPatch) -> Callable[[Given], tuple[list[Receip
         def ended(names: list[str]) -> Iterator[Receipt]:
             yield from (Receipt(name, "committed") for name in names)
 
-        monkeypatch.setattr(dataset, "_prepare_context", lambda: None)
         monkeypatch.setattr(dataset, "_chain", built)
         monkeypatch.setattr(dataset, "_run", ended)
         return list(dataset.receipts(JOB, units(3), SHIPPED, on_cpus(), running=dataset.Running())), asked
 
     return run
+
+
+def test_what_else_ray_data_does_in_this_process_goes_on_as_before(runs):
+    def given(names, in_flight):
+        assert ray.data.DataContext.get_current().max_errored_blocks == -1
+        return names
+
+    runs(given)
+    context = ray.data.DataContext.get_current()
+    assert context.max_errored_blocks == 0
+    assert dataset._Noted not in context.custom_execution_callback_classes
 
 
 def test_units_that_all_come_back_are_run_once(runs):

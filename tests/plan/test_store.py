@@ -306,6 +306,17 @@ def test_a_damaged_plan_is_an_error(plan: Any, make: Make, damage: Callable[[byt
             act()
 
 
+@pytest.mark.parametrize("tasks", [b"{", b"3", b"[1]"])
+def test_a_generation_for_tasks_that_are_none_is_an_error(plan: Any, make: Make, tasks: bytes) -> None:
+    plan([make("a.wav")])
+    file = Path(plan.output, "_plan/000001.parquet")
+    rows = pq.read_table(file)
+    told = {key: value for key, value in rows.schema.metadata.items() if key != b"ARROW:schema"}
+    pq.write_table(rows.replace_schema_metadata({**told, b"voxmill.tasks": tasks}), file)
+    with pytest.raises(UserError, match=r"000001\.parquet: the plan file is damaged"):
+        units(plan.output)
+
+
 def test_parquet_that_is_no_plan_is_an_error(plan: Any) -> None:
     file = Path(plan.output, "_plan/000001.parquet")
     file.parent.mkdir(parents=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -99,6 +100,17 @@ def test_what_is_no_lease_is_left_out(junk: bytes, tmp_path: Path) -> None:
     (tmp_path / "_leases/x.json").write_bytes(junk)
     with held(str(tmp_path), MINE) as others:
         assert others == []
+
+
+def test_a_lease_is_that_of_the_run_that_its_name_tells(tmp_path: Path) -> None:
+    lease._put(f"{tmp_path}/_leases/{OTHER.run}.json", replace(OTHER, run="../_runs/20260102T020000.000-bbbb"))
+    (tmp_path / "_runs").mkdir()
+    record = tmp_path / "_runs" / f"{OTHER.run}.json"
+    record.write_text("{}")
+    age(str(tmp_path), OTHER, EXPIRY + 1)
+    with held(str(tmp_path), MINE):
+        assert record.exists()
+    assert signs(str(tmp_path)) == []
 
 
 def test_a_lease_tells_no_more_than_it_must(tmp_path: Path) -> None:
