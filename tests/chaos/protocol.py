@@ -106,23 +106,25 @@ def _operate(world: World, number: int, run: Run, rules: Rules) -> Iterator[tupl
     elif step == "put plan":
         yield from _put_plan(world, run, rules)
     elif step == "read units":
+        run = run._replace(known=len(world.plan), new=frozenset())
         for done in _listings(world, rules):
-            todo = tuple(unit for unit in range(len(world.plan)) if unit not in done)
-            yield world, run._replace(step="put unit" if todo else "read plan again", todo=todo, new=frozenset())
+            todo = tuple(unit for unit in range(run.known) if unit not in done)
+            yield world, run._replace(step="put unit" if todo else "count plan", todo=todo)
     elif step == "put unit":
         unit, *rest = run.todo
         free = world.commits[unit] is None or not rules.conditional
         commits = (*world.commits[:unit], number, *world.commits[unit + 1 :]) if free else world.commits
         yield (
             world._replace(commits=commits),
-            run._replace(step="put unit" if rest else "read plan again", todo=tuple(rest)),
+            run._replace(step="put unit" if rest else "list units", todo=tuple(rest)),
         )
-    elif step == "read plan again":
-        yield world, run._replace(step="list units", known=len(world.plan))
     elif step == "list units":
         for done in _listings(world, rules):
-            complete = run.known > 0 and set(range(run.known)) <= done
-            yield world, run._replace(step="put claim") if complete else Run(PARTIAL)
+            yield world, run._replace(step="count plan") if set(range(run.known)) <= done else Run(PARTIAL)
+    elif step == "count plan":
+        # Where more is planned by now, what the run has read is done all the same, and nothing is claimed.
+        grown = len(world.plan) != run.known
+        yield world, Run(DONE, known=run.known) if grown or not run.known else run._replace(step="put claim")
     elif step == "put claim":
         yield world._replace(claim=run.known), Run(DONE, known=run.known)
 
