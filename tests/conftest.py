@@ -79,14 +79,7 @@ def ray_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     os.environ["PYTHONPATH"] = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])
     import ray
 
-    ray.init(
-        address="local",
-        num_cpus=4,
-        include_dashboard=False,
-        object_store_memory=200 << 20,
-        log_to_driver=False,
-        logging_level="ERROR",
-    )
+    _start_ray()
     yield
     ray.shutdown()
     for name, value in before.items():
@@ -94,3 +87,23 @@ def ray_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
             os.environ.pop(name, None)
         else:
             os.environ[name] = value
+
+
+def _start_ray(tries: int = 3) -> None:
+    """Start a local Ray; again where its 30 s for a node, which nothing sets, are too short on a busy machine."""
+    import ray
+
+    try:
+        ray.init(
+            address="local",
+            num_cpus=4,
+            include_dashboard=False,
+            object_store_memory=200 << 20,
+            log_to_driver=False,
+            logging_level="ERROR",
+        )
+    except Exception as error:
+        if tries == 1 or "timed out during startup" not in str(error):
+            raise
+        ray.shutdown()
+        _start_ray(tries - 1)
