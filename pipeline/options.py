@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import functools
 import types
 import typing
 from collections.abc import Callable, Mapping
@@ -71,15 +72,21 @@ def shown(form: type, name: str, value: Any) -> str:
 
 def field_type(form: type, name: str) -> type:
     """Plain type of a field: `int | None` gives `int`."""
-    hint = typing.get_type_hints(form)[name]
+    hint = _hints(form)[name]
     if typing.get_origin(hint) is types.UnionType:
         hint = next(part for part in typing.get_args(hint) if part is not type(None))
     return str if typing.get_origin(hint) is Literal else hint
 
 
+@functools.cache
+def _hints(form: type) -> Mapping[str, Any]:
+    """Types of the fields, evaluated once: a file of options asks for each of its lines."""
+    return typing.get_type_hints(form)
+
+
 def choices_of(form: type, name: str) -> tuple[str, ...]:
     """The allowed words of a field that has a closed set, else nothing."""
-    hint = typing.get_type_hints(form)[name]
+    hint = _hints(form)[name]
     return typing.get_args(hint) if typing.get_origin(hint) is Literal else ()
 
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import json
+import re
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 
@@ -33,6 +34,7 @@ VERSION = 1
 COLUMNS = ("id", "recording", "spans")
 """What is asked of a row, in the plan and in the files of units."""
 
+_DIGEST = re.compile("[0-9a-f]{32}")
 _last: dict[str, int] = {}
 """Number of the last file that this process saw of an output: where the search for the next one begins."""
 
@@ -140,7 +142,7 @@ def _read(output: str, number: int) -> Forgotten | None:
     uri = layout.forgotten_file(output, number)
     try:
         known = documents.parse(read_bytes(uri))
-        version, digests = known["version"], frozenset(map(str, known["digests"]))
+        version, digests = known["version"], known["digests"]
     except FileNotFoundError:
         return None
     except PermissionError as error:
@@ -148,5 +150,7 @@ def _read(output: str, number: int) -> Forgotten | None:
     except (ValueError, KeyError, TypeError) as error:
         raise UserError(f"{redact(uri)}: does not say what is forgotten. Restore it from a backup.") from error
     if version != VERSION:
-        raise UserError(f"{redact(uri)}: was written by another release ({version}); this one reads {VERSION}.")
-    return Forgotten(digests)
+        raise UserError(f"{redact(uri)}: was written by another release ({version!r}); this one reads {VERSION}.")
+    if not isinstance(digests, list) or not all(isinstance(each, str) and _DIGEST.fullmatch(each) for each in digests):
+        raise UserError(f"{redact(uri)}: does not say what is forgotten. Restore it from a backup.")
+    return Forgotten(frozenset(digests))

@@ -13,7 +13,7 @@ from pipeline.quantities import counted
 from pipeline.table.commit import contradiction as unlike_plan
 from pipeline.table.encode import FOOTER
 from pipeline.table.holding import Gone
-from pipeline.table.schema import COMMON, difference
+from pipeline.table.schema import difference
 
 REMEDY = "`forget OUTPUT --yes` takes what is left of them out"
 _ROUNDING = 1e-6
@@ -31,8 +31,8 @@ def contradictions(table: pa.Table, unit: Unit, declared: pa.Schema | None, gone
     """
     problem = difference(table.schema, declared if declared is not None else table.schema)
     if problem:
+        # Of columns that are not what they should be nothing can be said that helps.
         yield problem
-    if any(field.name not in table.column_names for field in COMMON):
         return
     versions = {each.id: each.version for each in unit.recordings}
     held = set(table.column("id").to_pylist())
@@ -54,7 +54,7 @@ def _footer(table: pa.Table) -> Iterator[str]:
     metadata = table.schema.metadata or {}
     errors = table.num_rows - table.column("error").null_count
     for name, value in (("rows", table.num_rows), ("errors", errors)):
-        told = metadata.get(f"{FOOTER}{name}".encode(), b"nothing").decode()
+        told = metadata.get(f"{FOOTER}{name}".encode(), b"nothing").decode(errors="replace")
         if told != str(value):
             yield f"its footer says {name}={told}, it has {value}"
 
@@ -77,6 +77,8 @@ def _words(table: pa.Table) -> Iterator[str]:
     if "words" not in table.column_names:
         return
     words = table.column("words").combine_chunks()
+    if not pa.types.is_list(words.type) or not pa.types.is_struct(words.type.value_type):
+        return
     rows = pc.list_parent_indices(words).to_numpy()
     if len(rows) == 0:
         return

@@ -13,7 +13,7 @@ import os
 import socket
 import threading
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, astuple, dataclass, replace
 from datetime import datetime
 
 from pipeline import documents
@@ -85,8 +85,19 @@ def signs(output: str) -> list[Sign]:
             uri = layout.lease_file(output, run)
             with contextlib.suppress(StorageFault, UserError, OSError, ValueError, TypeError):
                 at = modified(uri)
-                # Its name says which run it is of: what a file says of itself is not deleted by.
-                found.append(Sign(replace(Lease(**documents.parse(read_bytes(uri))), run=run), at))
+                found.append(Sign(_read(uri, run), at))
+    return found
+
+
+def _read(uri: str, run: str) -> Lease:
+    """A lease of a run; a ValueError, or what a file gives, where it is none."""
+    # Its name says which run it is of: what a file says of itself is not deleted by.
+    found = replace(Lease(**documents.parse(read_bytes(uri))), run=run)
+    kinds = (str, str, int, str, int)
+    if any(type(value) is not kind for value, kind in zip(astuple(found), kinds, strict=True)):
+        raise ValueError("no lease")
+    if not f"{found.host}{found.started}".isprintable():
+        raise ValueError("what no host is called")
     return found
 
 

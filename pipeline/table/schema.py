@@ -91,10 +91,12 @@ def difference(found: pa.Schema, declared: pa.Schema) -> str | None:
 
     Columns that the file lacks fit: they were added after it was written and read as null.
     """
-    version = (found.metadata or {}).get(VERSION_KEY, b"").decode()
+    version = (found.metadata or {}).get(VERSION_KEY, b"").decode(errors="replace")
     if version != SCHEMA_VERSION:
         return f"schema version {version or 'missing'}, not {SCHEMA_VERSION}"
     for field in found:
+        if found.get_field_index(field.name) < 0:
+            return f"column {field.name} comes twice"
         if declared.get_field_index(field.name) < 0:
             return f"column {field.name} is not one of this task"
         if field.type != declared.field(field.name).type:

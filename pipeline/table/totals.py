@@ -118,7 +118,8 @@ def read_known(output: str, task: str) -> dict[str, Count]:
     with contextlib.suppress(StorageFault, UserError, OSError, ValueError, KeyError, pa.ArrowException):
         data = read_bytes(layout.totals_file(output, task))
         rows = pq.ParquetFile(pa.BufferReader(data), page_checksum_verification=True).read()
-        if rows.schema.equals(_SCHEMA) and (rows.schema.metadata or {}).items() >= _VERSION.items():
+        sane = all(not column.null_count for column in rows.columns)
+        if sane and rows.schema.equals(_SCHEMA) and (rows.schema.metadata or {}).items() >= _VERSION.items():
             units, *numbers = (rows.column(name).to_pylist() for name in _SCHEMA.names)
             return {unit.hex(): Count(*told) for unit, *told in zip(units, *numbers, strict=True)}
     return {}

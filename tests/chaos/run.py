@@ -11,6 +11,7 @@ the lines of one commit.
 from __future__ import annotations
 
 import argparse
+import functools
 import importlib
 import json
 import random
@@ -20,6 +21,7 @@ import sys
 import tempfile
 import time
 import traceback
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -38,13 +40,15 @@ class Share:
 
     module: str
     weight: float
+    goes_on: bool = False
+    """Whether it is told what earlier runs with its seed have counted at this commit, to go on behind that."""
 
 
 PARTS = {
     "protocol": Share("tests.chaos.protocol", 15),
     "races": Share("tests.chaos.races", 5),
     "faults": Share("tests.chaos.faults", 15),
-    "fuzz": Share("tests.fuzz.run", 25),
+    "fuzz": Share("tests.fuzz.run", 25, goes_on=True),
     "poison": Share("tests.chaos.poison", 10),
     "kills": Share("tests.chaos.kills", 30),
 }
@@ -64,6 +68,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         parser.error(f"no such part: {', '.join(unknown)}; there are {', '.join(PARTS)}")
     # All are loaded first: a part that cannot be would be noticed late.
     parts = {name: importlib.import_module(PARTS[name].module).run for name in names}
+    for name in filter(lambda each: PARTS[each].goes_on, names):
+        parts[name] = functools.partial(parts[name], before=earlier(given.results, name, seed))
     end = time.monotonic() + 60 * given.minutes
     for number, (name, part) in enumerate(parts.items()):
         left = end - time.monotonic()
@@ -95,6 +101,15 @@ def held(name: str, part: Part, seed: int, seconds: float, results: Path) -> boo
         file.write(json.dumps(line) + "\n")
     print(f"{name}: {counts} in {minutes} minutes", flush=True)
     return not broken
+
+
+def earlier(results: Path, name: str, seed: int) -> dict[str, int]:
+    """Sum of what runs of a part with this seed have counted at the commit that is checked out."""
+    commit, counts = revision()["commit"], Counter[str]()
+    for line in map(json.loads, results.read_text().splitlines() if results.exists() else ()):
+        if (line["part"], line["seed"], line["commit"], line["dirty"]) == (name, seed, commit, False):
+            counts.update(line["counts"])
+    return dict(counts)
 
 
 def revision() -> dict[str, object]:

@@ -9,7 +9,7 @@ import argparse
 import json
 import sys
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -101,13 +101,29 @@ def _counted(promise: Promise, found: Sum | None) -> str:
     first = [f"{found.counts[name]:,} {name}" for name in promise.asked]
     # A part may put its own name before a count.
     others = {name.rpartition(": ")[2]: count for name, count in found.counts.items() if name not in promise.asked}
-    rest = [f"{name} {count:,}" for name, count in others.items()]
+    rest = _in_all(others) if promise.each else [f"{name} {count:,}" for name, count in others.items()]
     short = [name for name, figure in promise.asked.items() if found.counts[name] < figure]
     short += [name for name, count in others.items() if count < promise.each and not name.endswith(BESIDE)]
     told = "; ".join(filter(None, [", ".join(first), ", ".join(rest)]))
     verdict = [f"**broken {found.broken} times**"] if found.broken else []
     verdict += [f"not yet reached: {', '.join(short)}"] if short else []
     return "; ".join([f"{told} ({found.minutes:.0f} minutes)", *verdict])
+
+
+def _in_all(counts: Mapping[str, int]) -> list[str]:
+    """Counts of very many names, short: the least one, their sum and, of those, what a count beside them says."""
+    plain = {name: count for name, count in counts.items() if not name.endswith(BESIDE)}
+    if not plain:
+        return []
+    least, total = min(plain, key=plain.__getitem__), sum(plain.values())
+    shares = {name: counts.get(name + BESIDE, 0) / max(count, 1) for name, count in plain.items()}
+    lowest = min(shares, key=shares.__getitem__)
+    past = sum(counts.values()) - total
+    return [
+        f"{len(plain)} of {plain[least]:,} ({least}) or more",
+        f"{total:,} in all",
+        f"{past / max(total, 1):.0%}{BESIDE}, least {shares[lowest]:.0%} ({lowest})",
+    ]
 
 
 def main(argv: Sequence[str] | None = None) -> int:

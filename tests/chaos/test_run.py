@@ -67,18 +67,38 @@ def test_some_parts_only(parts, tmp_path):
     assert [name for name, _, _ in parts] == ["c", "a"]
 
 
+def test_a_part_goes_on_behind_what_the_same_seed_has_done_at_this_commit(tmp_path, monkeypatch):
+    told = []
+
+    def count(seed: int, deadline: float, folder: Path, before: dict[str, int]) -> dict[str, int]:
+        told.append(before)
+        return {"tries": 3}
+
+    module = types.ModuleType("made_up_more")
+    module.run = count  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+    monkeypatch.setattr(run, "PARTS", {"more": run.Share("made_up_more", 1, goes_on=True)})
+    state = {"commit": "a", "dirty": False}
+    monkeypatch.setattr(run, "revision", lambda: dict(state))
+    for commit, dirty, seed in (("a", False, 5), ("a", True, 5), ("a", False, 5), ("a", False, 6), ("b", False, 5)):
+        state.update(commit=commit, dirty=dirty)
+        go(tmp_path, "--minutes", "1", "--seed", str(seed))
+    assert told == [{}, {"tries": 3}, {"tries": 3}, {}, {}]
+
+
 def line(part: str, commit: str = "new", **counts: int) -> dict:
     return {"commit": commit, "dirty": False, "part": part, "seed": 1, "minutes": 12.0, "counts": counts}
 
 
 def test_the_table_is_the_sum_of_one_commit():
+    whole = {"fuzz: wav": 99_999, "fuzz: wav past header": 99_999}
     lines = [
         line("kills", kills=150, runs=30, driver=9),
         line("kills", kills=60, runs=10, driver=2),
         line("kills", "old", kills=1000, runs=1000),
         line("protocol", states=1_320_296, schedules=900_000),
         line("protocol", states=1_320_296, schedules=90_000) | {"broken": "Broken: twice"},
-        line("fuzz", **{"fuzz: tar": 200_000, "fuzz: tar past header": 9, "fuzz: wav": 99_999}),
+        line("fuzz", **{"fuzz: tar": 200_000, "fuzz: tar past header": 50_000, **whole}),
     ]
     rows = summary.page(lines, "new").splitlines()
     assert rows[0] == "| promise | asked | counted at new |"
@@ -87,7 +107,8 @@ def test_the_table_is_the_sum_of_one_commit():
         "| 1,320,296 states, 990,000 schedules (24 minutes); **broken 1 times**; not yet reached: schedules |"
     )
     assert rows[7].endswith(
-        "| 100,000 each | tar 200,000, tar past header 9, wav 99,999 (12 minutes); not yet reached: wav |"
+        "| 100,000 each | 2 of 99,999 (wav) or more, 299,999 in all, 50% past header, least 25% (tar) (12 minutes); "
+        "not yet reached: wav |"
     )
     assert rows[3].endswith("| 2,000 storage faults | not yet |")
 

@@ -13,8 +13,10 @@ import importlib
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
@@ -22,9 +24,10 @@ from tests.chaos.promise import Broken  # noqa: E402
 from tests.fuzz.door import Door  # noqa: E402
 from tests.fuzz.session import session  # noqa: E402
 
-ROOMS = ("archives", "audio", "lines", "checkpoints", "tables", "options")
-SLICE = 400
-"""Inputs of one door after which it is another's turn, while the time is what ends a run."""
+ROOMS = ("archives", "audio", "lines", "checkpoints", "tables", "kept", "options")
+SLICES = range(50, 4001)
+"""Inputs of one door after which it is another's turn: few at first, so that a short run has some of each."""
+PAST = " past header"
 
 
 def doors(names: Sequence[str] = ()) -> list[Door]:
@@ -36,29 +39,32 @@ def doors(names: Sequence[str] = ()) -> list[Door]:
     return [door for door in every if not names or door.name in names]
 
 
-def run(seed: int, deadline: float, folder: Path) -> dict[str, int]:
-    """Put inputs through all doors in turn until a moment of `time.monotonic`; the counts of each.
+def run(seed: int, deadline: float, folder: Path, before: Mapping[str, int] = MappingProxyType({})) -> dict[str, int]:
+    """Put inputs through all doors until a moment of `time.monotonic`; the counts of each.
+
+    The door with the fewest is next, so that all reach a number of inputs together.
+
+    Args:
+        seed: of the inputs.
+        deadline: when to stop.
+        folder: for the inputs that something is wrong with.
+        before: counts of earlier runs with this seed, behind whose inputs this one goes on.
 
     Raises:
         Broken: something came of an input that must not; its file lies in the folder.
     """
-    counts: dict[str, int] = {}
-    for door, numbers in _turns():
-        if time.monotonic() >= deadline:
-            return counts
-        found = session(door, seed, numbers, deadline=deadline, folder=folder)
-        for name, count in ((f"fuzz: {door.name}", found.cases), (f"fuzz: {door.name} past header", found.past)):
-            counts[name] = counts.get(name, 0) + count
+    every = {f"fuzz: {door.name}": door for door in doors()}
+    counts: Counter[str] = Counter()
+    while time.monotonic() < deadline:
+        name = min(every, key=lambda each: before.get(each, 0) + counts[each])
+        first = before.get(name, 0) + counts[name]
+        numbers = range(first, first + min(max(first, SLICES.start), SLICES.stop - 1))
+        found = session(every[name], seed, numbers, deadline=deadline, folder=folder)
+        counts[name] += found.cases
+        counts[name + PAST] += found.past
         if found.findings:
             raise Broken("; ".join(found.findings))
-    return counts
-
-
-def _turns() -> Iterator[tuple[Door, range]]:
-    every, first = doors(), 0
-    while True:
-        yield from ((door, range(first, first + SLICE)) for door in every)
-        first += SLICE
+    return dict(counts)
 
 
 def main() -> int:

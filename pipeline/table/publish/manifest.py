@@ -168,9 +168,14 @@ def decode(data: bytes, number: int) -> Manifest:
         ValueError, KeyError, TypeError, pa.ArrowException, OSError: they hold none.
     """
     rows = pq.ParquetFile(pa.BufferReader(data), page_checksum_verification=True).read()
+    if any(column.null_count for column in rows.columns):
+        raise ValueError("nulls among its units")
     columns = [rows.column(name).to_pylist() for name in _UNITS.names]
     held = {unit.hex(): Held(size, hidden, tuple(files)) for unit, size, hidden, files in zip(*columns, strict=True)}
-    return replace(decode_files(data, number), units=held)
+    found = decode_files(data, number)
+    if not all(0 <= place < len(found.files) for each in held.values() for place in each.files):
+        raise ValueError("units in files that it does not name")
+    return replace(found, units=held)
 
 
 def decode_files(data: bytes, number: int) -> Manifest:
@@ -179,11 +184,30 @@ def decode_files(data: bytes, number: int) -> Manifest:
     if told["version"] != _VERSION:
         raise ValueError(f"version {told['version']}; this release reads {_VERSION}")
     packed = told["schema"]
+    files = tuple(_file(**each) for each in told["files"])
+    if len({each.path for each in files}) < len(files):
+        raise ValueError("it names a file twice")
     return Manifest(
         number=number,
-        publication=told["publication"],
-        published=told["published"],
-        partition_by=told["partition_by"],
-        files=tuple(PublishedFile(**each) for each in told["files"]),
+        publication=_text(told["publication"]),
+        published=_text(told["published"]),
+        partition_by=told["partition_by"] and _text(told["partition_by"]),
+        files=files,
         schema=None if packed is None else pa.ipc.read_schema(pa.py_buffer(bytes.fromhex(packed))),
     )
+
+
+def _file(path: str, size: int, rows: int, errors: int, partition: str | None = None) -> PublishedFile:
+    """One data file; a ValueError where it is none, or lies elsewhere."""
+    if not places.is_data(_text(path)):
+        raise ValueError(f"it names the file {path!r}")
+    if any(type(each) is not int or not 0 <= each < 2**63 for each in (size, rows, errors)):
+        raise ValueError(f"numbers of {path!r}")
+    return PublishedFile(path, size, rows, errors, None if partition is None else _text(partition))
+
+
+def _text(value: str) -> str:
+    if not isinstance(value, str) or "\0" in value:
+        raise ValueError(f"{value!r} is no text")
+    value.encode()
+    return value

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -79,7 +80,7 @@ _DUMPER = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
 def _yaml(dice: Random, seeds: Sequence[bytes]) -> bytes:
     if dice.random() < 0.15:
         return mutate.bent(dice, seeds)
-    document = yaml.safe_load(seeds[0])
+    document = copy.deepcopy(_OPTIONS)
     for _ in range(dice.choice((1, 1, 2))):
         document = changed(dice, document, (*_WORDS, None, 10**400, "x" * 300, 2**63, 0.0, "\u0000"))
     text = yaml.dump(document, Dumper=_DUMPER).encode()

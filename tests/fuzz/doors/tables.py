@@ -94,7 +94,7 @@ def open_unit(folder: Path) -> Opened:
         except UserError as error:
             refused(error, ref.name)
             footers.counts(uri, len(data))
-            return _past(data)
+            return footer_read(data)
         noticed = list(rows_check.contradictions(after, unit, record.schema, Gone.of(set())))
         footers.counts(uri, len(data))
         if not noticed and not any(_same(after, each) for each in whole):
@@ -128,7 +128,7 @@ def _same(one: pa.Table, other: pa.Table) -> bool:
     return one.column_names == other.column_names and all(one[name].equals(other[name]) for name in one.column_names)
 
 
-def _past(data: bytes) -> bool:
+def footer_read(data: bytes) -> bool:
     """Whether the footer at least is one."""
     try:
         pq.read_metadata(pa.BufferReader(data))
@@ -179,7 +179,7 @@ def open_plan(folder: Path) -> Opened:
             after = look()
         except UserError as error:
             refused(error, "_plan")
-            return _past(data)
+            return footer_read(data)
         if after != before[0] and data not in seeds:
             raise Wrong("another plan that nothing notices")
         return True

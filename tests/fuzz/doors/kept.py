@@ -1,0 +1,158 @@
+"""What runs keep beside a table: leases, what is forgotten, cached totals, manifests of what is published.
+
+Leases and totals are a help: damaged ones count as none. Of what is forgotten and what is published damage is told.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from random import Random
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from pipeline.errors import UserError
+from pipeline.plan import layout as plan_layout
+from pipeline.plan.forgotten import _last, digest, forgotten, remember
+from pipeline.table import layout, lease
+from pipeline.table.done import committed_sizes
+from pipeline.table.publish import difference, manifest, places
+from pipeline.table.publish.checking import contradictions
+from pipeline.table.publish.opening import read_published
+from pipeline.table.publish.publishing import publish
+from pipeline.table.totals import read_known, totals, write_known
+from tests.fuzz import mutate
+from tests.fuzz.documents import VALUES, changed, documented
+from tests.fuzz.door import Door, Opened, Wrong, refused
+from tests.fuzz.doors.tables import footer_read, made, parquet
+
+
+def open_lease(folder: Path) -> Opened:
+    mine = lease.Lease("20260101T000000Z-b", "here", 1, "2026-01-01T00:00:00+00:00")
+    other = lease.Lease("20260101T000000Z-a", "there", 2, "2026-01-01T00:00:00+00:00", 4)
+    path = Path(layout.lease_file(str(folder), other.run))
+    path.parent.mkdir()
+
+    def check(data: bytes) -> bool:
+        path.write_bytes(data)
+        found = lease.signs(str(folder))
+        lease.first(mine, found)
+        for each in found:
+            if "\n" in f"{each.lease.run}{each.lease.host}{each.lease.started}" or each.lease.run != other.run:
+                raise Wrong(f"no lease: {each.lease}")
+        return data.lstrip()[:1] == b"{"
+
+    return Opened([json.dumps(asdict(other)).encode() + b"\n"], check, documented((other.run, "a\nb", 3)))
+
+
+def open_forgotten(folder: Path) -> Opened:
+    output = str(folder)
+    gone = ["c/a.wav", "c/b.wav"]
+    remember(output, gone)
+    path = Path(plan_layout.forgotten_file(output, 1))
+    whole = path.read_bytes()
+    digests = [digest(each) for each in gone]
+
+    def check(data: bytes) -> bool:
+        path.write_bytes(data)
+        _last.clear()
+        try:
+            found = forgotten(output)
+        except UserError as error:
+            refused(error, path.name)
+            return data.lstrip()[:1] == b"{"
+        if found.digests != frozenset(json.loads(data)["digests"]) or json.loads(data)["version"] != 1:
+            raise Wrong("something else is forgotten than the file says")
+        return True
+
+    return Opened([whole], check, documented((digests, digests[0], [digests[0]], "0" * 32, 1, 2)))
+
+
+def open_totals(folder: Path) -> Opened:
+    table = made(folder)
+    sizes = committed_sizes(table.output, table.task)
+    right = totals(table.output, table.task, sizes, (), {})
+    write_known(table.output, table.task, right.units)
+    path = Path(layout.totals_file(table.output, table.task))
+    few = dict(list(right.units.items())[:1])
+    seeds = [path.read_bytes()]
+    write_known(table.output, table.task, few)
+    seeds.append(path.read_bytes())
+
+    def check(data: bytes) -> bool:
+        path.write_bytes(data)
+        known = read_known(table.output, table.task)
+        found = totals(table.output, table.task, sizes, (), known)
+        if (found.rows, found.errors, found.damaged) != (right.rows, right.errors, ()):
+            raise Wrong(f"{found.rows} rows and {found.errors} errors of a damaged cache")
+        return footer_read(data)
+
+    return Opened(seeds, check, parquet)
+
+
+def open_published(folder: Path) -> Opened:
+    table = made(folder)
+    publish(table.output, table.task)
+    path = Path(places.manifest_file(table.output, table.task, 1))
+    whole = path.read_bytes()
+    right = read_published(table.output, task=table.task).to_table()
+    now = difference.committed_units(table.output, table.task)
+    there = difference.data_files(table.output, table.task)
+
+    def check(data: bytes) -> bool:
+        path.write_bytes(data)
+        try:
+            shown = read_published(table.output, task=table.task).to_table()
+        except UserError as error:
+            refused(error, path.name, ".parquet", "out")
+            shown = None
+        if any("\n" in each for told in contradictions(table.output) for each in told):
+            raise Wrong("several lines")
+        try:
+            found = manifest.newest(table.output, table.task)
+        except UserError as error:
+            refused(error, path.name)
+            return footer_read(data)
+        difference.difference(found, now, difference.Target(None, 1 << 20, there))
+        if shown is not None and found.files and shown.num_rows != right.num_rows:
+            raise Wrong(f"{shown.num_rows} rows of a damaged manifest")
+        return True
+
+    return Opened([whole], check, _published)
+
+
+def _published(dice: Random, seeds: Sequence[bytes]) -> bytes:
+    """A manifest with damage as any Parquet file, or that says something else of its files or units."""
+    if dice.random() < 0.4:
+        return parquet(dice, seeds)
+    rows = pq.ParquetFile(pa.BufferReader(seeds[0])).read()
+    told = json.loads(rows.schema.metadata[manifest._KEY])
+    if dice.random() < 0.8:
+        told = changed(dice, told, (*VALUES, "../a.parquet", "0" * 32 + ".parquet", "1", "file:///a", {"path": 1}))
+        text = json.dumps(told).encode("utf-8", "surrogatepass")
+        if dice.random() < 0.1:
+            data = bytearray(text)
+            mutate.flip(dice, data)
+            text = bytes(data)
+        rows = rows.replace_schema_metadata({manifest._KEY: text})
+    else:
+        at = dice.randrange(rows.num_columns)
+        column = rows.column(at).to_pylist()
+        column[dice.randrange(len(column))] = (
+            None if at == 0 else dice.choice((None, [7], [-1], []) if at == 3 else (-1,))
+        )
+        rows = rows.set_column(at, rows.schema.field(at), pa.array(column, rows.schema.field(at).type))
+    sink = pa.BufferOutputStream()
+    pq.write_table(rows, sink, compression="zstd", write_page_checksum=True)
+    return bytes(sink.getvalue().to_pybytes())
+
+
+DOORS = (
+    Door("lease", open_lease),
+    Door("forgotten", open_forgotten),
+    Door("totals", open_totals),
+    Door("published", open_published),
+)
