@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 import pipeline
-from pipeline import alone, config, flow, plan, run
+from pipeline import alone, config, flow, plan, stopping
 from pipeline.errors import StorageFault
 from pipeline.job import Work
 from pipeline.plan import UnitRef
@@ -108,7 +108,7 @@ def test_a_fault_leaves_the_unit_pending_and_the_next_run_does_it(audio, tmp_pat
 
 def test_a_run_that_is_stopped_says_so_and_writes_down_what_it_did(audio, tmp_path, monkeypatch):
     def interrupted(*arguments, **settings):
-        raise run.Stopped("by SIGTERM")
+        raise stopping.Stopped("by SIGTERM")
         yield
 
     monkeypatch.setattr(alone, "receipts", interrupted)

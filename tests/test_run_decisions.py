@@ -11,9 +11,10 @@ from pipeline import config
 from pipeline.flow import Settings
 from pipeline.job import TaskJob, Work
 from pipeline.plan import UnitRef
-from pipeline.run import _exit_code, _job, _lacking
+from pipeline.run import _exit_code, _lacking
 from pipeline.summary import TaskTotals
 from pipeline.table import Standing
+from pipeline.working import job_of
 
 
 def exit_code(*tasks: tuple[int, int], listed: int, problems: int = 0, left: bool = False, **options: Any) -> int:
@@ -66,7 +67,7 @@ def test_frames_are_carried_as_precisely_as_the_model_takes_them(asked, device, 
     task = TaskJob(kind="transcribe", name="transcribe", model_name="m", model_hash="h", encoder="e")
     asked_for: Any = SimpleNamespace(name="r", output="file:///out", config=settings)
     needed: Any = (SimpleNamespace(job=task),)
-    job = _job(asked_for, needed, device)
+    job = job_of(asked_for, needed, device)
     assert (job.device, job.dtype) == (device, dtype)
     assert job.settings == Settings(window=300, context=25, features="float32", dtype=frames)
     assert (job.run, job.output, job.tasks, job.config) == ("r", "file:///out", (task,), settings)

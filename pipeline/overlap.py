@@ -1,0 +1,38 @@
+"""Runs that overlap: each shows that it is at work, and is told of the others, or refused beside them."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Generator
+
+from pipeline.asked import Asked
+from pipeline.errors import UserError
+from pipeline.storage.paths import redact
+from pipeline.table.lease import Lease, Sign, first, held, this_host
+
+
+@contextlib.contextmanager
+def leased(asked: Asked) -> Generator[None]:
+    """Show that this run is at work while the block runs, and say which others are.
+
+    Raises:
+        UserError: another one was there first, and it is asked that this one make way.
+    """
+    host, process = this_host()
+    mine = Lease(asked.name, host, process, asked.started.isoformat(timespec="seconds"))
+    with held(asked.output, mine) as others:
+        if asked.config.overlap == "refuse" and (earlier := first(mine, others)):
+            raise UserError(
+                f"{asked.shown}: {_told(earlier)}, and --overlap refuse does not run beside it. "
+                "Wait for its end, or stop it"
+            )
+        for each in others:
+            asked.say(
+                f"{asked.shown}: {_told(each)}. Both do no harm: no unit is committed twice, some may be done twice"
+            )
+        yield
+
+
+def _told(other: Sign) -> str:
+    lease = other.lease
+    return redact(f"run {lease.run} is at work, since {lease.started}, as process {lease.process} on {lease.host}")
