@@ -75,7 +75,8 @@ def test_the_results_are_those_of_this_process_to_the_bit():
 
 
 def test_samples_come_as_they_are_in_16_bits_or_not():
-    payload, files = payload_of(tone(1), b"no audio", encoded(np.full(8000, 0.1, np.float32), rate=8000), tone(3, 0.001))
+    steady = encoded(np.full(8000, 0.1, np.float32), rate=8000)
+    payload, files = payload_of(tone(1), b"no audio", steady, tone(3, 0.001))
     files = [replace(each, crops=((0.0, 0.5), (0.25, None), (5.0, 6.0)), features=ON_DEVICE) for each in files]
     with Isolated(LIMITS) as decoder:
         found = list(decoder(payload, files))
