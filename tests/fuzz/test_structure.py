@@ -12,6 +12,8 @@ from hypothesis import strategies as st
 from pipeline import documents
 from pipeline.sources import durations, labels
 from pipeline.sources.tarformat import DamagedTar, members
+from tests.fuzz.doors.pages import pages, summed
+from tests.fuzz.doors.sounds import sounds
 
 FEW = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 JSON = st.recursive(
@@ -53,6 +55,15 @@ def test_members_lie_behind_each_other_or_the_tar_is_damaged(blocks: list, tail:
             ends = member.offset
     except DamagedTar:
         return
+
+
+def test_pages_of_ogg_and_their_checksums_are_those_that_libsndfile_writes() -> None:
+    for kind in ("ogg", "opus"):
+        data = sounds()[kind]
+        assert b"".join(pages(data)) == data
+        assert len(pages(data)) > 2
+        assert summed(data) == data
+        assert summed(data[:-1] + bytes([data[-1] ^ 1])) != data[:-1] + bytes([data[-1] ^ 1])
 
 
 @FEW
