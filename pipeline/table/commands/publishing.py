@@ -11,7 +11,7 @@ from pipeline.quantities import counted, parse_bytes
 from pipeline.storage.paths import redact
 from pipeline.table.commands.command import HOLDS, Command
 from pipeline.table.publish import Published, places, publish
-from pipeline.table.publish.publishing import FILE_BYTES
+from pipeline.table.publish.succession import FILE_BYTES
 from pipeline.table.task import tasks
 
 _EVERY = 10.0

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
 
 import pyarrow as pa
 
 from pipeline.errors import StorageFault, UserError
+from pipeline.plan.forgotten import forgotten, forgotten_rows
 from pipeline.storage.paths import redact
 from pipeline.storage.put import probe_write
 from pipeline.table import layout
@@ -27,14 +26,12 @@ from pipeline.table.publish.difference import (
     resized_units,
 )
 from pipeline.table.publish.manifest import Held, Manifest
-from pipeline.table.publish.splitter import Splitter, Written, splitting
+from pipeline.table.publish.splitter import Splitter, splitting
+from pipeline.table.publish.succession import FILE_BYTES, TRIES, succeeding
+from pipeline.table.publish.withdrawing import withdraw
 from pipeline.table.schema import plain
 from pipeline.table.task import read_record
 from pipeline.table.unit_file import read_unit
-
-FILE_BYTES = 512 * 10**6
-TRIES = 5
-"""How often somebody else may publish meanwhile."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +77,23 @@ def publish(
     schema = _schema(output, task)
     if partition_by:
         _check_column(schema, partition_by)
+    gone = forgotten(output)
+    done = _brought_up_to_date(output, task, schema, partition_by, file_bytes, on_progress)
+    # Whoever forgets looks for files that are there by then: those that were being written are looked for here, the
+    # ones that no manifest names any more among them.
+    if forgotten(output) != gone:
+        withdraw(output, {id for _, id in forgotten_rows(output)})
+    return done
+
+
+def _brought_up_to_date(
+    output: str,
+    task: str,
+    schema: pa.Schema,
+    partition_by: str | None,
+    file_bytes: int,
+    on_progress: Callable[[int, int], None],
+) -> Published:
     conditional = probe_write(places.published_folder(output, task)).conditional
     new = made = replaced = 0
     for _ in range(TRIES):
@@ -164,41 +178,3 @@ class _Writer:
         for place in todo.rewritten:
             for part in rows.of_file(folder, before.files[place], self.schema):
                 yield rows.without(part, "unit", todo.dropped)
-
-
-def succeeding(
-    before: Manifest,
-    kept: Sequence[int],
-    written: Sequence[Written],
-    states: dict[str, Held],
-    *,
-    partition_by: str | None,
-    schema: pa.Schema,
-) -> Manifest:
-    """The manifest that follows another one. Pure, but for its name and time.
-
-    Args:
-        before: the one that was in force.
-        kept: places of its files that stay.
-        written: the new files.
-        states: of the units of the new set; in which files they are is found here.
-        partition_by: column that the set is partitioned by.
-        schema: of its rows.
-    """
-    moved = {place: number for number, place in enumerate(kept)}
-    files: dict[str, list[int]] = {unit: [] for unit in states}
-    for unit, held in before.units.items():
-        if unit in files:
-            files[unit] += [moved[place] for place in held.files if place in moved]
-    for number, each in enumerate(written, start=len(kept)):
-        for unit in each.units:
-            files[unit].append(number)
-    return Manifest(
-        number=before.number + 1,
-        publication=uuid.uuid4().hex,
-        published=datetime.now(UTC).isoformat(timespec="seconds"),
-        partition_by=partition_by,
-        files=(*(before.files[place] for place in kept), *(each.file for each in written)),
-        units={unit: held._replace(files=tuple(files[unit])) for unit, held in states.items()},
-        schema=schema,
-    )

@@ -17,8 +17,8 @@ from pipeline.storage.read import RangeFile
 from pipeline.table.publish import manifest, places, rows
 from pipeline.table.publish.difference import data_files
 from pipeline.table.publish.manifest import Manifest
-from pipeline.table.publish.publishing import FILE_BYTES, TRIES, succeeding
 from pipeline.table.publish.splitter import splitting
+from pipeline.table.publish.succession import FILE_BYTES, TRIES, succeeding
 
 _READERS = 8
 """Files whose ids are looked through at the same time."""

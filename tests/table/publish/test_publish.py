@@ -18,9 +18,10 @@ from pipeline.errors import StorageFault, UserError
 from pipeline.plan.forgotten import remember
 from pipeline.table import read_table
 from pipeline.table.forget import forget, look
-from pipeline.table.publish import manifest, publish, publishing, read_published, withdraw
+from pipeline.table.publish import manifest, publish, read_published, succession, withdraw
 from pipeline.table.publish.checking import contradictions
 from pipeline.table.publish.difference import data_files
+from pipeline.table.rewrite import rewrite
 from pipeline.table.verify import verify
 from tests.table.conftest import Made, rows_of
 
@@ -360,6 +361,26 @@ def test_rows_forgotten_while_they_are_copied_do_not_stay(made: Made, monkeypatc
     assert set(shown(made.output)) == {"c/b"}
 
 
+def test_no_file_that_was_written_while_somebody_forgot_stays(made: Made, monkeypatch: pytest.MonkeyPatch) -> None:
+    made.plan("a", "b", seconds=30.0)
+    made.commit()
+    put, times = manifest.put, []
+
+    def late(*given: Any) -> bool:
+        times.append(given)
+        if len(times) == 1:
+            # Whoever forgets has looked through what is published before the new file was there.
+            remember(made.output, ["c/a"])
+            rewrite(made.output, str(made.file(0)))
+        return put(*given)
+
+    monkeypatch.setattr(manifest, "put", late)
+    publish(made.output, TASK)
+    assert set(shown(made.output)) == {"c/b"}
+    ids = [id for file in folder(made).rglob("*.parquet") for id in pq.read_table(file)["id"].to_pylist()]
+    assert ids == ["c/b"]
+
+
 def test_forgotten_rows_are_neither_published_nor_left(made: Made) -> None:
     made.plan("a", "b", "c", "d", seconds=30.0)
     made.commit()
@@ -400,4 +421,4 @@ def test_the_door_is_public(made: Made) -> None:
     made.commit()
     publish(made.output, TASK)
     assert pipeline.read_published(Path(made.output)).count_rows() == 1
-    assert publishing.FILE_BYTES == 512_000_000
+    assert succession.FILE_BYTES == 512_000_000
