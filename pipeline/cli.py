@@ -18,6 +18,7 @@ from pipeline.arguments import Parser
 from pipeline.errors import UserError
 from pipeline.evaluation.__main__ import main as evaluate
 from pipeline.fields import add_options, parse_job, with_file
+from pipeline.options import flag
 from pipeline.summary import MEANINGS, USAGE, format_summary
 from pipeline.unread import may_go_unread
 
@@ -108,6 +109,7 @@ _TABLE = {
     "verify": "whether every planned recording is in the table exactly once",
     "errors": "the recordings that ended with an error, by reason",
     "explain": "all that a table knows of one recording; its audio as WAV",
+    "publish": "few large Parquet files with the newest row of each recording, kept up to date",
     "vacuum": "remove what dead attempts left behind, and superseded rows",
     "forget": "take all that a table holds of a recording out of it, for good",
 }
@@ -182,9 +184,15 @@ def _parser(job: Job, prog: str) -> Parser:
         help="file, folder, tar shard, JSONL manifest or pattern on any storage that fsspec knows; "
         "last the folder of the table",
     )  # fmt: skip
-    fields = [f for f in dataclasses.fields(config.RunConfig) if job.kind in (f.metadata["of"] or JOBS)]
-    add_options(parser, config.RunConfig, fields)
+    fields = dataclasses.fields(config.RunConfig)
+    served = {f.name: f.metadata["of"] or tuple(JOBS) for f in fields}
+    parser.elsewhere = {flag(name): _commands(kinds) for name, kinds in served.items() if job.kind not in kinds}
+    add_options(parser, config.RunConfig, [f for f in fields if job.kind in served[f.name]])
     return parser
+
+
+def _commands(kinds: Sequence[str]) -> str:
+    return ", ".join(JOBS[kind].command for kind in kinds)
 
 
 _NEEDED = {"label": "--task KIND=MODEL [--task KIND=MODEL ...]"}

@@ -239,6 +239,8 @@ def _contradictions(config: RunConfig) -> list[str]:
         found.append(f"--name must be a plain folder name of letters, digits, _ . and -, got {config.name!r}")
     if config.compile != "never" and config.dtype == "int8":
         found.append(f"--compile {config.compile} and --dtype int8 do not go together; leave one of them out")
+    if config.gpus is not None and config.device == "cpu":
+        found.append(f"--gpus {config.gpus:g} and --device cpu do not go together; leave one of them out")
     if config.release > config.threshold:
         found.append(f"--release must be at most --threshold, got {config.release:g} and {config.threshold:g}")
     if config.max_segment < 2 * config.min_segment:

@@ -14,6 +14,7 @@ import pytest
 from pipeline import cli, run
 from pipeline.config import RunConfig
 from pipeline.summary import PARTIAL, RunSummary
+from pipeline.table.__main__ import COMMANDS
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -30,6 +31,7 @@ def said(capfd):
         (["only-one"], "SOURCE and OUTPUT are needed, got only 'only-one'"),
         (["a", "b", "--modle", "x"], "unrecognized arguments: --modle x (did you mean --model?)"),
         (["a", "b", "--column", "x:string"], "unrecognized arguments: --column x:string (did you mean --columns?)"),
+        (["a", "b", "--top", "3"], "unrecognized arguments: --top 3 (--top is an option of classify, label). See"),
         (["a", "b", "--device", "tpu"], "argument --device: invalid choice: 'tpu' (choose from 'auto'"),
     ],
 )
@@ -124,6 +126,10 @@ def test_voxmill_alone_lists_its_commands(capfd):
     assert [each for each in commands if not re.search(rf"^  {each} ", text, re.MULTILINE)] == []
 
 
+def test_the_commands_of_a_table_are_all_commands():
+    assert list(cli._TABLE) == [each.name for each in COMMANDS]
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -132,7 +138,7 @@ def test_voxmill_alone_lists_its_commands(capfd):
         (
             ["xyz"],
             "there is no command 'xyz' (the commands are transcribe, classify, label-frames, embed, label, finetune, "
-            "demo, evaluate, status, verify, errors, explain, vacuum, forget)",
+            "demo, evaluate, status, verify, errors, explain, publish, vacuum, forget)",
         ),
         (["label-frame"], "there is no command 'label-frame' (did you mean label-frames?)"),
         (["--versio"], "unrecognized arguments: --versio (did you mean --version?)"),

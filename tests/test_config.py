@@ -54,6 +54,7 @@ def test_a_misspelt_option_is_answered_with_the_nearest():
         ({"min_segment": "4s", "max_segment": "7s"}, "--max-segment must be at least twice --min-segment"),
         ({"top": 0}, "--top must be above 0"),
         ({"compile": "graphs", "dtype": "int8"}, "--compile graphs and --dtype int8 do not go together"),
+        ({"gpus": 8, "device": "cpu"}, "--gpus 8 and --device cpu do not go together"),
         ({"compile": "yes"}, "--compile must be one of never, blocks, graphs"),
     ],
 )

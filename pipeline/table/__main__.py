@@ -12,28 +12,17 @@ from pipeline.arguments import Parser
 from pipeline.errors import StorageFault, UserError
 from pipeline.storage.paths import redact
 from pipeline.table.commands import clean, look, publishing
-from pipeline.table.commands.command import BROKEN, PARTIAL, USAGE
+from pipeline.table.commands.command import BROKEN, PARTIAL, USAGE, Command
 from pipeline.table.presence import look_for_table
 from pipeline.unread import may_go_unread
 
-COMMANDS = (look.STATUS, look.VERIFY, clean.VACUUM, clean.FORGET, look.ERRORS, look.EXPLAIN, publishing.PUBLISH)
+COMMANDS = (look.STATUS, look.VERIFY, look.ERRORS, look.EXPLAIN, publishing.PUBLISH, clean.VACUUM, clean.FORGET)
 
 _CODES = """exit codes:
   0  every planned recording is in the table exactly once (other commands: done)
   1  verify found a violation
   2  wrong usage: the message says what to mend
-  4  units are pending, or storage failed: the same run command goes on where it ended; forget without --yes
-
-examples:
-  {prog} status out/
-  {prog} verify s3://labels/2026/
-  {prog} errors out/ --task transcribe --examples 10
-  {prog} errors out/ --again --reason read.missing
-  {prog} explain out/ archive/2026/a.flac --clip a.wav
-  {prog} publish out/ --partition-by language
-  {prog} vacuum out/ --min-age 2h --delete
-  {prog} forget out/ archive/2026/a.flac --yes
-"""
+  4  units are pending, or storage failed: the same run command goes on where it ended; forget without --yes"""
 
 
 @may_go_unread()
@@ -65,16 +54,36 @@ def _parser(prog: str) -> Parser:
     parser = Parser(
         prog=prog,
         description="Look after the table of a run.",
-        epilog=_CODES.format(prog=prog),
+        epilog=f"{_CODES}\n\n{_examples(prog, *COMMANDS)}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    for each in COMMANDS:
-        sub = commands.add_parser(each.name, help=each.words, description=each.words, allow_abbrev=False)
-        sub.add_argument("output", metavar="OUTPUT", help="folder of the table, on any storage")
-        sub.set_defaults(command=each.run, parser=sub)
-        each.options(sub)
+    subs = {each.name: _add(commands, each, prog) for each in COMMANDS}
+    for sub in subs.values():
+        for name, other in subs.items():
+            for option in other.option_names - sub.option_names:
+                sub.elsewhere[option] = f"{sub.elsewhere[option]}, {name}" if option in sub.elsewhere else name
     return parser
+
+
+def _add(commands: argparse._SubParsersAction[Parser], each: Command, prog: str) -> Parser:
+    sub = commands.add_parser(
+        each.name,
+        help=each.words,
+        description=f"{each.words[0].upper()}{each.words[1:]}.",
+        epilog=f"{_CODES}\n\n{_examples(prog, each)}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    sub.add_argument("output", metavar="OUTPUT", help="folder of the table, on any storage")
+    sub.set_defaults(command=each.run, parser=sub)
+    each.options(sub)
+    return sub
+
+
+def _examples(prog: str, *commands: Command) -> str:
+    lines = [f"  {prog} {each.name} {example}" for each in commands for example in each.examples]
+    return "\n".join(["examples:", *lines])
 
 
 if __name__ == "__main__":

@@ -25,6 +25,8 @@ class Failed:
     rows: Wanted
     reasons: Mapping[str, Mapping[str, int]]
     """Task -> `stage.type` -> rows."""
+    seen: frozenset[str]
+    """Reasons that rows have, asked for or not."""
 
 
 def failed(output: str, tasks: Sequence[str], *, reasons: Collection[str] = (), ids: Collection[str] = ()) -> Failed:
@@ -35,6 +37,7 @@ def failed(output: str, tasks: Sequence[str], *, reasons: Collection[str] = (), 
         StorageFault: the table cannot be read.
     """
     rows: dict[str, list[OldRow]] = {}
+    seen: set[str] = set()
     counts: dict[str, Counter[str]] = {}
     for task in tasks:
         rows[task], counts[task] = [], Counter()
@@ -42,6 +45,7 @@ def failed(output: str, tasks: Sequence[str], *, reasons: Collection[str] = (), 
         for batch in read_table(output, task=task).batches(columns=["unit", "id", "error"], filter=broken):
             for row in batch.to_pylist():
                 reason = f"{row['error']['stage']}.{row['error']['type']}"
+                seen.add(reason)
                 if (not reasons or reason in reasons) and (not ids or row["id"] in ids):
                     rows[task].append((row["unit"], row["id"]))
                     counts[task][reason] += 1
@@ -50,7 +54,7 @@ def failed(output: str, tasks: Sequence[str], *, reasons: Collection[str] = (), 
         more = f" and {len(missing) - _SHOWN:,} more" if len(missing) > _SHOWN else ""
         told = ", ".join(map(repr, missing[:_SHOWN])) + more
         raise UserError(f"{redact(output)}: nothing was planned, for no such row has an error: {told}.")
-    return Failed(rows, counts)
+    return Failed(rows, counts, frozenset(seen))
 
 
 def try_again(output: str, found: Failed) -> Written:

@@ -111,8 +111,8 @@ def _find(output: str, id: str) -> list[tuple[UnitRef, Recording]]:
             elif len(like) < SUGGESTIONS:
                 like += similar(column, id)
     if not found:
-        hint = f" Like it: {', '.join(like[:SUGGESTIONS])}." if like else ""
-        raise UserError(f"{redact(output)}: no recording {id!r} is planned.{hint}")
+        hint = f"Like it: {', '.join(like[:SUGGESTIONS])}." if like else "The column `id` of the table has all ids."
+        raise UserError(f"{redact(output)}: no recording {id!r} is planned. {hint}")
     return found
 
 

@@ -150,4 +150,4 @@ def _unknown(output: str, ids: Sequence[str]) -> UserError:
         told.append(f"{id!r}" + (f" (like it: {', '.join(found[:SUGGESTIONS])})" if found else ""))
     more = f" and {len(ids) - len(told):,} more" if len(ids) > len(told) else ""
     what = f"nothing was forgotten, for no such recording is planned: {', '.join(told)}{more}"
-    return UserError(f"{redact(output)}: {what}.")
+    return UserError(f"{redact(output)}: {what}. The column `id` of the table has all ids.")

@@ -101,16 +101,17 @@ def test_the_table_is_the_sum_of_one_commit():
         line("fuzz", **{"fuzz: tar": 200_000, "fuzz: tar past header": 50_000, **whole}),
     ]
     rows = summary.page(lines, "new").splitlines()
-    assert rows[0] == "| promise | asked | counted at new |"
-    assert rows[2].endswith("| 200 kills, 40 runs | 210 kills, 40 runs; driver 11 (24 minutes) |")
+    assert rows[0] == "| what is done, and what holds | goal | done at commit new |"
+    assert rows[2].endswith("| 200 kills, 40 runs | 210 kills, 40 runs; driver 11; 24 minutes |")
     assert rows[5].endswith(
-        "| 1,320,296 states, 990,000 schedules (24 minutes); **broken 1 times**; not yet reached: schedules |"
+        "| 1,320,296 states, 990,000 schedules; 24 minutes; **did not hold in 1 of 2 runs**; "
+        "short of the goal: schedules |"
     )
     assert rows[7].endswith(
-        "| 100,000 each | 2 of 99,999 (wav) or more, 299,999 in all, 50% past header, least 25% (tar) (12 minutes); "
-        "not yet reached: wav |"
+        "| 100,000 of each | 2 kinds, each at least 99,999 (wav), 299,999 in all, 50% past header, least 25% (tar); "
+        "12 minutes; short of the goal: wav |"
     )
-    assert rows[3].endswith("| 2,000 storage faults | not yet |")
+    assert rows[3].endswith("| 2,000 storage faults | not run |")
 
 
 def test_what_was_counted_on_changed_code_is_left_out(tmp_path):

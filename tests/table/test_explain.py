@@ -78,7 +78,7 @@ def test_an_id_that_is_not_planned_is_answered_with_ids_like_it(table: Any, caps
     with pytest.raises(UserError, match=r"no recording 'B.WAV' is planned. Like it: c/b.wav"):
         explain(table.output, "B.WAV")
     assert main(["explain", table.output, "nobody"]) == 2
-    assert capsys.readouterr().err.endswith("no recording 'nobody' is planned.\n")
+    assert "'nobody' is planned. The column `id` of the table has all ids." in capsys.readouterr().err
 
 
 def test_timings_name_the_worker_of_each_stage(table: Any, rows: Any, capsys: Any) -> None:

@@ -277,7 +277,7 @@ def test_unknown_ids_change_nothing(table: Any, capsys: pytest.CaptureFixture[st
     assert main(["forget", table.output, "c/a", "c/MONDAY.wav", "zzz", "--yes"]) == 2
     assert capsys.readouterr().err == (
         f"{table.output}: nothing was forgotten, for no such recording is planned: 'c/MONDAY.wav' "
-        "(like it: c/monday.flac), 'zzz'.\n"
+        "(like it: c/monday.flac), 'zzz'. The column `id` of the table has all ids.\n"
     )
     assert len(ids(table)) == 4
     assert main(["forget", table.output]) == 2

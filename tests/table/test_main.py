@@ -196,7 +196,13 @@ def test_what_is_no_table_is_one_line_and_code_2(
         (["status", "out", "s3://key:secret@b/x"], "voxmill status: unrecognized arguments: s3://***@b/x. See "
          "voxmill status --help\n"),
         (["status"], "voxmill status: the following arguments are required: OUTPUT. See voxmill status --help\n"),
-        (["errors", "out", "--examples", "x"], "voxmill errors: argument --examples: invalid int value: 'x'. See "
+        (["status", "out", "--quick"], "voxmill status: unrecognized arguments: --quick (--quick is an option of "
+         "verify). See voxmill status --help\n"),
+        (["errors"], "voxmill errors: the following arguments are required: OUTPUT. See voxmill errors --help\n"),
+        (["errors", "out", "--examples", "-3"], "voxmill errors: argument --examples: '-3' is no whole number from 0 "
+         "up; write it as 4. See voxmill errors --help\n"),
+        (["errors", "out", "--examples", "x"], "voxmill errors: argument --examples: 'x' is no whole number from 0 "
+         "up; write it as 4. See "
          "voxmill errors --help\n"),
     ],
 )  # fmt: skip
@@ -284,7 +290,7 @@ def test_publish(table: Any, capsys: pytest.CaptureFixture[str]) -> None:
         "2 rows of 1 unit in 2 files, 0.0 MB, by key; 0 new units, 2 new files, 1 replaced" in capsys.readouterr().out
     )
     assert main(["publish", table.output, "--partition-by", "words"]) == 2
-    assert capsys.readouterr().err.startswith("--partition-by: 'words' is none of the columns id, ")
+    assert capsys.readouterr().err.startswith("--partition-by: 'words' cannot name folders; these columns can: id, ")
     with pytest.raises(SystemExit, match="2"):
         main(["publish", table.output, "--file-bytes", "0"])
 

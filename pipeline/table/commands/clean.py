@@ -47,6 +47,7 @@ VACUUM = Command(
     "temporary files that killed processes left behind, and rows of content that has changed since",
     _vacuum,
     _vacuum_options,
+    ("out/ --min-age 2h --delete",),
 )
 
 
@@ -54,6 +55,7 @@ def _forget_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "ids",
         nargs="*",
+        default=[],
         metavar="ID",
         help="of a recording, or of one that is in several rows; none: go on with what was begun",
     )
@@ -110,4 +112,5 @@ FORGET = Command(
     "take all rows, vectors and texts of recordings out of the table, and keep them out",
     _forget,
     _forget_options,
+    ("out/ archive/2026/a.flac --yes", "out/ --ids withdrawn.txt --yes"),
 )

@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from pipeline.quantities import parse_seconds
+from pipeline.quantities import parse_seconds, parse_whole
 
 HOLDS, BROKEN, USAGE, PARTIAL = 0, 1, 2, 4
 
@@ -22,6 +22,16 @@ class Command:
     """Does it and returns the exit code."""
     options: Callable[[argparse.ArgumentParser], None] = lambda parser: None
     """Adds what it takes besides `OUTPUT`."""
+    examples: tuple[str, ...] = ("out/",)
+    """What may follow its name."""
+
+
+def whole(text: str) -> int:
+    """Whole number from 0 up in an option, as argparse wants it read."""
+    try:
+        return parse_whole(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def age(text: str) -> float:

@@ -10,14 +10,14 @@ from pathlib import Path
 from pipeline.errors import RecordingError, UserError
 from pipeline.quantities import counted
 from pipeline.storage.paths import redact
+from pipeline.table import unit_check
 from pipeline.table.again import failed, try_again
-from pipeline.table.commands.command import BROKEN, HOLDS, PARTIAL, Command
+from pipeline.table.commands.command import BROKEN, HOLDS, PARTIAL, Command, whole
 from pipeline.table.explain import explain, format_explanation, undecodable
 from pipeline.table.failures import failures, format_failures
 from pipeline.table.read import read_table
 from pipeline.table.status import format_status, status, to_json
 from pipeline.table.task import tasks
-from pipeline.table.unit_check import by_footer, whole
 from pipeline.table.verify import format_verdict, verify
 
 
@@ -42,7 +42,7 @@ def _verify_options(parser: argparse.ArgumentParser) -> None:
 
 
 def _verify(given: argparse.Namespace) -> int:
-    verdict = verify(given.output, look=by_footer if given.quick else whole)
+    verdict = verify(given.output, look=unit_check.by_footer if given.quick else unit_check.whole)
     print(format_verdict(given.output, verdict) + ("\nonly footers were read" if given.quick else ""))
     if not verdict.holds:
         return BROKEN
@@ -51,16 +51,19 @@ def _verify(given: argparse.Namespace) -> int:
 
 def _errors_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--task", help="name of the task's folder (default: all)")
-    parser.add_argument("--examples", type=int, default=3, metavar="N", help="rows shown a reason (default 3)")
-    parser.add_argument(
+    parser.add_argument("--examples", type=whole, default=3, metavar="N", help="rows shown a reason (default 3)")
+    again = parser.add_argument_group("to try them again")
+    again.add_argument(
         "--again",
         action="store_true",
         help="plan these recordings again, each for the tasks in which it has failed: the next run of those tasks does "
         "them, and readers see the old row until then",
     )
-    parser.add_argument("ids", nargs="*", metavar="ID", help="with --again: only these recordings")
-    parser.add_argument("--reason", action="append", default=[], metavar="STAGE.TYPE", help="with --again: only those")
-    parser.add_argument("--dry-run", action="store_true", help="with --again: only count them")
+    again.add_argument("ids", nargs="*", default=[], metavar="ID", help="only these recordings")
+    again.add_argument(
+        "--reason", action="append", default=[], metavar="STAGE.TYPE", help="only rows with this error; repeatable"
+    )
+    again.add_argument("--dry-run", action="store_true", help="only count them")
 
 
 def _errors(given: argparse.Namespace) -> int:
@@ -70,10 +73,10 @@ def _errors(given: argparse.Namespace) -> int:
     if given.again:
         return _again(given, names)
     if given.ids or given.reason or given.dry_run:
-        raise UserError("ID, --reason and --dry-run say what is planned again; add --again")
+        raise UserError("ID, --reason and --dry-run mean what is tried again; add --again")
     for name in names:
         table = read_table(given.output, task=name)
-        print(redact(format_failures(name, failures(table, examples=max(given.examples, 0)))))
+        print(redact(format_failures(name, failures(table, examples=given.examples))))
     return HOLDS
 
 
@@ -82,6 +85,9 @@ def _again(given: argparse.Namespace, names: Sequence[str]) -> int:
     for task, reasons in found.reasons.items():
         for reason, count in reasons.items():
             print(f"{task}: {reason}  {count:,}")
+    if unseen := sorted(set(given.reason) - found.seen):
+        there = f"; there are {', '.join(sorted(found.seen))}" if found.seen else ""
+        print(f"no row has the error {', '.join(unseen)}{there}")
     if given.dry_run:
         print("nothing has been planned")
         return HOLDS
@@ -120,11 +126,24 @@ def _explain(given: argparse.Namespace) -> int:
 
 
 STATUS = Command("status", "what is planned, committed, pending and failed", _status, _status_options)
-VERIFY = Command("verify", "whether every planned recording is in the table exactly once", _verify, _verify_options)
-ERRORS = Command("errors", "rows with an error, by reason, with examples", _errors, _errors_options)
+VERIFY = Command(
+    "verify",
+    "whether every planned recording is in the table exactly once",
+    _verify,
+    _verify_options,
+    ("s3://labels/2026/",),
+)
+ERRORS = Command(
+    "errors",
+    "rows with an error, by reason, with examples; or plan them again",
+    _errors,
+    _errors_options,
+    ("out/ --task transcribe --examples 10", "out/ --again --reason read.missing"),
+)
 EXPLAIN = Command(
     "explain",
     "all that is known of one recording: source, unit, attempts, what became of it",
     _explain,
     _explain_options,
+    ("out/ archive/2026/a.flac --clip a.wav",),
 )

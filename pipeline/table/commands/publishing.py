@@ -87,5 +87,9 @@ def _told(output: str, task: str, done: Published) -> str:
 
 
 PUBLISH = Command(
-    "publish", "few large Parquet files with the newest row of each recording, kept up to date", _publish, _options
+    "publish",
+    "few large Parquet files with the newest row of each recording, kept up to date",
+    _publish,
+    _options,
+    ("out/ --partition-by sample_rate",),
 )

@@ -128,7 +128,7 @@ def _schema(output: str, task: str) -> pa.Schema:
 def _check_column(schema: pa.Schema, name: str) -> None:
     fit = [each.name for each in schema if _is_plain(each.type)]
     if name not in fit:
-        raise UserError(f"--partition-by: {name!r} is none of the columns {', '.join(fit)}")
+        raise UserError(f"--partition-by: {name!r} cannot name folders; these columns can: {', '.join(fit)}")
 
 
 def _is_plain(type: pa.DataType) -> bool:

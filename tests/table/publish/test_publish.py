@@ -179,7 +179,10 @@ def test_columns_that_make_no_folders_are_refused(made: Made, monkeypatch: pytes
     made.plan("a", "b", "c")
     made.commit()
     for column in ("words", "nonsense", "confidence"):
-        with pytest.raises(UserError, match=f"--partition-by: '{column}' is none of the columns id, source"):
+        with pytest.raises(
+            UserError,
+            match=f"--partition-by: '{column}' cannot name folders; these columns can: id, source",
+        ):
             publish(made.output, TASK, partition_by=column)
     monkeypatch.setattr("pipeline.table.publish.splitter.MAX_PARTITIONS", 2)
     with pytest.raises(UserError, match="--partition-by id: has more than 2 values"):
