@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import subprocess
 import sys
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 
-from pipeline.engine import rows, stages
+from pipeline.engine import ledger, rows, stages, suspects
 from pipeline.engine.rows import Row
 from pipeline.engine.shipping import Shipped
 from pipeline.errors import StorageFault, UserError
@@ -165,6 +167,43 @@ def test_models_of_the_next_stage_know_what_those_of_the_one_before_said() -> No
     # They are one stage to those who look on: their seconds add up.
     assert rows.timings_of(meta).seconds["model"] >= 2.0
     assert rows.timings_of(meta).seconds["wait"] >= 1.0
+
+
+class Model:
+    """The model stage over a unit over which so many workers have died; no recording ends it alone."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, deaths: int) -> None:
+        self.did: list[Any] = []
+        job: Any = Job(AssertionError("has no settings"))
+        job.config = SimpleNamespace(batch_timeout=7.0, recording_memory=10**9)
+        job.infer = self._infer
+        begun = ledger.Entry("model", "u7", "here:1", 0.0, deaths=deaths)
+        monkeypatch.setattr(ledger, "at_work", lambda *_: contextlib.nullcontext(ledger.AtWork("key", begun)))
+        monkeypatch.setattr(suspects, "culprits", lambda *_: self.did.append("tried alone") or {})
+        timer = stages.faulthandler
+        monkeypatch.setattr(timer, "dump_traceback_later", lambda time, **more: self.did.append((time, more["exit"])))
+        monkeypatch.setattr(timer, "cancel_dump_traceback_later", lambda: self.did.append("cancelled"))
+        self.stage = stages.Inference(job, [SHIPPED], 1.0, ("e",))
+
+    def _infer(self, features: UnitFeatures, wanted: Any, predictors: Any, *_: Any) -> UnitOutputs:
+        predictors[0].on_batch()
+        return NOTHING
+
+
+@pytest.mark.parametrize("deaths", [0, 1, 2])
+def test_recordings_are_tried_alone_once_two_workers_have_died(monkeypatch: pytest.MonkeyPatch, deaths: int) -> None:
+    model = Model(monkeypatch, deaths)
+    assert rows.fault_of("u7", rows.open_row(model.stage(BEGUN["model"]))[1]) is None
+    # The process ends itself where a batch takes longer, and only then.
+    assert model.did == ["tried alone"] * (deaths == 2) + [(7.0, True), "cancelled"]
+
+
+def test_a_unit_that_no_recording_of_it_explains_is_left_pending(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = Model(monkeypatch, 3)
+    assert fault(model.stage(BEGUN["model"]))[1] == (
+        "model: 3 workers died over it, but over none of its recordings alone"
+    )
+    assert model.did == ["tried alone", "cancelled"]
 
 
 THREADS = """
