@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from pipeline.plan.success import Success, read_success
-from pipeline.table import mark_success, pending
+from pipeline.table import mark_listed, mark_success, pending
 
 
 def test_nothing_planned_is_no_success(made: Any) -> None:
@@ -23,6 +23,15 @@ def test_pending_units_are_no_success(made: Any) -> None:
     assert [unit.name for unit in pending(made.output, "transcribe", made.units)] == [made.units[1].name]
     assert not mark_success(made.output, ["transcribe"])
     assert not Path(made.output, "_SUCCESS").exists()
+
+
+def test_what_was_listed_is_not_claimed_once_more_is_planned(made: Any) -> None:
+    made.plan("a.wav")
+    made.commit()
+    made.plan("a.wav", "b.wav")
+    assert not mark_listed(made.output, ["transcribe"], generation=1)
+    assert read_success(made.output) is None
+    assert mark_listed(made.output, ["transcribe"], generation=2)
 
 
 def test_success_names_generation_and_all_complete_tasks(made: Any) -> None:
