@@ -87,13 +87,24 @@ class Table:
                 if is_of_a_file(error):
                     told = str(error)
                     for file in sorted(self.files, key=lambda file: filesystem(file)[1] not in told):
-                        read_unit(file)
+                        self._compare(file)
                     if isinstance(error, OSError):
                         raise StorageFault(
                             f"{redact(self.files[0])} or a file beside it was rewritten while the table was open, "
                             "as vacuum and forget do. Open it again"
                         ) from error
                 raise
+
+    def _compare(self, file: str) -> None:
+        """Read a file whole, as Arrow could not, and refuse columns of another type than those of the table."""
+        found = read_unit(file).schema
+        for field in self.schema:
+            types = [each.type for each in found if each.name == field.name]
+            if types and types != [field.type]:
+                told = f"is {types[0]}, not {field.type}" if len(types) == 1 else "comes twice"
+                raise UserError(
+                    f"{redact(file)}: column {field.name} {told}. Delete it; the next run does that unit again."
+                )
 
 
 def read_table(output: str, *, task: str | None = None) -> Table:

@@ -55,7 +55,27 @@ def open_config(folder: Path) -> Opened:
             refused(error, "config.json")
         return True
 
-    return Opened(seeds, check, documented(_NAMES))
+    return Opened(seeds, check, _configured)
+
+
+_TOGETHER = (
+    {"hidden_size": 65}, {"num_attention_heads": 7}, {"conv_depthwise_kernel_size": 4},
+    {"hidden_size": 21, "num_attention_heads": 7, "position_embeddings_type": "relative"},
+    {"hidden_size": 21, "num_attention_heads": 7, "position_embeddings_type": "rotary"},
+    {"use_intermediate_ffn_before_adapter": True}, {"add_adapter": True, "output_hidden_size": 67},
+    {"add_adapter": True}, {"num_labels": 3}, {"tdnn_dim": [8, 8, 8], "tdnn_kernel": [1]},
+    {"quantization_config": {"a": 1}},
+    {"add_adapter": True, "adapter_act": "none"}, {"hidden_dropout": 2.0}, {"hidden_size": 10**8},
+    {"id2label": {"5": "a"}}, {"model_type": "wav2vec2"}, {"hidden_act": "?"}, {"ctc_loss_reduction": "?"},
+)  # fmt: skip
+"""Fields that are each as they may be, and not together, or that are told by name."""
+_named = documented(_NAMES)
+
+
+def _configured(dice: Random, seeds: Sequence[bytes]) -> bytes:
+    if dice.random() < 0.75:
+        return _named(dice, seeds)
+    return json.dumps(json.loads(dice.choice(seeds)) | dice.choice(_TOGETHER)).encode()
 
 
 def _short(data: bytes) -> bytes:

@@ -32,6 +32,7 @@ from pipeline.table.unit_file import read_unit
 from tests.fuzz import mutate
 from tests.fuzz.documents import documented
 from tests.fuzz.door import Door, Opened, Wrong, refused
+from tests.fuzz.doors.rewritten import rewritten
 from tests.table.conftest import Made
 
 
@@ -70,6 +71,10 @@ def parquet(dice: Random, seeds: Sequence[bytes]) -> bytes:
     return bytes(data)
 
 
+def _unit(dice: Random, seeds: Sequence[bytes]) -> bytes:
+    return rewritten(dice, seeds) if dice.random() < 0.2 else parquet(dice, seeds)
+
+
 def open_unit(folder: Path) -> Opened:
     table = made(folder)
     record = task.read_record(table.output, table.task)
@@ -103,7 +108,7 @@ def open_unit(folder: Path) -> Opened:
             raise Wrong("readers see other rows than verify")
         return True
 
-    return Opened(seeds, check, parquet)
+    return Opened(seeds, check, _unit)
 
 
 def _shown(table: Made, uri: str, schema: pa.Schema | None) -> pa.Table | None:

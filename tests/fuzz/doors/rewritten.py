@@ -1,0 +1,64 @@
+"""Parquet with right checksums and wrong rows or footers, of kinds that must be noticed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from random import Random
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+_TYPES = (pa.int64(), pa.float64(), pa.string(), pa.binary(), pa.list_(pa.string()))
+_TOLD = (b"", b"0", b"99", b"nothing", b"{}", b"[1]", b"\xff", b"[" * 200, b"null\n", b'["a", 5]')
+
+
+def rewritten(dice: Random, seeds: Sequence[bytes]) -> bytes:
+    """A file with a column gone, of another type or twice, rows moved, or a footer that says nothing sensible."""
+    rows = pq.ParquetFile(pa.BufferReader(dice.choice(seeds))).read()
+    rows = dice.choice((_without, _retyped, _twice, _moved, _told, _told, _unlike))(dice, rows)
+    sink = pa.BufferOutputStream()
+    pq.write_table(rows, sink, compression="zstd", write_page_checksum=True)
+    return bytes(sink.getvalue().to_pybytes())
+
+
+def _without(dice: Random, rows: pa.Table) -> pa.Table:
+    return rows.drop_columns(
+        [dice.choice([name for name in ("id", "source", "version", "spans") if name in rows.column_names])]
+    )
+
+
+def _retyped(dice: Random, rows: pa.Table) -> pa.Table:
+    at = dice.randrange(rows.num_columns)
+    kind = dice.choice([each for each in _TYPES if each != rows.schema.field(at).type])
+    return rows.set_column(at, pa.field(rows.column_names[at], kind), pa.nulls(rows.num_rows, kind))
+
+
+def _twice(dice: Random, rows: pa.Table) -> pa.Table:
+    at = dice.randrange(rows.num_columns)
+    return rows.append_column(rows.schema.field(at), rows.column(at))
+
+
+def _moved(dice: Random, rows: pa.Table) -> pa.Table:
+    return rows.take([rows.num_rows - 1, *range(rows.num_rows - 1), 0][: dice.choice((1, rows.num_rows + 1))])
+
+
+def _told(dice: Random, rows: pa.Table) -> pa.Table:
+    metadata: dict[bytes, bytes] = dict(rows.schema.metadata or {})
+    metadata[dice.choice(sorted(metadata))] = dice.choice(_TOLD)
+    return rows.replace_schema_metadata(metadata)
+
+
+def _unlike(dice: Random, rows: pa.Table) -> pa.Table:
+    """Rows of a unit that contradict themselves; of a plan, without their names."""
+    crossed = {"word": "a", "start": 2.0, "end": 1.0, "confidence": 0.5}
+    late = {"word": "a", "start": 500.0, "end": 900.0, "confidence": 0.5}
+    values: dict[str, Sequence[Any]] = {
+        "text": (None,), "words": ([crossed, crossed], [late]), "id": ("x", ""), "unit": ("0" * 32,),
+        "version": ("9-9",),
+    }  # fmt: skip
+    name = dice.choice([name for name in values if name in rows.column_names])
+    at = rows.column_names.index(name)
+    column = rows.column(at).to_pylist()
+    column[dice.randrange(len(column))] = dice.choice(values[name])
+    return rows.set_column(at, rows.schema.field(at), pa.array(column, rows.schema.field(at).type))
