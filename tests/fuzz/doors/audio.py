@@ -136,7 +136,10 @@ def _open_headers(_: Path) -> Opened:
     heads = [data[:1500] for data in sounds().values()]
     tagged = b"ID3\4\0\0\0\0\1\0" + bytes(128) + sounds()["mp3"]
     silence = bytes.fromhex("fff344c4") + bytes(100)
-    return Opened([*heads, tagged, silence * 3, *_tagged()], measured)
+    page = sounds()["opus"][:28]
+    speex = page + b"Speex   " + bytes(28) + (16_000).to_bytes(4, "little") + bytes(40)
+    flac = page + b"\x7fFLAC" + bytes(22) + (16_000 << 4).to_bytes(3, "big") + bytes(20)
+    return Opened([*heads, tagged, silence * 3, *_tagged(), speex, flac], measured)
 
 
 def _tagged() -> list[bytes]:
