@@ -19,6 +19,7 @@ from pipeline.audio import FEATURE_SIZE, Facts
 from pipeline.corpus import FRAMES_PER_SECOND, Recording, Seconds, Unit
 from pipeline.errors import ErrorRow, VoxmillError
 from pipeline.featurising import ON_DEVICE, Featurise, here, made_of
+from pipeline.fed import Fed
 from pipeline.sources import Encoded
 from pipeline.stitching import Cuts, Kept
 from pipeline.tasks import Heard, Pieces, Rows, Task
@@ -113,8 +114,8 @@ class UnitOutputs:
     """By the name of the task."""
     faults: dict[str, str]
     """What leaves a task of the unit pending, by its name."""
-    waste: float
-    """Share of the frames fed to the encoder whose outputs were thrown away."""
+    fed: Fed
+    """What encoders computed for it."""
 
     def without(self, failed: Mapping[int, ErrorRow]) -> UnitOutputs:
         """The same unit, but that these recordings have failed."""
@@ -212,11 +213,16 @@ def infer(
     notes: dict[str, dict[int, Pieces]] = {name: {} for name in doing}
     faults = dict(known.faults) if known else {}
     raised: list[Exception] = []
+    fed = known.fed if known else Fed()
 
     def attempt(predictor: Predictor, names: Sequence[str]) -> bool:
+        nonlocal fed
         wants = {name: _want(name, doing[name], cuts, notes[name], found) for name in names}
+        if not wants:
+            return True
         try:
-            found.update(predictor.run(features.frames, stretches, wants) if wants else {})
+            found.update(predictor.run(features.frames, stretches, wants))
+            fed = fed.plus(_fed(cuts, predictor))
         except Exception as error:  # noqa: BLE001
             raised.append(error)
             return False
@@ -241,7 +247,7 @@ def infer(
         errors=features.errors,
         kept=before | {name: cuts.kept(found[name], notes[name]) for name in found if name not in before},
         faults=behind | faults,
-        waste=_waste(cuts, predictors),
+        fed=fed,
     )
 
 
@@ -249,10 +255,10 @@ def _told(error: Exception) -> str:
     return str(error) if isinstance(error, VoxmillError) else f"{type(error).__name__}: {error}"
 
 
-def _waste(cuts: Cuts, predictors: Sequence[Predictor]) -> float:
-    """Share of the frames fed to encoders that are not kept: context of windows, and what fills batches up."""
-    fed = sum(cuts.fed + predictor.filler_frames for predictor in predictors)
-    return 1 - len(predictors) * cuts.num_frames / fed if fed else 0.0
+def _fed(cuts: Cuts, predictor: Predictor) -> Fed:
+    """What an encoder has just computed."""
+    filler = predictor.filler_frames
+    return Fed(cuts.fed + filler, context=cuts.fed - cuts.num_frames, padding=filler)
 
 
 def _want(

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal
 
 from pipeline.corpus import Seconds
+from pipeline.fed import Fed
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -60,10 +61,8 @@ class Receipt:
     examples: dict[str, str] = field(default_factory=dict)
     """`stage.type` -> id and message of one such row."""
     warnings: int = 0
-    frames: int = 0
-    """Frames of the recordings, 50/s."""
-    waste: float = 0.0
-    """Share of the frames fed to the model that were not kept: context, padding."""
+    fed: Fed = Fed()
+    """What encoders computed for the unit, 50 frames a second."""
     fault: str = ""
     """What left the unit pending, one line."""
     fault_trace: str = ""
@@ -86,8 +85,7 @@ def receipt_of(unit: str, task: str, rows: pa.Table, outputs: UnitOutputs, *, wo
         errors=dict(Counter(reason for reason, _ in failed)),
         examples=dict(reversed(failed)),
         warnings=sum(bool(each) for each in rows.column("warnings").to_pylist()),
-        frames=sum(outputs.lengths),
-        waste=outputs.waste,
+        fed=outputs.fed,
         timings=timings,
     )
 
@@ -100,6 +98,6 @@ def counted_once(receipts: Sequence[Receipt]) -> list[Receipt]:
         if receipt.outcome == "fault"
         else replace(receipt, timings=receipts[ended[-1]].timings)
         if number == ended[0]
-        else replace(receipt, first=False, audio_seconds=0.0, frames=0, waste=0.0, timings=Timings())
+        else replace(receipt, first=False, audio_seconds=0.0, fed=Fed(), timings=Timings())
         for number, receipt in enumerate(receipts)
     ]

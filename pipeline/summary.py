@@ -108,7 +108,12 @@ class RunSummary:
     """Work of all workers of a stage together; `wait` is the model's idle time between units."""
     slowest: str | None = None
     busy: dict[str, float] = field(default_factory=dict)
-    waste: float = 0.0
+    frames_computed: int = 0
+    """By encoders, 50 for a second of audio; what follows are shares of these."""
+    context_share: float = 0.0
+    """Of windows: frames on both sides of a cut, which the neighbouring window computes too."""
+    padding_share: float = 0.0
+    """Of no recording: what batches are filled up with."""
     peak_bytes: dict[str, int] = field(default_factory=dict)
     worker_deaths: dict[str, int] = field(default_factory=dict)
     """Stage -> actors that died and were started again; what they had at work was tried again."""
@@ -203,8 +208,13 @@ def _where_time_went(summary: RunSummary) -> list[str]:
     wait = summary.stage_seconds.get("wait", 0.0)
     slowest = f"  ·  slowest: {summary.slowest}" if summary.slowest else ""
     memory = "  ".join(f"{stage} {size / 1e6:,.0f} MB" for stage, size in summary.peak_bytes.items())
+    computed = (
+        f"frames  {summary.frames_computed:,} computed, of these {summary.context_share:.1%} context of windows, "
+        f"{summary.padding_share:.1%} padding"
+    )
     return [
         f"time    {stages}{slowest}  ·  the model waited {wait:.1f} s for input",
+        *([computed] if summary.frames_computed else []),
         f"memory  {memory} at the peak",
     ]
 

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from pipeline.corpus import Seconds
+from pipeline.fed import Fed
 from pipeline.receipts import Receipt
 from pipeline.timing import peak_bytes
 
@@ -48,8 +49,7 @@ class Tally:
         self.done_seconds: Seconds = 0.0
         self._units: set[str] = set()
         self.taken = 0
-        self.frames = 0
-        self.wasted = 0.0
+        self.fed = Fed()
         self.warnings = 0
         self.rows_of: Counter[str] = Counter()
         self.errors_of: Counter[str] = Counter()
@@ -82,8 +82,7 @@ class Tally:
         if receipt.outcome == "committed":
             self.committed[receipt.task][receipt.unit] = receipt.rows, sum(receipt.errors.values())
         self.done_seconds += receipt.audio_seconds
-        self.frames += receipt.frames
-        self.wasted += receipt.waste * receipt.frames
+        self.fed = self.fed.plus(receipt.fed)
         self.warnings += receipt.warnings
         self.errors.update(receipt.errors)
         for reason, example in receipt.examples.items():
@@ -141,11 +140,6 @@ class Tally:
         }
 
     @property
-    def waste(self) -> float:
-        """Share of the frames fed to the model that were not kept."""
-        return self.wasted / self.frames if self.frames else 0.0
-
-    @property
     def error_share(self) -> float:
         """Error rows of all rows."""
         return sum(self.errors.values()) / sum(self.rows_of.values()) if self.done else 0.0
@@ -167,6 +161,8 @@ class Tally:
             "stage_seconds": dict(self.stage_seconds),
             "slowest": self.slowest,
             "busy": self.busy,
-            "waste": self.waste,
+            "frames_computed": self.fed.frames,
+            "context_share": self.fed.context_share,
+            "padding_share": self.fed.padding_share,
             "peak_bytes": self.peak_bytes | {"driver": peak_bytes()},
         }

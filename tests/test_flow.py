@@ -17,15 +17,19 @@ import soundfile
 import soxr
 import torch
 
-from pipeline import demo, flow
+from pipeline import config, demo, flow
 from pipeline.audio import Facts, Window
 from pipeline.corpus import Recording
 from pipeline.device_features import features_on
 from pipeline.errors import StorageFault
 from pipeline.featurising import ON_DEVICE
+from pipeline.fed import Fed
 from pipeline.flow import Doing
+from pipeline.models.batching import batches, waste
+from pipeline.models.predict import GPU_FRAMES, SIZES
 from pipeline.models.wants import Want
 from pipeline.sources import Encoded
+from pipeline.stitching import Cuts
 from pipeline.tasks.transcribe import NAME
 from tests.digits import encoded, utterances
 from tests.units import WHOLE, Ear, recordings_of, unit_of
@@ -368,18 +372,50 @@ def test_seconds_become_frames() -> None:
     assert flow.Settings.of(window=10, context=0, half=False).context_seconds == 1
 
 
-def test_waste_is_the_share_of_frames_whose_outputs_are_thrown_away(ear: Ear) -> None:
-    def waste(*lengths: int, filler: int = 0) -> float:
+def test_context_and_padding_are_counted_apart(ear: Ear) -> None:
+    def fed(*lengths: int, filler: int = 0) -> Fed:
         frames = np.zeros((sum(lengths), 160), np.float32)
         facts = tuple(Facts(0.0, each / 50, 16000, 1, (), 0, each, 0.0, each / 50) for each in lengths)
         features = flow.UnitFeatures((), frames, lengths, facts, {})
         settings = flow.Settings(window=100, context=20)
-        return flow.infer(features, [Deaf(0, 0.0, filler)], {NAME: Doing(ear.task)}, settings).waste  # type: ignore[list-item]
+        return flow.infer(features, [Deaf(0, 0.0, filler)], {NAME: Doing(ear.task)}, settings).fed  # type: ignore[list-item]
 
-    assert waste() == waste(0) == waste(100, 7) == 0.0
-    assert waste(160) == pytest.approx(40 / 200)  # two windows of 100 frames
-    assert waste(160, 50) == pytest.approx(40 / 250)
-    assert waste(80, filler=20) == pytest.approx(20 / 100)
+    assert fed() == fed(0) == Fed()
+    assert fed(100, 7) == Fed(107)
+    assert fed(160) == Fed(200, context=40)  # two windows of 100 frames
+    assert fed(160, 50) == Fed(250, context=40)
+    assert fed(80, filler=20) == Fed(100, padding=20)
+    assert fed(160, filler=50) == Fed(250, context=40, padding=50)
+
+
+def test_what_another_encoder_computed_before_counts_too_and_one_that_had_nothing_to_do_does_not(ear: Ear) -> None:
+    features = flow.UnitFeatures((), np.zeros((80, 160), np.float32), (80,), (None,), {})
+    features = replace(features, facts=(Facts(0.0, 1.6, 16000, 1, (), 0, 80, 0.0, 1.6),))
+    predictors: list[Any] = [Deaf(0, 0.0, 20), Idle()]
+    first = flow.infer(features, predictors, {NAME: Doing(ear.task)}, WHOLE)
+    assert first.fed == Fed(100, padding=20)
+    assert flow.infer(features, predictors, {NAME: Doing(ear.task)}, WHOLE, known=first).fed == Fed(200, padding=40)
+
+
+class Idle:
+    """A predictor of other tasks, with what it filled up for the unit before."""
+
+    models = ()
+    filler_frames = 99
+
+
+def test_at_most_3_percent_of_what_is_computed_for_the_embedded_corpus_is_padding(ear: Ear) -> None:
+    defaults = config.make({})
+    settings = flow.Settings.of(window=defaults.window, context=defaults.context, half=False)
+    features = flow.featurise(flow.read(unit_of(recordings_of(demo.corpus_folder()))), settings)
+    fed = flow.infer(features, [ear.predictor], {NAME: Doing(ear.task)}, settings).fed
+    assert fed.frames - fed.context - fed.padding == sum(features.lengths) > 5000
+    assert 0 < fed.context_share < 0.1
+    assert fed.padding_share <= 0.03
+    # The sizes of batches on a GPU.
+    cuts = Cuts.of(features.lengths, features.facts, window=settings.window, context=settings.context)
+    windows = [window.stop - window.start for part in cuts.parts for window in part.windows]
+    assert 0 < waste(batches(windows, frame_budget=GPU_FRAMES, size_of=SIZES["fused"])) <= 0.03
 
 
 class BrokenStore:

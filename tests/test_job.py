@@ -162,8 +162,8 @@ def test_tasks_travel(outputs: Any) -> None:
 
 def test_the_windows_are_those_of_the_job(job: Job, source: Unit, folders: Checkpoints) -> None:
     short = replace(job, settings=flow.Settings(window=60, context=20))
-    assert infer(job, source, folders).waste == 0.0
-    assert infer(short, source, folders).waste > 0.3
+    assert infer(job, source, folders).fed.context_share == 0.0
+    assert infer(short, source, folders).fed.context_share > 0.3
 
 
 def twice(job: Job) -> Job:

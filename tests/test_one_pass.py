@@ -112,7 +112,8 @@ def test_the_encoder_runs_once_for_all_heads(folders, tasks, features, monkeypat
 
     monkeypatch.setattr(Encoder, "states", counting)
     outputs = flow.infer(features, [predictor(folders, *ALL)], doing(tasks, *ALL), CUT)
-    assert sum(fed) == round(sum(features.lengths) / (1 - outputs.waste))
+    assert sum(fed) == outputs.fed.frames
+    assert outputs.fed.frames - outputs.fed.context - outputs.fed.padding == sum(features.lengths)
 
 
 def test_stretches_bound_what_is_held_and_only_cut_segments(folders, tasks, features, together, monkeypatch):

@@ -11,6 +11,7 @@ import pytest
 
 from pipeline.audio import Facts
 from pipeline.corpus import Recording
+from pipeline.fed import Fed
 from pipeline.flow import UnitOutputs
 from pipeline.receipts import Receipt, Timings, counted_once, receipt_of
 from pipeline.stitching import Kept
@@ -18,12 +19,14 @@ from pipeline.tasks.heard import NO_PIECES
 
 ERROR = pa.struct([("stage", pa.string()), ("type", pa.string()), ("message", pa.string())])
 
+FED = Fed(120, context=15, padding=5)
+
 
 def recording(name: str) -> Recording:
     return Recording(name, f"file:///{name}", name, "1", name, "wav", 1.0, "header", 9)
 
 
-def outputs(*durations: float | None, waste: float = 0.25) -> UnitOutputs:
+def outputs(*durations: float | None, fed: Fed = FED) -> UnitOutputs:
     facts = tuple(None if each is None else Facts(0.0, each, 8000, 1, (), 0, 50, 0.0, 1.0) for each in durations)
     lengths = tuple(0 if each is None else 50 for each in durations)
     return UnitOutputs(
@@ -33,7 +36,7 @@ def outputs(*durations: float | None, waste: float = 0.25) -> UnitOutputs:
         errors={},
         kept={"t": Kept(lengths, (np.zeros(sum(lengths)),), NO_PIECES, (0,) * len(lengths))},
         faults={},
-        waste=waste,
+        fed=fed,
     )
 
 
@@ -53,7 +56,7 @@ def test_a_receipt_counts_rows_audio_frames_and_warnings() -> None:
     found = receipt_of("u", "t", rows, outputs(1.5, 2.0, None), won=True, timings=Timings({"read": 1.0}))
     assert (found.unit, found.task, found.outcome) == ("u", "t", "committed")
     assert (found.rows, found.audio_seconds) == (3, 3.5)
-    assert (found.frames, found.waste, found.warnings) == (100, 0.25, 1)
+    assert (found.fed, found.warnings) == (FED, 1)
     assert found.timings.seconds == {"read": 1.0}
 
 
@@ -71,7 +74,7 @@ def test_who_came_second_says_so_and_counts_the_rows_all_the_same() -> None:
 
 def test_a_unit_without_a_recording_that_decodes_has_no_audio() -> None:
     found = receipt_of("u", "t", table([("read", "missing", "x")]), outputs(None), won=True, timings=Timings())
-    assert (found.audio_seconds, found.frames) == (0, 0)
+    assert found.audio_seconds == 0
 
 
 def test_timings_of_stages_are_put_together_and_the_later_one_counts() -> None:
@@ -89,7 +92,8 @@ def test_a_receipt_is_plain_values_that_travel() -> None:
         "u", "t", table([("decode", "decode", "é")]), outputs(None), won=True, timings=Timings({"read": 0.5})
     )
     back = json.loads(json.dumps(dataclasses.asdict(found)))
-    assert Receipt(**back | {"timings": Timings(**back["timings"])}) == found
+    values = {"timings": Timings(**back["timings"]), "fed": Fed(*back["fed"])}
+    assert Receipt(**back | values) == found
 
 
 def test_receipts_cannot_be_changed() -> None:
@@ -99,7 +103,7 @@ def test_receipts_cannot_be_changed() -> None:
 
 def ended(task: str, seconds: float, outcome: str = "committed") -> Receipt:
     timings = Timings({"read": 1.0, "commit": seconds})
-    return Receipt("u", outcome, task=task, rows=2, audio_seconds=9.0, frames=450, waste=0.1, timings=timings)  # type: ignore[arg-type]
+    return Receipt("u", outcome, task=task, rows=2, audio_seconds=9.0, fed=Fed(500, 50), timings=timings)  # type: ignore[arg-type]
 
 
 def test_audio_frames_and_time_of_a_unit_are_counted_once_whatever_the_number_of_its_tasks() -> None:
@@ -107,11 +111,11 @@ def test_audio_frames_and_time_of_a_unit_are_counted_once_whatever_the_number_of
     assert [(each.task, each.outcome, each.rows) for each in counted] == [
         ("a", "committed", 2), ("b", "taken", 2), ("c", "committed", 2),
     ]  # fmt: skip
-    heard = [(each.audio_seconds, each.frames, each.waste) for each in counted]
+    heard = [(each.audio_seconds, each.fed) for each in counted]
     assert heard == [
-        (9.0, 450, 0.1),
-        (0, 0, 0),
-        (0, 0, 0),
+        (9.0, Fed(500, 50)),
+        (0, Fed()),
+        (0, Fed()),
     ]
     # The last one ended when all had.
     assert [each.timings for each in counted] == [Timings({"read": 1.0, "commit": 0.9}), Timings(), Timings()]

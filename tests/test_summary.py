@@ -22,7 +22,8 @@ def summary(**changes: Any) -> RunSummary:
         "planned_recordings": 1200, "planned_units": 12, "new_recordings": 1200, "units": 12, "rows": 1200,
         "audio_seconds": 7200.0, "startup_seconds": 10.0, "first_audio_seconds": 600.0, "work_seconds": 76.0,
         "stage_seconds": {"read": 1.0, "features": 20.0, "model": 60.0, "wait": 3.5, "commit": 2.0},
-        "slowest": "model", "peak_bytes": {"model": 512_000_000, "driver": 300_000_000},
+        "slowest": "model", "frames_computed": 400_000,
+        "context_share": 0.1724, "padding_share": 0.004, "peak_bytes": {"model": 512_000_000, "driver": 300_000_000},
     }  # fmt: skip
     return RunSummary(**values | changes)
 
@@ -39,6 +40,7 @@ def test_a_complete_run_says_how_much_how_fast_and_where_the_time_went() -> None
         "plan    1,200 recordings in 12 units, 1,200 new in this run",
         "time    read 1.0 s  features 20.0 s  model 60.0 s  commit 2.0 s  ·  slowest: model  ·  "
         "the model waited 3.5 s for input",
+        "frames  400,000 computed, of these 17.2% context of windows, 0.4% padding",
         "memory  model 512 MB  driver 300 MB at the peak",
         "table   /data/out    "
         + "python -c \"import pipeline; print(pipeline.read_table('/data/out', task='transcribe-v2').to_pandas())\"",

@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from pipeline.fed import Fed
 from pipeline.receipts import Receipt, Timings
 from pipeline.tally import Tally
 
@@ -76,6 +77,15 @@ def test_no_fault_of_a_unit_hides_another(tally):
     tally.record(Receipt("b", "fault", fault="read: 503", fault_trace="three"))
     assert tally.faults == {"a": "words: broke; labels: 503", "b": "read: 503"}
     assert list(tally.traces.values()) == ["one", "two", "three"]
+
+
+def test_context_and_padding_are_shares_of_all_frames_that_were_computed(tally):
+    assert (tally.totals()["context_share"], tally.totals()["padding_share"]) == (0.0, 0.0)
+    tally.record(receipt("a", fed=Fed(100, context=10)))
+    tally.record(receipt("b", fed=Fed(300, context=20, padding=6)))
+    said = tally.totals()
+    assert said["frames_computed"] == 400
+    assert (said["context_share"], said["padding_share"]) == pytest.approx((30 / 400, 6 / 400))
 
 
 def test_the_slowest_stage_is_the_one_whose_workers_are_busiest(tally, clock):

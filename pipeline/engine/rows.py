@@ -13,6 +13,7 @@ import pyarrow as pa
 from pipeline.audio import Facts
 from pipeline.corpus import Recording
 from pipeline.errors import ErrorRow
+from pipeline.fed import Fed
 from pipeline.flow import Prepared, UnitFeatures, UnitOutputs, UnitSamples
 from pipeline.job import Work
 from pipeline.receipts import Receipt, Timings
@@ -129,7 +130,7 @@ def to_outputs(meta: dict[str, Any], payload: memoryview) -> UnitOutputs:
         pieces, *columns = (pa.ipc.read_tensor(source).to_numpy() for _ in range(1 + num_columns))
         kept[name] = Kept(tuple(counts), tuple(columns), pieces, tuple(speech))
     return UnitOutputs(
-        _recordings(meta), tuple(meta["lengths"]), _facts(meta), _errors(meta), kept, meta["faults"], meta["waste"]
+        _recordings(meta), tuple(meta["lengths"]), _facts(meta), _errors(meta), kept, meta["faults"], Fed(*meta["fed"])
     )
 
 
@@ -140,7 +141,7 @@ _ALIGNED = 64
 def _outputs_meta(outputs: UnitOutputs, tasks: Sequence[str], timings: Timings) -> dict[str, Any]:
     meta = _common(outputs.recordings, outputs.errors, timings) | _layout(outputs.lengths, outputs.facts)
     meta["kept"] = [(name, each.counts, each.speech, len(each.columns)) for name, each in outputs.kept.items()]
-    return meta | {"tasks": tasks, "faults": outputs.faults, "waste": outputs.waste}
+    return meta | {"tasks": tasks, "faults": outputs.faults, "fed": outputs.fed}
 
 
 def _written(outputs: UnitOutputs, sink: pa.BufferOutputStream) -> pa.Buffer:
@@ -163,7 +164,9 @@ def from_receipts(unit: str, receipts: Sequence[Receipt]) -> Row:
 def to_receipts(row: Row) -> list[Receipt]:
     """Inverse of `from_receipts`."""
     _, meta, _ = open_row(row)
-    return [Receipt(**each | {"timings": Timings(**each["timings"])}) for each in meta["receipts"]]
+    return [
+        Receipt(**each | {"timings": Timings(**each["timings"]), "fed": Fed(*each["fed"])}) for each in meta["receipts"]
+    ]
 
 
 def timings_of(meta: dict[str, Any]) -> Timings:

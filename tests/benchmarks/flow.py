@@ -28,6 +28,7 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import reduce
 from itertools import cycle, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -40,6 +41,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 from pipeline import audio, choices, config, flow, plan, table  # noqa: E402
 from pipeline.choices import Choice  # noqa: E402
 from pipeline.corpus import Seconds  # noqa: E402
+from pipeline.fed import Fed  # noqa: E402
 from pipeline.job import Checkpoints, Job  # noqa: E402
 from pipeline.placement import choose_dtype  # noqa: E402
 from pipeline.plan import UnitRef  # noqa: E402
@@ -86,8 +88,7 @@ class Inferred:
     ready: Ready
     waited: Seconds
     seconds: Seconds
-    waste: float
-    frames: int
+    fed: Fed
     committed: Future[Seconds]
 
 
@@ -272,7 +273,7 @@ def stream(
             free.put(predictor)
         spent = time.perf_counter() - arrived
         committed = pool.submit(finish, stages, unit.unit, outputs)
-        return Inferred(unit, arrived - begun, spent, outputs.waste, sum(outputs.lengths), committed)
+        return Inferred(unit, arrived - begun, spent, outputs.fed, committed)
 
     for ref in refs:
         waiting.put(ref)
@@ -335,8 +336,7 @@ def stage_figures(
         "rows and commit": sum(committing) / workers,
         "model": sum(each.seconds for each in done) / threads,
     }
-    frames = [each.frames for each in done]
-    fed = sum(kept / (1 - each.waste) for kept, each in zip(frames, done, strict=True))
+    fed = reduce(Fed.plus, [each.fed for each in done])
     return {
         "x real time, all": heard / spent,
         **{f"x real time, {stage}": heard / seconds for stage, seconds in work.items()},
@@ -344,7 +344,8 @@ def stage_figures(
         "seconds": spent,
         "seconds to the first features": done[0].waited,
         "share of time the model waited": sum(each.waited for each in done) / threads / spent,
-        "share of frames fed in vain": 1 - sum(frames) / fed,
+        "share of frames that is context": fed.context_share,
+        "share of frames that is padding": fed.padding_share,
     }
 
 

@@ -107,7 +107,10 @@ def main() -> None:
             f"(all_s={loop_seconds:.1f}, {os.cpu_count()} threads)  ratio={job_speed / loop_speed:.2f} "
             f"ratio_with_startup={loop_seconds / summary.work_seconds:.2f}"
         )
-        console.print(f"slowest={summary.slowest} busy={summary.busy} waste={summary.waste:.3f}")
+        console.print(
+            f"slowest={summary.slowest} busy={summary.busy} "
+            f"context={summary.context_share:.3f} padding={summary.padding_share:.3f}"
+        )
 
 
 if __name__ == "__main__":

@@ -61,7 +61,7 @@ class Ear:
     def words(self, features: flow.UnitFeatures, settings: flow.Settings) -> tuple[list[list[dict]], float]:
         """Words of each recording, and the share of frames computed for nothing."""
         outputs = flow.infer(features, [self._predictor], {NAME: Doing(self._task)}, settings)
-        return flow.rows(outputs, NAME, self._task).columns["words"].to_pylist(), outputs.waste
+        return flow.rows(outputs, NAME, self._task).columns["words"].to_pylist(), outputs.fed.context_share
 
 
 def features_of(recordings: Sequence[np.ndarray]) -> flow.UnitFeatures:

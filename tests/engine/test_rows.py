@@ -10,6 +10,7 @@ from pipeline.audio import Facts
 from pipeline.corpus import Recording
 from pipeline.engine import rows
 from pipeline.errors import ErrorRow
+from pipeline.fed import Fed
 from pipeline.flow import UnitFeatures, UnitOutputs, UnitSamples
 from pipeline.job import Work
 from pipeline.plan import UnitRef
@@ -27,6 +28,7 @@ RECORDINGS = tuple(
 FACTS = Facts(0.5, 1.0, 8000, 2, ("odd",), 0, 50, 0.5, 1.5)
 ERROR = ErrorRow("decode", "empty", "no samples")
 WORK = Work(UnitRef("u", 1, 0, 0, 2, 3.0, 18), ("b", "a"))
+FED = Fed(120, context=15, padding=5)
 TIMINGS = Timings({"read": 1.5}, {"read": 10}, {"read": "host:1"})
 
 
@@ -101,7 +103,7 @@ def test_outputs_survive():
         "nothing": kept(np.empty((0, 4), np.float32), counts=(0, 0)),
         "no recording": Kept((), (), np.empty((0, 3), np.int32), ()),
     }
-    outputs = UnitOutputs(RECORDINGS, (2, 0), (FACTS, None), {1: ERROR}, tasks, {"more": "out of memory"}, 0.25)
+    outputs = UnitOutputs(RECORDINGS, (2, 0), (FACTS, None), {1: ERROR}, tasks, {"more": "out of memory"}, FED)
     unit, meta, payload = opened(rows.from_outputs("u", outputs, ("words", "more"), TIMINGS))
     back = rows.to_outputs(meta, payload)
     assert (unit, rows.tasks_of(meta), rows.timings_of(meta)) == ("u", ("words", "more"), TIMINGS)
@@ -113,7 +115,7 @@ def test_outputs_survive():
         for ours, theirs in zip((got.pieces, *got.columns), (wanted.pieces, *wanted.columns), strict=True):
             np.testing.assert_array_equal(ours, theirs)
             assert (ours.dtype, ours.shape) == (theirs.dtype, theirs.shape)
-    assert (back.faults, back.waste) == ({"more": "out of memory"}, 0.25)
+    assert (back.faults, back.fed) == ({"more": "out of memory"}, FED)
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float16"])
@@ -122,7 +124,7 @@ def test_frames_and_what_was_said_of_them_survive_together(dtype, count):
     frames = np.arange(7 * count, dtype=dtype).reshape(count, 7)
     features = UnitFeatures(RECORDINGS, frames, (count, 0), (FACTS, None), {1: ERROR})
     labels = kept(np.arange(2 * count, dtype=np.float16).reshape(count, 2), counts=(count, 0))
-    outputs = UnitOutputs(RECORDINGS, (count, 0), (FACTS, None), {1: ERROR}, {"labels": labels}, {"more": "503"}, 0.25)
+    outputs = UnitOutputs(RECORDINGS, (count, 0), (FACTS, None), {1: ERROR}, {"labels": labels}, {"more": "503"}, FED)
     unit, meta, payload = opened(rows.from_both("u", features, outputs, ("labels", "more"), TIMINGS))
     assert (unit, rows.tasks_of(meta), rows.timings_of(meta)) == ("u", ("labels", "more"), TIMINGS)
     back, said = rows.to_features(meta, payload), rows.to_outputs(meta, payload)
@@ -130,12 +132,12 @@ def test_frames_and_what_was_said_of_them_survive_together(dtype, count):
     assert (back.frames.dtype, back.frames.shape) == (dtype, (count, 7))
     assert (back.lengths, back.facts, back.errors) == ((count, 0), (FACTS, None), {1: ERROR})
     np.testing.assert_array_equal(said.kept["labels"].columns[0], labels.columns[0])
-    assert (said.kept["labels"].counts, said.faults, said.waste) == ((count, 0), {"more": "503"}, 0.25)
+    assert (said.kept["labels"].counts, said.faults, said.fed) == ((count, 0), {"more": "503"}, FED)
 
 
 def test_receipts_survive():
     receipts = [
-        Receipt("u", "committed", task="a", rows=2, errors={"decode.empty": 1}, timings=TIMINGS),
+        Receipt("u", "committed", task="a", rows=2, errors={"decode.empty": 1}, fed=FED, timings=TIMINGS),
         Receipt("u", "fault", task="b", fault="b: 503", fault_trace="Traceback ..."),
     ]
     row = rows.from_receipts("u", receipts)

@@ -17,6 +17,7 @@ from pipeline.engine import ledger, rows, stages, suspects
 from pipeline.engine.rows import Row
 from pipeline.engine.shipping import Shipped
 from pipeline.errors import StorageFault, UserError
+from pipeline.fed import Fed
 from pipeline.flow import Settings, UnitFeatures, UnitOutputs
 from pipeline.isolation import Limits
 from pipeline.job import Work
@@ -31,7 +32,7 @@ from tests.jobs.corpora import MODEL
 SHIPPED = Shipped(MODEL, checkpoint.fingerprint(MODEL), None)
 NO_TIMINGS = Timings({}, {}, {})
 KEPT = Kept((), (np.empty(0, np.int32), np.empty(0, np.float32)), NO_PIECES, ())
-NOTHING = UnitOutputs((), (), (), {}, {"labels": KEPT}, {}, 0.0)
+NOTHING = UnitOutputs((), (), (), {}, {"labels": KEPT}, {}, Fed())
 WORK = Work(UnitRef("u7", 1, 0, 0, 1, 1.0, 1), ("labels",))
 NO_FRAMES = UnitFeatures((), np.empty((0, 160), np.float32), (), (), {})
 BEGUN: dict[str, Any] = {

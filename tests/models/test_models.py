@@ -16,7 +16,7 @@ from transformers import Wav2Vec2BertForCTC
 
 from pipeline import models
 from pipeline.errors import UserError
-from pipeline.models import int8, loading, prepacked
+from pipeline.models import compiled, int8, loading, prepacked
 from pipeline.models.wav2vec2_bert.kinds import Head
 from pipeline.models.wav2vec2_bert.model import Model
 
@@ -30,8 +30,8 @@ def test_importing_models_loads_neither_ray_nor_transformers() -> None:
 
 
 def test_the_doors_open_on_first_use_and_nothing_else_is_there() -> None:
-    assert dir(models) == ["Head", "Model", "load", "prepack", "quantise", "save"]
-    functions = [loading.load, prepacked.prepack, int8.quantise, loading.save]
+    assert dir(models) == ["Head", "Model", "compile_blocks", "load", "prepack", "quantise", "save"]
+    functions = [compiled.compile_blocks, loading.load, prepacked.prepack, int8.quantise, loading.save]
     assert [getattr(models, name) for name in dir(models)] == [Head, Model, *functions]
     with pytest.raises(AttributeError, match="module 'pipeline.models' has no attribute 'laod'"):
         models.laod  # noqa: B018
