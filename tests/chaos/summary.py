@@ -121,6 +121,8 @@ def _counted(promise: Promise, found: Sum | None) -> str:
     rest = _in_all(others) if promise.each else [f"{name} {count:,}" for name, count in others.items()]
     short = [name for name, figure in promise.goal.items() if found.counts[name] < figure]
     short += [name for name, count in others.items() if count < promise.each and not name.endswith(BESIDE)]
+    if len(short) > 4:
+        short = [*short[:3], f"{len(short) - 3} more"]
     told = "; ".join(filter(None, [", ".join(first), ", ".join(rest), f"{found.minutes:.0f} minutes"]))
     verdict = [f"**did not hold in {found.broken} of {counted(found.runs, 'run')}**"] if found.broken else []
     verdict += [f"short of the goal: {', '.join(short)}"] if short else []
