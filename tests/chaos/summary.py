@@ -51,7 +51,7 @@ PROMISES = {
     "protocol": Promise(
         "planning and committing as a pure model: three runs die before and after every operation, answers are lost, "
         "listings stale. No state loses or doubles a recording",
-        {"states": 1_000_000, "schedules": 1_000_000},
+        {"schedules": 1_000_000},
     ),
     "poison": Promise(
         "recordings crash, keep or overfill what decodes them, in six ways. Each ends as an error row of its own, and "
