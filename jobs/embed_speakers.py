@@ -9,8 +9,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 try:
     from pipeline.cli import run_job
+    from pipeline.leaving import leave
 except ModuleNotFoundError as missing:
     sys.exit(f"{sys.executable} has no package {missing.name}; after `make demo` use .venv/bin/python")
 
 if __name__ == "__main__":
-    sys.exit(run_job("embed", prog="python jobs/embed_speakers.py"))
+    leave(run_job("embed", prog="python jobs/embed_speakers.py"))

@@ -8,9 +8,10 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 try:
+    from pipeline.leaving import leave
     from pipeline.tuning import main
 except ModuleNotFoundError as missing:
     sys.exit(f"{sys.executable} has no package {missing.name}; after `make demo` use .venv/bin/python")
 
 if __name__ == "__main__":
-    sys.exit(main(prog="python jobs/finetune.py"))
+    leave(main(prog="python jobs/finetune.py"))

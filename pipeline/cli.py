@@ -18,11 +18,17 @@ from pipeline.arguments import Parser
 from pipeline.errors import UserError
 from pipeline.evaluation.__main__ import main as evaluate
 from pipeline.fields import add_options, parse_job, with_file
+from pipeline.leaving import leave
 from pipeline.options import flag
 from pipeline.summary import MEANINGS, USAGE, format_summary
 from pipeline.unread import may_go_unread
 
 EXIT_CODES = "exit codes:\n" + "\n".join(f"  {code}  {meaning}" for code, meaning in sorted(MEANINGS.items()))
+
+
+def script() -> NoReturn:
+    """The `voxmill` command as a process."""
+    leave(main())
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,4 +205,4 @@ _NEEDED = {"label": "--task KIND=MODEL [--task KIND=MODEL ...]"}
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    script()

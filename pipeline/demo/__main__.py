@@ -19,6 +19,7 @@ from rich.text import Text
 from pipeline import __version__, command, config, demo, scoring
 from pipeline.arguments import Parser
 from pipeline.errors import UserError
+from pipeline.leaving import leave
 from pipeline.quantities import show_seconds
 from pipeline.summary import RunSummary
 from pipeline.unread import may_go_unread
@@ -190,4 +191,4 @@ def _shown(folder: Path) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    leave(main(sys.argv[1:]))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Sequence
 from typing import Any
 
@@ -12,6 +11,7 @@ from rich.console import Console
 from pipeline import command
 from pipeline.arguments import Parser
 from pipeline.fields import add_options, with_file
+from pipeline.leaving import leave
 from pipeline.summary import COMPLETE
 from pipeline.unread import may_go_unread
 
@@ -82,4 +82,4 @@ def _parser(prog: str) -> Parser:
 
 
 if __name__ == "__main__":
-    sys.exit(main(prog="python -m pipeline.evaluation"))
+    leave(main(prog="python -m pipeline.evaluation"))

@@ -10,6 +10,8 @@ import pyarrow as pa
 
 from pipeline.arguments import Parser
 from pipeline.errors import StorageFault, UserError
+from pipeline.leaving import leave
+from pipeline.stopping import Stopped, stoppable
 from pipeline.storage.paths import redact
 from pipeline.table.commands import clean, look, publishing
 from pipeline.table.commands.command import BROKEN, PARTIAL, USAGE, Command
@@ -22,7 +24,7 @@ _CODES = """exit codes:
   0  every planned recording is in the table exactly once (other commands: done)
   1  verify found a violation
   2  wrong usage: the message says what to mend
-  4  units are pending, or storage failed: the same run command goes on where it ended; forget without --yes"""
+  4  units are pending, storage failed, a signal came: the same command goes on where it ended; forget without --yes"""
 
 
 @may_go_unread()
@@ -35,8 +37,9 @@ def main(argv: Sequence[str] | None = None, *, prog: str = "python -m pipeline.t
     if more:
         given.parser.error(f"unrecognized arguments: {redact(' '.join(more))}")
     try:
-        look_for_table(given.output)
-        code: int = given.command(given)
+        with stoppable():
+            look_for_table(given.output)
+            code: int = given.command(given)
     except UserError as error:
         print(error, file=sys.stderr)
         return USAGE
@@ -46,6 +49,9 @@ def main(argv: Sequence[str] | None = None, *, prog: str = "python -m pipeline.t
         return BROKEN
     except StorageFault as fault:
         print(f"{fault}. Nothing is lost; try again.", file=sys.stderr)
+        return PARTIAL
+    except Stopped as stop:
+        print(f"stopped {stop}. Nothing is lost; the same command goes on.", file=sys.stderr)
         return PARTIAL
     return code
 
@@ -87,4 +93,4 @@ def _examples(prog: str, *commands: Command) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    leave(main())

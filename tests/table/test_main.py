@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import time
 from pathlib import Path
 from typing import Any
@@ -326,3 +327,11 @@ def test_status_tells_a_run_at_work_from_one_that_died(table: Any, capsys: pytes
     assert main(["status", table.output]) == 4
     dead = "gives no sign of life: it died, or its storage took nothing more (a full disk)"
     assert capsys.readouterr().out.splitlines()[-1] == f"last run began 2026-11-21 10:00 and {dead}"
+
+
+def test_a_signal_ends_a_command_in_one_line(
+    table: Any, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pipeline.table.__main__.look_for_table", lambda output: signal.raise_signal(signal.SIGINT))
+    assert main(["verify", table.output]) == 4
+    assert capsys.readouterr().err == "stopped by SIGINT. Nothing is lost; the same command goes on.\n"
