@@ -1,6 +1,6 @@
 """The output folder and its promise: every planned recording ends as exactly one row of one file."""
 
-from pipeline.table.complete import mark_listed, mark_success
+from pipeline.table.complete import mark_listed
 from pipeline.table.done import Standing, committed, pending, standing
 from pipeline.table.presence import require_plan
 from pipeline.table.read import Table, read_table
@@ -18,7 +18,6 @@ __all__ = [
     "compare",
     "declare",
     "mark_listed",
-    "mark_success",
     "pending",
     "read_known",
     "read_table",

@@ -14,7 +14,7 @@ from pipeline.corpus import Recording, Unit
 from pipeline.plan import UnitRef, load_unit, units
 from pipeline.plan.generations import Scope
 from pipeline.plan.store import Bounds, extend_from
-from pipeline.table import TaskRecord, declare
+from pipeline.table import TaskRecord, declare, mark_listed, pending
 from pipeline.table.commit import Outcome, commit
 from pipeline.table.schema import ERROR, MODEL, planned_columns, schema
 
@@ -32,6 +32,14 @@ TASK = (
     pa.field("words", pa.list_(WORD)),
 )
 SCHEMA = schema(TASK)
+
+
+def mark_success(output: str, tasks: Sequence[str]) -> bool:
+    """Claim that tasks are complete, as a run does that has just listed what is committed."""
+    planned = units(output)
+    if any(pending(output, task, planned) for task in tasks):
+        return False
+    return mark_listed(output, tasks, generation=max((unit.generation for unit in planned), default=0))
 
 
 def rows_of(unit: Unit, *, broken: Sequence[str] = (), text: str = "one two") -> pa.Table:

@@ -10,12 +10,12 @@ import pytest
 
 from pipeline.plan import units
 from pipeline.plan.store import load_unit
-from pipeline.table import committed, mark_success, pending, read_table
+from pipeline.table import committed, pending, read_table
 from pipeline.table.__main__ import main
 from pipeline.table.status import status
 from pipeline.table.vacuum import vacuum
 from pipeline.table.verify import verify
-from tests.table.conftest import rows_of
+from tests.table.conftest import mark_success, rows_of
 
 
 @pytest.fixture(params=["local", "s3"])

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from pipeline.plan.success import Success, read_success
-from pipeline.table import mark_listed, mark_success, pending
+from pipeline.table import mark_listed, pending
+from tests.table.conftest import mark_success
 
 
 def test_nothing_planned_is_no_success(made: Any) -> None:

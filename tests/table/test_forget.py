@@ -23,7 +23,7 @@ from pipeline.plan.store import Bounds, extend_from, planned_unit
 from pipeline.storage.listing import list_names
 from pipeline.storage.put import put, put_if_absent
 from pipeline.storage.read import read_bytes
-from pipeline.table import committed, mark_success, read_table, totals, write_run
+from pipeline.table import committed, read_table, totals, write_run
 from pipeline.table import forget as forgetting
 from pipeline.table.__main__ import main
 from pipeline.table.done import committed_sizes
@@ -33,7 +33,7 @@ from pipeline.table.publish import read_published
 from pipeline.table.status import status
 from pipeline.table.vacuum import vacuum
 from pipeline.table.verify import verify
-from tests.table.conftest import rows_of
+from tests.table.conftest import mark_success, rows_of
 
 remembering = importlib.import_module("pipeline.plan.forgotten")
 

@@ -11,10 +11,11 @@ from typing import Any
 
 import pytest
 
-from pipeline.table import mark_success, write_run
+from pipeline.table import write_run
 from pipeline.table.__main__ import main
 from pipeline.table.lease import Lease, held
 from tests.hurry import hurry
+from tests.table.conftest import mark_success
 
 
 @pytest.fixture

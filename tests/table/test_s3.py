@@ -11,9 +11,10 @@ from pipeline.errors import StorageFault, UserError
 from pipeline.storage.listing import list_names
 from pipeline.storage.put import put
 from pipeline.storage.read import read_bytes
-from pipeline.table import layout, mark_success, pending, read_table, write_run
+from pipeline.table import layout, pending, read_table, write_run
 from pipeline.table.__main__ import main
 from tests.hurry import hurry
+from tests.table.conftest import mark_success
 
 
 @pytest.fixture

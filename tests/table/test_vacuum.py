@@ -15,12 +15,13 @@ import pytest
 
 from pipeline.errors import StorageFault
 from pipeline.plan import superseded, units
-from pipeline.table import committed, mark_success, pending, read_table, rewrite, totals
+from pipeline.table import committed, pending, read_table, rewrite, totals
 from pipeline.table.done import committed_sizes
 from pipeline.table.explain import explain
 from pipeline.table.status import status
 from pipeline.table.vacuum import vacuum
 from pipeline.table.verify import verify
+from tests.table.conftest import mark_success
 
 
 @pytest.fixture(params=["local", "s3"])

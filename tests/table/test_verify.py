@@ -12,12 +12,12 @@ import pytest
 
 from pipeline.errors import UserError
 from pipeline.plan.forgotten import remember
-from pipeline.table import mark_success
 from pipeline.table.__main__ import main
 from pipeline.table.encode import encode
 from pipeline.table.unit_check import by_footer
 from pipeline.table.vacuum import vacuum
 from pipeline.table.verify import format_verdict, verify
+from tests.table.conftest import mark_success
 
 
 @pytest.fixture
