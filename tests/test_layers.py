@@ -12,7 +12,7 @@ import pytest
 PACKAGE = Path(__file__).resolve().parent.parent / "pipeline"
 
 TIERS = (
-    {"arguments", "documents", "errors", "fed", "quantities", "unread", "versions"},
+    {"arguments", "documents", "errors", "fed", "leaving", "quantities", "unread", "versions"},
     {"options"},
     {"fields"},
     {"corpus", "config", "stopping", "noise"},
