@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import logging
-import os
 import sys
 import uuid
 from collections.abc import Iterator
@@ -13,6 +11,7 @@ from pathlib import Path
 
 from pipeline.storage.paths import filesystem
 from tests import radosgw
+from tests.chaos import stores
 
 NAMES = ("disk", "moto", "radosgw")
 
@@ -40,36 +39,7 @@ def opened(name: str, folder: Path) -> Iterator[Place]:
         (folder / "disk").mkdir()
         yield Place(name, str(folder / "disk"))
         return
-    with _moto() if name == "moto" else radosgw.running() as endpoint, _variables(endpoint):
+    with stores.STORES[name]() as endpoint, stores.reached_at(endpoint):
         bucket = f"chaos-{uuid.uuid4().hex[:12]}"
         filesystem(f"s3://{bucket}")[0].call_s3("create_bucket", Bucket=bucket)
         yield Place(name, f"s3://{bucket}")
-
-
-@contextlib.contextmanager
-def _moto() -> Iterator[str]:
-    from moto.server import ThreadedMotoServer
-
-    logging.getLogger("werkzeug").setLevel(logging.ERROR)
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    try:
-        yield f"http://{host}:{port}"
-    finally:
-        server.stop()
-
-
-@contextlib.contextmanager
-def _variables(endpoint: str) -> Iterator[None]:
-    ours = {
-        "AWS_ENDPOINT_URL": endpoint, "AWS_ACCESS_KEY_ID": radosgw.KEY, "AWS_SECRET_ACCESS_KEY": radosgw.SECRET,
-        "AWS_DEFAULT_REGION": "us-east-1", "AWS_EC2_METADATA_DISABLED": "true", "NO_PROXY": "127.0.0.1,localhost",
-    }  # fmt: skip
-    before = {name: os.environ.get(name) for name in ours}
-    os.environ.update(ours)
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            os.environ.pop(name, None) if value is None else os.environ.update({name: value})
