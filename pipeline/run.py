@@ -86,7 +86,7 @@ def _tell_pending(asked: Asked) -> None:
     units = plan.units(asked.output)
     for choice in asked.wanted if units else ():
         left = len(table.pending(asked.output, choice.name, units))
-        asked.say(f"{choice.name}: {left:,} of {counted(len(units), 'unit')} planned already to do")
+        asked.say(f"{choice.name}: {left:,} of {counted(len(units), 'planned unit')} to do")
 
 
 def _label(asked: Asked, report: PlanReport, plan_seconds: float) -> RunSummary:

@@ -187,8 +187,8 @@ def test_a_dry_run_tells_what_each_task_lacks(folders, tmp_path):
     told = config.make({"task": tasks, "dry_run": True})
     run([str(tmp_path / "a.flac")], output, told, kind="label", console=Console(file=screen, width=200))
     lines = screen.getvalue().splitlines()
-    assert "classify: 0 of 1 unit planned already to do" in lines
-    assert "frames: 1 of 1 unit planned already to do" in lines
+    assert "classify: 0 of 1 planned unit to do" in lines
+    assert "frames: 1 of 1 planned unit to do" in lines
 
 
 def test_a_file_in_place_of_a_tasks_folder_is_named(folders, tmp_path):

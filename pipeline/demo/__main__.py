@@ -33,8 +33,8 @@ MARK = "_DEMO"
 def main(argv: Sequence[str] = ()) -> int:
     """Label the embedded corpus into `demo-output`, all tasks in one pass, and show what came out."""
     parser = Parser(prog="voxmill demo", description=main.__doc__, allow_abbrev=False)
-    parser.add_argument("--output", default=OUTPUT, help=f"folder of the table, emptied first (default: {OUTPUT})")
-    parser.add_argument("--num-cpus", default=None, help="logical CPUs of the local Ray")
+    parser.add_argument("--output", metavar="DIR", default=OUTPUT, help=f"table, emptied first (default: {OUTPUT})")
+    parser.add_argument("--num-cpus", metavar="N", help="logical CPUs of the local Ray (default: those of the machine)")
     parser.add_argument("--debug", action="store_true", help="show tracebacks and the libraries' own messages")
     given = parser.parse_args(argv)
     return command.shown(lambda console: _show(given.output, given.num_cpus, console), debug=given.debug)
