@@ -77,7 +77,9 @@ def runs(monkeypatch: pytest.MonkeyPatch) -> Callable[[Given], tuple[list[Receip
 
 def test_what_else_ray_data_does_in_this_process_goes_on_as_before(runs):
     def given(names, in_flight):
-        assert ray.data.DataContext.get_current().max_errored_blocks == -1
+        context = ray.data.DataContext.get_current()
+        assert (context.max_errored_blocks, context.execution_no_progress_timeout_s) == (-1, -1)
+        assert (context.target_max_block_size, context.target_min_block_size) == (1, 1)
         return names
 
     runs(given)
