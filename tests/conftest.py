@@ -7,6 +7,7 @@ import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import settings
@@ -58,13 +59,24 @@ def pytest_configure(config: pytest.Config) -> None:
     config.pluginmanager.register(module, spec.name)
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     """Tests of one file stay together, and so do those that share a cluster or a gateway: each is started once."""
-    for item in items:
-        fixtures, name = getattr(item, "fixturenames", ()), item.nodeid
-        group = "ray" if "ray_cluster" in fixtures else "radosgw" if "radosgw" in name else name.partition("::")[0]
-        item.add_marker(pytest.mark.xdist_group(group))
+    from xdist.scheduler import LoadScopeScheduling
+
+    class Together(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return _shared(nodeid)
+
+    return Together(config, log)
+
+
+def _shared(nodeid: str) -> str:
+    """What a test has in common with others."""
+    file = nodeid.partition("::")[0]
+    if "[radosgw" in nodeid:
+        return "radosgw"
+    return "ray" if "ray_cluster" in (ROOT / file).read_text() else file
 
 
 @pytest.fixture(scope="session")

@@ -85,7 +85,7 @@ class Commit(Stage):
     def __call__(self, row: pa.Table) -> pa.Table:
         unit = super().__call__(row).column("unit")[0].as_py()
         timings = {"seconds": {}, "peak_bytes": {}, "workers": {}}
-        receipt = {"unit": unit, "outcome": "committed", "rows": 1, "timings": timings}
+        receipt = {"unit": unit, "outcome": "committed", "rows": 1, "timings": timings, "fed": [0, 0, 0]}
         return _row(unit, json.dumps({"receipts": [receipt]}), b"")
 
 
