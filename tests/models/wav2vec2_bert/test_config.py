@@ -68,7 +68,7 @@ def test_the_document_is_kept_as_it_was(checkpoint: Path) -> None:
         ({"quantization_config": {"bits": 4}}, 'quantization_config={"bits": 4}; Voxmill reads no quantised weights.'),
         ({"output_hidden_size": 0}, "output_hidden_size=0 (must be null or a whole number, at least 1); no"),
         ({"hidden_dropout": 1.5}, "hidden_dropout=1.5 (must be a share, at most 1); no"),
-        ({"mask_time_prob": float("inf")}, "mask_time_prob=Infinity (must be a share, at most 1); no"),
+        ({"mask_time_prob": float("inf")}, "mask_time_prob=Infinity (must be a number, at least 0); no"),
         ({"layerdrop": None}, "layerdrop=null (must be a number, at least 0); no"),
         ({"add_adapter": "yes"}, 'add_adapter="yes" (must be true or false); no'),
         ({"tdnn_dim": [4, 0]}, "tdnn_dim=[4, 0] (must be a list of whole numbers, at least 1); no"),
@@ -80,7 +80,7 @@ def test_the_document_is_kept_as_it_was(checkpoint: Path) -> None:
         ({"ctc_loss_reduction": "max"}, 'ctc_loss_reduction="max" (must be one of sum, mean, none); no'),
         ({"add_adapter": True, "adapter_act": "mish"}, 'adapter_act="mish" (must be one of swish, '),
         ({"id2label": {"1": "a"}}, 'id2label={"1": "a"} (must name classes 0, 1, 2 and so on); no'),
-        ({"num_labels": "3"}, 'num_labels="3" (must be null or a whole number, at least 1); no'),
+        ({"num_labels": "3"}, 'num_labels="3" (must be null or a whole number, 1 to 1,000,000); no'),
         ({"num_labels": 3, "id2label": {"0": "a"}}, 'num_labels=3, id2label={"0": "a"} (must agree); no'),
         ({"id2label": ["a"]}, 'id2label=["a"] (must name classes'),
         (
