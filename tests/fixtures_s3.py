@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 import uuid
 from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
+from subprocess import TimeoutExpired
 from urllib.parse import urlsplit
 
 import pytest
@@ -47,7 +49,12 @@ def s3_endpoint(request: pytest.FixtureRequest) -> Iterator[str]:
     if getattr(request, "param", "moto") == "radosgw":
         if lacking := radosgw.missing():
             unavailable(f"no {', '.join(lacking)}; apt-get install ceph-mon ceph-osd radosgw")
-        with radosgw.running() as endpoint:
+        with ExitStack() as stack:
+            try:
+                endpoint = stack.enter_context(radosgw.running())
+            except (RuntimeError, TimeoutExpired):
+                # Once more: on a busy machine one of its five programs may have been too late, or found its port taken.
+                endpoint = stack.enter_context(radosgw.running())
             yield endpoint
         return
     from moto.server import ThreadedMotoServer  # costs a second, which only tests that need it pay
