@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 from copy import deepcopy
 from pathlib import Path
@@ -85,7 +86,10 @@ def test_rounding_costs_on_speech_what_it_costs_transformers(spoken: list[Tensor
     ratios = [error([a], [e]) / error([b], [e]) for a, b, e in zip(ours, rounded, exact, strict=True)]
     # Not of them all together: a few frames at the edge of a decision make most of either side's error.
     assert statistics.median(ratios) <= 1.1
-    assert sum(ratio > 1.25 for ratio in ratios) <= 10
+    # Whose error is much larger there is luck, on every kind of processor anew: ours no more often than theirs, within
+    # two deviations of a fair coin.
+    worse, better = sum(ratio > 1.25 for ratio in ratios), sum(ratio < 1 / 1.25 for ratio in ratios)
+    assert worse - better <= 2 * math.sqrt(worse + better)
 
 
 @pytest.mark.parametrize("dtype", HALVES)
