@@ -91,6 +91,7 @@ def test_the_width_is_the_terminals_though_standard_input_is_none(monkeypatch):
 def test_only_a_terminal_is_drawn_on_whatever_the_environment_says(monkeypatch):
     monkeypatch.setenv("FORCE_COLOR", "1")
     monkeypatch.setenv("TTY_COMPATIBLE", "1")
+    monkeypatch.delenv("COLUMNS", raising=False)
     console = console_on(Cell())
     assert (console.is_terminal, console.is_jupyter) == (False, False)
     assert console.width == noise.PLAIN_WIDTH

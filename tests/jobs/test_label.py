@@ -78,6 +78,7 @@ def test_each_task_has_its_rows_and_a_task_that_is_added_is_done_alone(audio, tm
     assert (third.exit_code, third.units) == (0, 0)
 
 
+@pytest.mark.slow
 def test_rows_are_those_of_the_tasks_own_jobs(audio, tmp_path, folders, ray_cluster):
     labelled(audio, tmp_path / "all", folders, *folders)
     for kind in ("classify", "embed"):
@@ -90,6 +91,7 @@ def test_rows_are_those_of_the_tasks_own_jobs(audio, tmp_path, folders, ray_clus
         assert sorted(p.name for p in (tmp_path / kind).iterdir() if p.is_dir() and p.name[0] != "_") == [kind]
 
 
+@pytest.mark.slow
 def test_models_in_actors_of_their_own_say_the_same(audio, checkpoint, tmp_path, folders, ray_cluster):
     """Frame labels come from another encoder, so that what finds speech and what embeds are two actors."""
     finder = tmp_path / "finder"
