@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from pipeline import plan, table
 from pipeline.errors import StorageFault, UserError
+from pipeline.late import late_receipts
 from pipeline.plan import UnitRef
 from pipeline.table import Count, Standing, Totals
 from pipeline.tally import Tally
@@ -33,20 +34,26 @@ def standing(output: str, names: Sequence[str], units: Sequence[UnitRef]) -> dic
     return {name: table.standing(output, name, units) for name in names}
 
 
-def outcome(output: str, units: Sequence[UnitRef], before: Mapping[str, Standing], tally: Tally | None) -> Outcome:
+def outcome(
+    output: str, run: str, units: Sequence[UnitRef], before: Mapping[str, Standing], tally: Tally | None
+) -> Outcome:
     """Look at the table after the work, and claim complete what is.
 
     Nothing is read of a unit that an earlier run has counted, or this one has committed.
 
     Args:
         output: folder of the table.
+        run: its name.
         units: of the plan.
         before: how the tasks stood before the work.
-        tally: of the work; None where there was none to do, so that all stands as it did.
+        tally: of the work; None where there was none to do, so that all stands as it did. What the run has committed
+            without hearing so, for it was stopped, is counted there.
     """
     known = {name: table.read_known(output, name) for name in before}
     try:
         now = standing(output, tuple(before), units) if tally else before
+        if tally:
+            _count_late(output, run, before, now, tally)
         changes = plan.superseded(output)
         totals = {name: _totals(output, name, each, changes, known[name], tally) for name, each in now.items()}
         complete = [name for name, each in now.items() if not each.pending and not totals[name].damaged]
@@ -65,6 +72,15 @@ def outcome(output: str, units: Sequence[UnitRef], before: Mapping[str, Standing
     also = f" and {len(more):,} more" if more else ""
     left = {name: each.pending or (units[:1] if totals[name].damaged else ()) for name, each in now.items()}
     return Outcome(left, totals, f"short of its end: {file}{also} is damaged; delete it and run again")
+
+
+def _count_late(
+    output: str, run: str, before: Mapping[str, Standing], now: Mapping[str, Standing], tally: Tally
+) -> None:
+    for name, each in now.items():
+        new = tally.unheard(name, each.sizes.keys() - before[name].sizes.keys())
+        for receipt in late_receipts(output, name, run, new):
+            tally.record_late(receipt)
 
 
 def _totals(

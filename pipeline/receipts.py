@@ -71,6 +71,12 @@ class Receipt:
 
 def receipt_of(unit: str, task: str, rows: pa.Table, outputs: UnitOutputs, *, won: bool, timings: Timings) -> Receipt:
     """Receipt of a unit whose rows are in the table, whoever put them there."""
+    told = receipt_of_rows(unit, task, rows)
+    return replace(told, outcome="committed" if won else "taken", fed=outputs.fed, timings=timings)
+
+
+def receipt_of_rows(unit: str, task: str, rows: pa.Table) -> Receipt:
+    """Receipt of a unit that was committed, as far as its rows alone tell."""
     failed = [
         (f"{error['stage']}.{error['type']}", f"{id}: {error['message']}")
         for id, error in zip(rows.column("id").to_pylist(), rows.column("error").to_pylist(), strict=True)
@@ -78,15 +84,13 @@ def receipt_of(unit: str, task: str, rows: pa.Table, outputs: UnitOutputs, *, wo
     ]
     return Receipt(
         unit,
-        "committed" if won else "taken",
+        "committed",
         task=task,
         rows=rows.num_rows,
-        audio_seconds=sum(facts.duration for facts in outputs.facts if facts is not None),
+        audio_seconds=sum(seconds or 0.0 for seconds in rows.column("duration").to_pylist()),
         errors=dict(Counter(reason for reason, _ in failed)),
         examples=dict(reversed(failed)),
         warnings=sum(bool(each) for each in rows.column("warnings").to_pylist()),
-        fed=outputs.fed,
-        timings=timings,
     )
 
 

@@ -94,7 +94,7 @@ def _label(asked: Asked, report: PlanReport, plan_seconds: float) -> RunSummary:
     before = standing(asked.output, [each.name for each in asked.wanted], units)
     lacking = _lacking(units, before)
     done = do(asked, lacking) if lacking else no_work()
-    after = outcome(asked.output, units, before, done.tally if lacking else None)
+    after = outcome(asked.output, asked.name, units, before, done.tally if lacking else None)
     left, totals = after.pending, [_totals(each, after) for each in asked.wanted]
     return RunSummary(
         **asked.facts(),

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import time
 from collections import Counter, defaultdict, deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from pipeline.corpus import Seconds
@@ -48,6 +49,8 @@ class Tally:
         self.done = 0
         self.done_seconds: Seconds = 0.0
         self._units: set[str] = set()
+        self._heard: set[tuple[str, str]] = set()
+        """Unit and task of every receipt of rows."""
         self.taken = 0
         self.fed = Fed()
         self.warnings = 0
@@ -74,7 +77,25 @@ class Tally:
         if self.first_commit is None:
             self.first_commit = now - self._run_began
             self.first_audio = receipt.audio_seconds
+        self._count(receipt)
+        self._recent.append((now, receipt.audio_seconds))
+        while self._recent[0][0] < now - RECENT:
+            self._recent.popleft()
+
+    def record_late(self, receipt: Receipt) -> None:
+        """Count what was committed and not heard of before the work was over: what it holds, not when it came."""
+        if receipt.unit in self._units:
+            # Another task of it was heard of; its audio counts once.
+            receipt = replace(receipt, first=False, audio_seconds=0.0)
+        self._count(receipt)
+
+    def unheard(self, task: str, units: Iterable[str]) -> list[str]:
+        """Those of some units of which no receipt has told that they are in the table."""
+        return [unit for unit in units if (unit, task) not in self._heard]
+
+    def _count(self, receipt: Receipt) -> None:
         self._units.add(receipt.unit)
+        self._heard.add((receipt.unit, receipt.task))
         self.taken += receipt.first and receipt.outcome == "taken"
         self.done += receipt.rows if receipt.first else 0
         self.rows_of[receipt.task] += receipt.rows
@@ -90,9 +111,6 @@ class Tally:
         self.stage_seconds.update(receipt.timings.seconds)
         for stage, size in receipt.timings.peak_bytes.items():
             self.peak_bytes[stage] = max(size, self.peak_bytes.get(stage, 0))
-        self._recent.append((now, receipt.audio_seconds))
-        while self._recent[0][0] < now - RECENT:
-            self._recent.popleft()
 
     def stop(self) -> None:
         """The work is over: time stands still from here on."""

@@ -25,7 +25,7 @@ TIERS = (
     {"checkpoint", "device_features", "receipts"},
     {"timing"},
     {"isolation"},
-    {"job", "tally", "summary"},
+    {"job", "late", "tally", "summary"},
     {"display", "command", "outcome"},
     {"alone", "choices", "engine"},
     {"asked"},

@@ -18,6 +18,7 @@ from pipeline.tally import Tally
 from tests.table.conftest import Made, rows_of
 
 NAMES = ("transcribe",)
+RUN = "20260101T000000.000-0000"
 UNIT = re.compile(r"^GET \S*/transcribe/[0-9a-f]{32}\.parquet")
 
 
@@ -44,7 +45,7 @@ def worked(made: Made, *numbers: int, broken: tuple[str, ...] = (), outcome: Any
 
 
 def after(made: Made, tally: Tally | None) -> Any:
-    return outcome(made.output, made.units, standing(made.output, NAMES, made.units), tally)
+    return outcome(made.output, RUN, made.units, standing(made.output, NAMES, made.units), tally)
 
 
 def test_the_table_is_counted_and_claimed_complete(made: Made) -> None:
@@ -90,6 +91,22 @@ def test_what_others_committed_is_read_and_not_believed(made: Made) -> None:
     assert after(made, tally).totals["transcribe"].errors == 1
 
 
+def test_what_a_stopped_run_committed_and_never_heard_of_is_counted_as_its_own(made: Made) -> None:
+    made.plan("a", "b", "c", "d", "e", "f", seconds=30.0)
+    made.declare()
+    before = standing(made.output, NAMES, made.units)
+    tally = worked(made, 0)
+    tally.stop()
+    late, others = made.unit(1), made.unit(2)
+    made.put(late, rows_of(late, broken=("c/c",)), run=RUN)
+    made.put(others, rows_of(others), run="another")
+    after = outcome(made.output, RUN, made.units, before, tally).totals["transcribe"]
+    told = tally.totals()
+    assert (told["rows"], told["units"], told["errors"]) == (4, 2, {"decode.decode": 1})
+    assert told["audio_seconds"] == 30.0
+    assert (after.rows, after.errors) == (6, 1)
+
+
 def test_a_run_with_nothing_to_do_lists_once_and_reads_no_unit(made: Made, s3_proxy: Any) -> None:
     made.output = f"{s3_proxy.bucket.uri}/out"
     made.plan(*(f"{number:03d}" for number in range(40)))
@@ -99,7 +116,7 @@ def test_a_run_with_nothing_to_do_lists_once_and_reads_no_unit(made: Made, s3_pr
     before = standing(made.output, NAMES, made.units)
     assert [line for line in s3_proxy.requests if UNIT.match(line)] == []
     assert sum("prefix=out%2Ftranscribe%2F" in line for line in s3_proxy.requests) == 1
-    found = outcome(made.output, plan.units(made.output), before, worked(made, 39))
+    found = outcome(made.output, RUN, plan.units(made.output), before, worked(made, 39))
     assert (found.totals["transcribe"].rows, found.pending["transcribe"]) == (40, ())
     assert [line for line in s3_proxy.requests if UNIT.match(line)] == []
     s3_proxy.requests.clear()

@@ -40,11 +40,16 @@ def outputs(*durations: float | None, fed: Fed = FED) -> UnitOutputs:
     )
 
 
-def table(errors: list[tuple[str, str, str] | None], warnings: list[list[str]] | None = None) -> pa.Table:
+def table(
+    errors: list[tuple[str, str, str] | None],
+    warnings: list[list[str]] | None = None,
+    seconds: list[float | None] | None = None,
+) -> pa.Table:
     structs = [None if each is None else dict(zip(("stage", "type", "message"), each, strict=True)) for each in errors]
     return pa.table(
         {
             "id": pa.array([f"c/{number}" for number in range(len(errors))]),
+            "duration": pa.array(seconds or [None] * len(errors), pa.float64()),
             "error": pa.array(structs, ERROR),
             "warnings": pa.array(warnings or [[]] * len(errors), pa.list_(pa.string())),
         }
@@ -52,7 +57,8 @@ def table(errors: list[tuple[str, str, str] | None], warnings: list[list[str]] |
 
 
 def test_a_receipt_counts_rows_audio_frames_and_warnings() -> None:
-    rows = table([None, None, ("decode", "decode", "not audio")], [["odd", "and more"], [], []])
+    warnings = [["odd", "and more"], [], []]
+    rows = table([None, None, ("decode", "decode", "not audio")], warnings, [1.5, 2.0, None])
     found = receipt_of("u", "t", rows, outputs(1.5, 2.0, None), won=True, timings=Timings({"read": 1.0}))
     assert (found.unit, found.task, found.outcome) == ("u", "t", "committed")
     assert (found.rows, found.audio_seconds) == (3, 3.5)

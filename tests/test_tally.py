@@ -121,3 +121,16 @@ def test_another_thread_may_look_on_while_receipts_come() -> None:
             tally.record(Receipt(str(number), "committed", audio_seconds=1.0))
         over.set()
     assert looks.result() > 0
+
+
+def test_what_is_heard_of_late_counts_once_and_moves_no_clock(tally, clock):
+    tally.record(receipt("a", task="transcribe"))
+    clock.now += 10
+    tally.stop()
+    assert tally.unheard("classify", ["a", "b"]) == ["a", "b"]
+    tally.record_late(receipt("a", task="classify"))
+    tally.record_late(receipt("b", task="classify", seconds=50.0))
+    found = tally.totals()
+    assert (found["rows"], found["units"], found["audio_seconds"]) == (3, 2, 150.0)
+    assert (found["startup_seconds"], found["first_audio_seconds"]) == (0.0, 100.0)
+    assert tally.unheard("classify", ["a", "b"]) == []

@@ -108,13 +108,13 @@ def measure(endpoint: str) -> None:
     before = measured("resume, what is pending", endpoint, lambda: standing(OUTPUT, names, planned))
     left = [load_unit(OUTPUT, ref) for ref in before[TASK].pending]
     tally = measured(f"(the work: {len(left):,} units)", endpoint, lambda: work(left))
-    after = measured("resume, counting the table", endpoint, lambda: outcome(OUTPUT, planned, before, tally))
+    after = measured("resume, counting the table", endpoint, lambda: outcome(OUTPUT, "a run", planned, before, tally))
     check(after.totals[TASK].rows)
     before = measured("nothing to do, what is pending", endpoint, lambda: standing(OUTPUT, names, planned))
-    after = measured("nothing to do, counting", endpoint, lambda: outcome(OUTPUT, planned, before, None))
+    after = measured("nothing to do, counting", endpoint, lambda: outcome(OUTPUT, "a run", planned, before, None))
     check(after.totals[TASK].rows)
     delete(layout.totals_file(OUTPUT, TASK))
-    after = measured("without _totals, counting", endpoint, lambda: outcome(OUTPUT, planned, before, None))
+    after = measured("without _totals, counting", endpoint, lambda: outcome(OUTPUT, "a run", planned, before, None))
     check(after.totals[TASK].rows)
 
 
