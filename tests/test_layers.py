@@ -16,6 +16,7 @@ TIERS = (
     {"options"},
     {"fields"},
     {"corpus", "config", "stopping", "noise"},
+    {"scratch"},
     {"placement", "scoring"},
     {"storage"},
     {"sources", "audio", "models", "text"},

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import fcntl
 import os
 import shutil
 import tempfile
@@ -13,13 +11,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline.corpus import Seconds
+from pipeline.scratch import WEEK, held, remove_left
 
 _PREFIX = "voxmill-ray-"
-_LOCK = "lock"
-"""Held by the process whose Ray it is, as long as it lives."""
-_OLD: Seconds = 7 * 24 * 3600.0
-"""After which the folder of a run that failed or was killed is of no use to anybody."""
 _LONGEST_PATH = 107
 """Bytes that the name of a socket may have."""
 _LONGEST_BELOW = len("/voxmill-ray-12345678/session_2026-01-01_00-00-00_000000_4194304/sockets/plasma_store.9")
@@ -47,11 +41,10 @@ def scratch() -> Iterator[Scratch]:
     if parent is None:
         yield Scratch()
         return
-    _remove_old(parent)
+    remove_left(parent, _PREFIX, min_age=WEEK)
     made = Scratch(Path(tempfile.mkdtemp(prefix=_PREFIX, dir=parent)))
     assert made.folder is not None
-    with open(made.folder / _LOCK, "w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with held(made.folder):
         try:
             yield made
         finally:
@@ -65,26 +58,6 @@ def _parent() -> str | None:
         if len(os.fsencode(parent)) + _LONGEST_BELOW <= _LONGEST_PATH and os.access(parent, os.W_OK):
             return parent
     return None
-
-
-def _remove_old(parent: str) -> None:
-    """Remove what this user's runs have left that ended long ago."""
-    for folder in Path(parent).glob(f"{_PREFIX}*"):
-        with contextlib.suppress(OSError):
-            status = folder.stat(follow_symlinks=False)
-            if status.st_uid == os.geteuid() and status.st_mtime < time.time() - _OLD and not _alive(folder):
-                _remove(folder)
-
-
-def _alive(folder: Path) -> bool:
-    try:
-        with open(folder / _LOCK) as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    except FileNotFoundError:
-        return False
-    return False
 
 
 def _remove(folder: Path) -> None:

@@ -6,7 +6,6 @@ The output's own checkpoints are the only ones: a group of workers that Ray star
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,6 +14,7 @@ from typing import Any, Literal
 from pipeline.engine import cluster
 from pipeline.errors import StorageFault, UserError, VoxmillError
 from pipeline.placement import LOCAL, choose_device, ray_address
+from pipeline.scratch import scratch
 from pipeline.storage.paths import is_local, local_path
 from pipeline.training.config import TrainConfig
 from pipeline.training.fit import Fitted
@@ -91,7 +91,7 @@ def _run(asked: _Asked, workers: int) -> _Answer:
     from ray.train.torch import TorchConfig, TorchTrainer
     from ray.train.v2.api.exceptions import TrainingFailedError
 
-    with tempfile.TemporaryDirectory(prefix="voxmill-train-") as notes:
+    with scratch("voxmill-train-") as notes:
         trainer = TorchTrainer(
             _work,  # type: ignore[arg-type]  # Ray's annotation knows no answers
             train_loop_config={"asked": asked},
@@ -99,7 +99,7 @@ def _run(asked: _Asked, workers: int) -> _Answer:
             scaling_config=ScalingConfig(num_workers=workers, use_gpu=asked.device == "cuda"),
             # Ray's own notes on the run; nothing of ours is in them.
             run_config=RunConfig(
-                name=Path(notes).name, storage_path=notes, failure_config=FailureConfig(max_failures=RETRIES)
+                name=notes.name, storage_path=str(notes), failure_config=FailureConfig(max_failures=RETRIES)
             ),
         )
         try:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import tempfile
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,6 +20,7 @@ from pipeline.plan.payload import payloads
 from pipeline.plan.places import moved, twice, twice_in_draft
 from pipeline.plan.report import Survey, Unopened
 from pipeline.plan.spans import cut
+from pipeline.scratch import scratch
 from pipeline.sources import Group, Problem, Unchanged
 
 BATCH = 20_000
@@ -64,8 +64,8 @@ def drafted(entries: Iterable[Group | Problem | Unchanged], known: Known) -> Ite
     Raises:
         UserError: two recordings have one id; both places are named.
     """
-    with tempfile.TemporaryDirectory(prefix="voxmill-plan-") as folder:
-        path = Path(folder) / "draft.parquet"
+    with scratch("voxmill-plan-") as folder:
+        path = folder / "draft.parquet"
         with pq.ParquetWriter(path, DRAFT_SCHEMA, compression="zstd", compression_level=1) as file:
             seen, unopened = (np.zeros(len(each), dtype=bool) for each in (known.digests, known.files.names))
             drafter = _Drafter(known, file, seen, unopened)

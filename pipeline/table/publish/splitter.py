@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import tempfile
 import uuid
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
@@ -14,6 +13,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from pipeline.errors import StorageFault, UserError
+from pipeline.scratch import scratch
 from pipeline.storage.paths import join
 from pipeline.storage.put import delete, put_file
 from pipeline.table.publish import places
@@ -167,8 +167,8 @@ def splitting(
     folder: str, schema: pa.Schema, *, column: str | None, file_bytes: int, values: Iterable[str | None] = ()
 ) -> Iterator[Splitter]:
     """A splitter with scratch space, whose files go again where the block fails; the arguments are its own."""
-    with tempfile.TemporaryDirectory(prefix="voxmill-publish-") as scratch:
-        split = Splitter(folder, Path(scratch), schema, column=column, file_bytes=file_bytes, values=values)
+    with scratch("voxmill-publish-") as local:
+        split = Splitter(folder, local, schema, column=column, file_bytes=file_bytes, values=values)
         try:
             yield split
         except BaseException:
