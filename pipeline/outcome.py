@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pipeline import plan, table
 from pipeline.errors import StorageFault, UserError
 from pipeline.late import late_receipts
-from pipeline.plan import UnitRef
+from pipeline.plan import Planned, UnitRef
 from pipeline.table import Count, Standing, Totals
 from pipeline.tally import Tally
 
@@ -34,9 +34,7 @@ def standing(output: str, names: Sequence[str], units: Sequence[UnitRef]) -> dic
     return {name: table.standing(output, name, units) for name in names}
 
 
-def outcome(
-    output: str, run: str, units: Sequence[UnitRef], before: Mapping[str, Standing], tally: Tally | None
-) -> Outcome:
+def outcome(output: str, run: str, planned: Planned, before: Mapping[str, Standing], tally: Tally | None) -> Outcome:
     """Look at the table after the work, and claim complete what is.
 
     Nothing is read of a unit that an earlier run has counted, or this one has committed.
@@ -44,18 +42,18 @@ def outcome(
     Args:
         output: folder of the table.
         run: its name.
-        units: of the plan.
+        planned: the plan before the work.
         before: how the tasks stood before the work.
         tally: of the work; None where there was none to do, so that all stands as it did. What the run has committed
             without hearing so, for it was stopped, is counted there.
     """
+    units = planned.units
     known = {name: table.read_known(output, name) for name in before}
     try:
         now = standing(output, tuple(before), units) if tally else before
         if tally:
             _count_late(output, run, before, now, tally)
-        changes = plan.superseded(output)
-        totals = {name: _totals(output, name, each, changes, known[name], tally) for name, each in now.items()}
+        totals = {name: _totals(output, name, each, planned.changes, known[name], tally) for name, each in now.items()}
         complete = [name for name, each in now.items() if not each.pending and not totals[name].damaged]
         if complete:
             table.mark_listed(output, complete, generation=max((unit.generation for unit in units), default=0))

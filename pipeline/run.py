@@ -90,11 +90,11 @@ def _tell_pending(asked: Asked) -> None:
 
 
 def _label(asked: Asked, report: PlanReport, plan_seconds: float) -> RunSummary:
-    units = plan.units(asked.output)
-    before = standing(asked.output, [each.name for each in asked.wanted], units)
-    lacking = _lacking(units, before)
-    done = do(asked, lacking) if lacking else no_work()
-    after = outcome(asked.output, asked.name, units, before, done.tally if lacking else None)
+    planned = plan.read_planned(asked.output)
+    before = standing(asked.output, [each.name for each in asked.wanted], planned.units)
+    lacking = _lacking(planned.units, before)
+    done = do(asked, planned, lacking) if lacking else no_work()
+    after = outcome(asked.output, asked.name, planned, before, done.tally if lacking else None)
     left, totals = after.pending, [_totals(each, after) for each in asked.wanted]
     return RunSummary(
         **asked.facts(),
@@ -104,8 +104,8 @@ def _label(asked: Asked, report: PlanReport, plan_seconds: float) -> RunSummary:
         pools=done.pools,
         worker_deaths=dict(done.deaths),
         tasks=tuple(totals),
-        planned_recordings=sum(unit.count for unit in units),
-        planned_units=len(units),
+        planned_recordings=planned.recordings,
+        planned_units=len(planned.units),
         new_recordings=report.planned,
         pending_units=len({unit.name for names in left.values() for unit in names}),
         table_rows=sum(each.rows for each in totals),

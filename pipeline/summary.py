@@ -73,7 +73,7 @@ class RunSummary:
     pools: str = ""
     tasks: tuple[TaskTotals, ...] = ()
     planned_recordings: int = 0
-    """In the whole table, after this run's planning."""
+    """Rows that the table will have once all is done, after this run's planning."""
     planned_units: int = 0
     new_recordings: int = 0
     """Planned by this run."""

@@ -28,20 +28,23 @@ class Tally:
         workers: Mapping[str, int],
         clock: Callable[[], float] = time.monotonic,
         run_began: float | None = None,
+        passing: Mapping[str, int] | None = None,
     ) -> None:
         """Start counting.
 
         Args:
-            recordings: how many are pending.
+            recordings: how many rows the table will have of what is pending.
             audio_seconds: their planned audio.
             workers: stage -> how many workers it has.
             clock: monotonic seconds.
             run_began: when the run began, by that clock, for start-up; default now.
+            passing: unit -> rows of it that newer ones take the place of; they are done and not among `recordings`.
         """
         self.recordings = recordings
         self.audio_seconds = audio_seconds
         self._clock = clock
         self._workers = workers
+        self._passing = passing or {}
         self.started = clock()
         self._run_began = self.started if run_began is None else run_began
         self.first_commit: Seconds | None = None
@@ -97,7 +100,7 @@ class Tally:
         self._units.add(receipt.unit)
         self._heard.add((receipt.unit, receipt.task))
         self.taken += receipt.first and receipt.outcome == "taken"
-        self.done += receipt.rows if receipt.first else 0
+        self.done += receipt.rows - self._passing.get(receipt.unit, 0) if receipt.first else 0
         self.rows_of[receipt.task] += receipt.rows
         self.errors_of[receipt.task] += sum(receipt.errors.values())
         if receipt.outcome == "committed":

@@ -14,6 +14,7 @@ from pipeline.display import showing, waiting
 from pipeline.errors import StorageFault
 from pipeline.job import Job, Work
 from pipeline.placement import choose_dtype
+from pipeline.plan import Planned
 from pipeline.receipts import Receipt
 from pipeline.stopping import Stopped, stoppable
 from pipeline.tally import Tally
@@ -35,7 +36,7 @@ def no_work() -> Done:
     return Done(Tally(recordings=0, audio_seconds=0.0, workers={}, clock=lambda: 0.0))
 
 
-def do(asked: Asked, lacking: Sequence[Work]) -> Done:
+def do(asked: Asked, planned: Planned, lacking: Sequence[Work]) -> Done:
     """Do what is lacking; what goes wrong with it, or a signal, only ends it: what is committed stays.
 
     Raises:
@@ -49,10 +50,11 @@ def do(asked: Asked, lacking: Sequence[Work]) -> Done:
             table.declare(asked.output, choice.name, choice.record(asked.config), option=asked.beside(choice))
         asked.write_down({**asked.facts(), "state": "running", "lease": True})
         tally = Tally(
-            recordings=sum(work.unit.count for work in lacking),
+            recordings=planned.shown([work.unit for work in lacking]),
             audio_seconds=sum(work.unit.seconds for work in lacking),
             workers=workers,
             run_began=asked.begin,
+            passing=planned.passing,
         )
         try:
             # Receipts that are left open would keep Ray's executor at work while Ray shuts down.

@@ -45,7 +45,7 @@ def worked(made: Made, *numbers: int, broken: tuple[str, ...] = (), outcome: Any
 
 
 def after(made: Made, tally: Tally | None) -> Any:
-    return outcome(made.output, RUN, made.units, standing(made.output, NAMES, made.units), tally)
+    return outcome(made.output, RUN, plan.read_planned(made.output), standing(made.output, NAMES, made.units), tally)
 
 
 def test_the_table_is_counted_and_claimed_complete(made: Made) -> None:
@@ -100,7 +100,7 @@ def test_what_a_stopped_run_committed_and_never_heard_of_is_counted_as_its_own(m
     late, others = made.unit(1), made.unit(2)
     made.put(late, rows_of(late, broken=("c/c",)), run=RUN)
     made.put(others, rows_of(others), run="another")
-    after = outcome(made.output, RUN, made.units, before, tally).totals["transcribe"]
+    after = outcome(made.output, RUN, plan.read_planned(made.output), before, tally).totals["transcribe"]
     told = tally.totals()
     assert (told["rows"], told["units"], told["errors"]) == (4, 2, {"decode.decode": 1})
     assert told["audio_seconds"] == 30.0
@@ -116,7 +116,7 @@ def test_a_run_with_nothing_to_do_lists_once_and_reads_no_unit(made: Made, s3_pr
     before = standing(made.output, NAMES, made.units)
     assert [line for line in s3_proxy.requests if UNIT.match(line)] == []
     assert sum("prefix=out%2Ftranscribe%2F" in line for line in s3_proxy.requests) == 1
-    found = outcome(made.output, RUN, plan.units(made.output), before, worked(made, 39))
+    found = outcome(made.output, RUN, plan.read_planned(made.output), before, worked(made, 39))
     assert (found.totals["transcribe"].rows, found.pending["transcribe"]) == (40, ())
     assert [line for line in s3_proxy.requests if UNIT.match(line)] == []
     s3_proxy.requests.clear()

@@ -2,6 +2,7 @@
 
 from pipeline.plan.forgotten import forgotten
 from pipeline.plan.generations import UnitRef
+from pipeline.plan.planned import Planned, read_planned
 from pipeline.plan.report import PlanReport, format_report
 from pipeline.plan.store import extend, load_unit, units
 from pipeline.plan.superseded import Superseded, superseded
@@ -9,12 +10,14 @@ from pipeline.plan.unseen import unseen
 
 __all__ = [
     "PlanReport",
+    "Planned",
     "Superseded",
     "UnitRef",
     "extend",
     "forgotten",
     "format_report",
     "load_unit",
+    "read_planned",
     "superseded",
     "units",
     "unseen",

@@ -114,10 +114,11 @@ def units(output: str) -> list[UnitRef]:
         UserError: a generation is missing or damaged.
         StorageFault: the plan cannot be read.
     """
-    return generations.of_row_groups(output, _units)
+    return generations.of_row_groups(output, units_of)
 
 
-def _units(generation: Generation, group: int) -> list[UnitRef]:
+def units_of(generation: Generation, group: int) -> list[UnitRef]:
+    """Units of one row group of the plan, in order."""
     rows = generation.row_group(group, ("unit", "seconds", "payload"))
     return generations.unit_runs(rows, generation, row_group=group)
 

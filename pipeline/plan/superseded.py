@@ -28,10 +28,11 @@ def superseded(output: str) -> list[Superseded]:
         UserError: a generation is missing or damaged.
         StorageFault: the plan cannot be read.
     """
-    return generations.of_row_groups(output, _of_row_group)
+    return generations.of_row_groups(output, changes_of)
 
 
-def _of_row_group(generation: generations.Generation, group: int) -> list[Superseded]:
+def changes_of(generation: generations.Generation, group: int) -> list[Superseded]:
+    """Those whose newer row is in one row group of the plan."""
     olds = generation.row_group(group, ("supersedes",)).column("supersedes")
     if olds.null_count == len(olds):
         return []

@@ -10,10 +10,8 @@ from typing import Any, TypeVar
 
 from pipeline.corpus import Seconds
 from pipeline.errors import UserError
-from pipeline.plan.forgotten import forgotten_rows
-from pipeline.plan.store import units
+from pipeline.plan.planned import read_planned
 from pipeline.plan.success import Success, read_success
-from pipeline.plan.superseded import superseded
 from pipeline.quantities import counted, show_seconds
 from pipeline.storage.paths import redact
 from pipeline.table.done import committed
@@ -123,14 +121,12 @@ def status(output: str) -> Status:
     """
     require_table(output)
     require_plan(output)
-    planned = units(output)
-    old = {each.old for each in superseded(output)}
-    gone = forgotten_rows(output)
+    planned = read_planned(output)
     faults: list[Fault] | None = None
     found = []
     for name in tasks(output):
         record, done = read_record(output, name), committed(output, name)
-        mine = [unit for unit in planned if unit.concerns(name)]
+        mine = [unit for unit in planned.units if unit.concerns(name)]
         left = [unit for unit in mine if unit.name not in done]
         if left and faults is None:
             faults = recent_faults(output, runs(output)[-RUNS:])
@@ -152,12 +148,12 @@ def status(output: str) -> Status:
     damaged: list[str] = []
     return Status(
         output=output,
-        generations=max((unit.generation for unit in planned), default=0),
-        units=len(planned),
-        recordings=sum(unit.count for unit in planned) - len(old | set(gone)),
-        superseded=len(old),
-        forgotten=len(gone),
-        seconds=sum(unit.seconds for unit in planned),
+        generations=max((unit.generation for unit in planned.units), default=0),
+        units=len(planned.units),
+        recordings=planned.recordings,
+        superseded=len(planned.superseded),
+        forgotten=len(planned.forgotten),
+        seconds=sum(unit.seconds for unit in planned.units),
         tasks=tuple(found),
         success=_readable(lambda: read_success(output), damaged),
         last_run=_readable(lambda: newest_run(output), damaged),

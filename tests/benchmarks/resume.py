@@ -25,7 +25,7 @@ import pyarrow as pa  # noqa: E402
 
 from pipeline.corpus import Unit  # noqa: E402
 from pipeline.outcome import outcome, standing  # noqa: E402
-from pipeline.plan import load_unit, units  # noqa: E402
+from pipeline.plan import load_unit, read_planned, units  # noqa: E402
 from pipeline.plan.generations import Scope  # noqa: E402
 from pipeline.plan.store import Bounds, extend_from  # noqa: E402
 from pipeline.receipts import Receipt  # noqa: E402
@@ -104,13 +104,13 @@ def measure(endpoint: str) -> None:
     """A run that resumes, one that finds nothing to do, and one that must count anew."""
     names = (TASK,)
     measured("resume, planning", endpoint, again)
-    planned = measured("resume, reading the plan", endpoint, lambda: units(OUTPUT))
-    before = measured("resume, what is pending", endpoint, lambda: standing(OUTPUT, names, planned))
+    planned = measured("resume, reading the plan", endpoint, lambda: read_planned(OUTPUT))
+    before = measured("resume, what is pending", endpoint, lambda: standing(OUTPUT, names, planned.units))
     left = [load_unit(OUTPUT, ref) for ref in before[TASK].pending]
     tally = measured(f"(the work: {len(left):,} units)", endpoint, lambda: work(left))
     after = measured("resume, counting the table", endpoint, lambda: outcome(OUTPUT, "a run", planned, before, tally))
     check(after.totals[TASK].rows)
-    before = measured("nothing to do, what is pending", endpoint, lambda: standing(OUTPUT, names, planned))
+    before = measured("nothing to do, what is pending", endpoint, lambda: standing(OUTPUT, names, planned.units))
     after = measured("nothing to do, counting", endpoint, lambda: outcome(OUTPUT, "a run", planned, before, None))
     check(after.totals[TASK].rows)
     delete(layout.totals_file(OUTPUT, TASK))

@@ -1,0 +1,57 @@
+"""The plan as a run finds it: its units, and which of their rows no reader will see once all is done."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from pipeline.plan import generations
+from pipeline.plan.columns import OldRow
+from pipeline.plan.forgotten import forgotten_rows
+from pipeline.plan.generations import UnitRef
+from pipeline.plan.store import units_of
+from pipeline.plan.superseded import Superseded, changes_of
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """What is planned by now."""
+
+    units: Sequence[UnitRef]
+    """In plan order."""
+    changes: Sequence[Superseded]
+    forgotten: frozenset[OldRow]
+    """Planned rows that nobody may see any more; they are not done either."""
+
+    @property
+    def superseded(self) -> frozenset[OldRow]:
+        """Rows that newer ones take the place of."""
+        return frozenset(each.old for each in self.changes)
+
+    @property
+    def recordings(self) -> int:
+        """Rows that the table will have."""
+        return sum(unit.count for unit in self.units) - len(self.superseded | self.forgotten)
+
+    @property
+    def passing(self) -> Mapping[str, int]:
+        """Unit -> rows of it that are done and not shown, for newer ones take their place."""
+        return Counter(unit for unit, _ in self.superseded - self.forgotten)
+
+    def shown(self, chosen: Sequence[UnitRef]) -> int:
+        """Rows that the table will have of some units."""
+        unseen = Counter(unit for unit, _ in self.superseded | self.forgotten)
+        return sum(unit.count - unseen[unit.name] for unit in chosen)
+
+
+def read_planned(output: str) -> Planned:
+    """Everything planned so far.
+
+    Raises:
+        UserError: a generation is missing or damaged.
+        StorageFault: the plan cannot be read.
+    """
+    parts = generations.of_row_groups(output, lambda each, group: [(units_of(each, group), changes_of(each, group))])
+    units, changes = [unit for some, _ in parts for unit in some], [change for _, some in parts for change in some]
+    return Planned(units, changes, frozenset(forgotten_rows(output)))
