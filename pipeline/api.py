@@ -115,7 +115,7 @@ def check(kind: str, sources: Sequence[str], output: str, chosen: RunConfig) -> 
         raise UserError(f"--model is needed: a checkpoint folder or hub id of Wav2Vec2-BERT with {_HEADS[kind]}")
     if kind == "label" and not chosen.task:
         raise UserError("--task is needed, once or several times: KIND=MODEL, as transcribe=path/to/checkpoint")
-    _check_output(output)
+    _check_output(output, written=not chosen.dry_run)
     _check_sources(sources)
     if chosen.columns:
         from pipeline.table.columns import parse_columns
@@ -131,7 +131,7 @@ _HEADS = {
 }
 
 
-def _check_output(output: str) -> None:
+def _check_output(output: str, *, written: bool) -> None:
     from pipeline.storage.paths import is_local, local_path, redact
 
     if not is_local(output):
@@ -142,6 +142,11 @@ def _check_output(output: str) -> None:
         raise UserError(
             f"{redact(output)}: a file is where a folder should be ({nearest}). "
             "OUTPUT, the last argument, is the folder of the table: name another, or move that file"
+        )
+    if written and not os.access(nearest, os.W_OK | os.X_OK):
+        raise UserError(
+            f"{redact(output)}: this user may not write there ({nearest}). Check owner and mode of that folder and "
+            "whether its disk is read-only, or name another output folder"
         )
 
 

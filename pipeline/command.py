@@ -39,15 +39,34 @@ def guarded(work: Callable[[], int], errors: Console, *, debug: bool) -> int:
         if debug:
             print(redacted_trace(), file=sys.stderr)
         errors.print(str(error), markup=False, soft_wrap=True)
-        return USAGE if isinstance(error, UserError) else PARTIAL
+        return code_of(error)
     # Ray's handler of SIGTERM, in place until ours is put back after its start, raises SystemExit.
     except (Stopped, KeyboardInterrupt, SystemExit) as stop:
-        how = str(stop) if isinstance(stop, Stopped) else "by a signal"
-        errors.print(f"stopped {how}: what is committed stays, the same command goes on from there", soft_wrap=True)
-        return PARTIAL
+        goes_on = "what is committed stays, the same command goes on from there"
+        errors.print(f"stopped {told(stop)}: {goes_on}", markup=False, soft_wrap=True)
+        return code_of(stop)
     except Exception as error:  # noqa: BLE001
         print(redacted_trace(), file=sys.stderr)
         if debug:
             return FAILURE
         errors.print(redact(f"failed: {type(error).__name__}: {error}"), markup=False, soft_wrap=True)
         return FAILURE
+
+
+def code_of(error: BaseException) -> int:
+    """Code that a command ends with, for what ended it."""
+    if isinstance(error, UserError):
+        return USAGE
+    return PARTIAL if isinstance(error, StorageFault | Stopped | KeyboardInterrupt | SystemExit) else FAILURE
+
+
+def told(error: BaseException) -> str:
+    """What ended a command, as the end of `stopped …`, without credentials."""
+    if isinstance(error, Stopped):
+        return str(error)
+    if isinstance(error, KeyboardInterrupt | SystemExit):
+        return "by a signal"
+    if isinstance(error, UserError):
+        return redact(f"by an error: {error}")
+    what = "by a fault:" if isinstance(error, StorageFault) else f"by a bug: {type(error).__name__}:"
+    return redact(f"{what} {error}")

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import secrets
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 
 from rich.console import Console
 
-from pipeline import choices, plan, table
+from pipeline import choices, command, plan, table
 from pipeline.asked import Asked
 from pipeline.choices import Choice
 from pipeline.config import RunConfig
@@ -19,12 +20,14 @@ from pipeline.job import Work
 from pipeline.outcome import Outcome, outcome, standing
 from pipeline.overlap import leased
 from pipeline.plan import PlanReport, UnitRef
+from pipeline.plan import layout as plan_layout
 from pipeline.quantities import counted
 from pipeline.sources import probe
 from pipeline.storage.paths import canonical, redact
-from pipeline.storage.put import probe_write
-from pipeline.summary import COMPLETE, ERRORS, PARTIAL, RunSummary, TaskTotals
-from pipeline.table import Standing
+from pipeline.storage.put import probe_folder, probe_write
+from pipeline.storage.retry import hasty
+from pipeline.summary import COMPLETE, ERRORS, MEANINGS, PARTIAL, RunSummary, TaskTotals
+from pipeline.table import Standing, layout
 from pipeline.versions import versions
 from pipeline.working import do, no_work
 
@@ -74,11 +77,25 @@ def run(
         asked.say(plan.format_report(report))
         _tell_pending(asked)
         return RunSummary(**asked.facts(), finished=_now(), exit_code=COMPLETE, new_recordings=report.planned)
-    with leased(asked):
+    with leased(asked), _written_down(asked):
         report, plan_seconds = _plan(asked)
         summary = _label(asked, report, plan_seconds)
         asked.write_down(summary.to_json())
     return summary
+
+
+@contextlib.contextmanager
+def _written_down(asked: Asked) -> Iterator[None]:
+    """Leave a record of what ended a run before its summary, for whoever asks for the status in the morning."""
+    try:
+        yield
+    except BaseException as error:
+        code = command.code_of(error)
+        ended = {"state": "ended", "finished": _now(), "exit_code": code, "meaning": MEANINGS[code]}
+        # What ended it is what is told, whatever becomes of the record.
+        with contextlib.suppress(UserError), hasty():
+            asked.write_down({**asked.facts(), **ended, "stopped": command.told(error)})
+        raise
 
 
 def _tell_pending(asked: Asked) -> None:
@@ -136,6 +153,10 @@ def _probe_output(asked: Asked) -> None:
             f"{asked.shown}: this storage ignores conditional puts (If-None-Match); a unit that two workers finish "
             "at the same time is written twice, the last one stays"
         )
+    probe_folder(plan_layout.plan_folder(asked.output))
+    probe_folder(layout.runs_folder(asked.output))
+    for choice in asked.wanted:
+        probe_folder(layout.task_folder(asked.output, choice.name))
 
 
 def _plan(asked: Asked) -> tuple[PlanReport, float]:

@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import pytest
 
 import pipeline
-from pipeline import run
+from pipeline import api, config, run
 
 
 @pytest.fixture
@@ -94,3 +94,12 @@ def test_a_partial_run_keeps_its_log_and_names_it(tmp_path, logs, monkeypatch, c
     pipeline.transcribe(tmp_path, tmp_path / "out", model="m")
     (log,) = logs.iterdir()
     assert str(log) in capsys.readouterr().err
+
+
+def test_an_output_that_this_user_may_not_write_is_found_before_anything_is_loaded(tmp_path, monkeypatch):
+    (tmp_path / "a.wav").touch()
+    monkeypatch.setattr("os.access", lambda path, mode: Path(path) != tmp_path)
+    source, output = [str(tmp_path / "a.wav")], str(tmp_path / "new")
+    with pytest.raises(pipeline.UserError, match=r"new: this user may not write there .*\. Check owner and mode"):
+        api.check("transcribe", source, output, config.make({"model": "m"}))
+    api.check("transcribe", source, output, config.make({"model": "m", "dry_run": True}))

@@ -16,13 +16,15 @@ import pytest
 from rich.console import Console
 
 from pipeline import alone, config
-from pipeline.errors import UserError
+from pipeline.errors import StorageFault, UserError
 from pipeline.models import checkpoint as checkpoints
 from pipeline.run import run
+from pipeline.stopping import Stopped
 from pipeline.summary import RunSummary
 from pipeline.table import read_table
 from pipeline.table.lease import Lease, held
 from pipeline.table.runs import runs
+from pipeline.table.status import format_status, status
 from pipeline.table.verify import verify
 from pipeline.versions import PACKAGES
 from tests.jobs.corpora import MODEL, clips, encoded, newest_run, transcribed, write_tar
@@ -373,3 +375,39 @@ def test_a_run_is_told_of_another_one_and_refused_if_asked(one):
             run([str(folder)], str(output), config.make(options | {"overlap": "refuse"}))
     assert not list((output / "_leases").iterdir())
     assert run([str(folder)], str(output), config.make(options | {"overlap": "refuse"})).exit_code == 0
+
+
+@pytest.mark.parametrize(
+    ("raised", "code", "told"),
+    [
+        (StorageFault("Ray did not start on this machine (busy)"), 4, "by a fault: Ray did not start on this machine"),
+        (UserError("10.0.0.1:6379: no Ray cluster answers there"), 2, "by an error: 10.0.0.1:6379: no Ray cluster"),
+        (Stopped("by SIGTERM"), 4, "by SIGTERM"),
+    ],
+)
+def test_a_run_that_ends_before_its_work_leaves_a_record_that_status_tells(tmp_path, monkeypatch, raised, code, told):
+    def opened(*args, **options):
+        raise raised
+
+    monkeypatch.setattr("pipeline.engine.session.opened", opened)
+    folder, output = tmp_path / "audio", tmp_path / "out"
+    folder.mkdir()
+    (folder / "a.wav").write_bytes(encoded(clips()[0].samples, "WAV"))
+    with pytest.raises(type(raised), match=str(raised)[:9]):
+        transcribed([folder], output, num_cpus=1)
+    record = newest_run(output)
+    assert (record["state"], record["exit_code"]) == ("ended", code)
+    assert record["stopped"].startswith(told)
+    assert f"exit code {code}\n  stopped {told}" in format_status(status(str(output)))
+
+
+@pytest.mark.parametrize("name", ["_runs", "_plan", "transcribe"])
+def test_a_folder_that_cannot_be_written_is_found_before_anything_is_planned(tmp_path, name):
+    folder, output = tmp_path / "audio", tmp_path / "out"
+    folder.mkdir()
+    output.mkdir()
+    (folder / "a.wav").write_bytes(encoded(clips()[0].samples, "WAV"))
+    (output / name).write_text("in the way")
+    with pytest.raises(UserError, match=rf"out/{name}: a file is where a folder should be.*\. Move it away, or choose"):
+        transcribed([folder], output)
+    assert [path.name for path in output.iterdir()] == [name]

@@ -95,20 +95,39 @@ def probe_write(folder_uri: str) -> ProbeResult:
         UserError: it cannot be written, for a reason and with the remedy in one line.
         StorageFault: a local disk is full or fails, or a store answers that it is busy.
     """
-    probe = f"_probe-{uuid.uuid4().hex}"
-    name = join(folder_uri, probe)
+    name = join(folder_uri, f"_probe-{uuid.uuid4().hex}")
+    with _probing(name), hasty():
+        if is_local(folder_uri):
+            _written(folder_uri, lambda: _make_all(local_path(folder_uri)))
+        put_if_absent(name, b"probe")
+        conditional = not put_if_absent(name, b"probe again")
+        delete(name)
+    return ProbeResult(folder_uri, conditional)
+
+
+def probe_folder(folder_uri: str) -> None:
+    """Check before any work that a folder below one that was probed takes files; a local one may be yet to be made.
+
+    Raises:
+        UserError, StorageFault: as `probe_write`.
+    """
+    if is_local(folder_uri) and not os.path.lexists(local_path(folder_uri)):
+        return
+    name = join(folder_uri, f"_probe-{uuid.uuid4().hex}")
+    with _probing(name), hasty():
+        put(name, b"probe")
+        delete(name)
+
+
+@contextlib.contextmanager
+def _probing(name: str) -> Iterator[None]:
+    """Say what was found out with a file of that name as something about its folder."""
     try:
-        with hasty():
-            if is_local(folder_uri):
-                _written(folder_uri, lambda: _make_all(local_path(folder_uri)))
-            put_if_absent(name, b"probe")
-            conditional = not put_if_absent(name, b"probe again")
-            delete(name)
+        yield
     except StorageFault as fault:
         raise unreachable(fault) from fault
     except UserError as error:
-        raise UserError(str(error).replace(f"/{probe}", "")) from error
-    return ProbeResult(folder_uri, conditional)
+        raise UserError(str(error).replace(f"/{name.rpartition('/')[2]}", "")) from error
 
 
 def _written(uri: str, write: Callable[[], bool | None]) -> bool:
@@ -125,7 +144,8 @@ def _written(uri: str, write: Callable[[], bool | None]) -> bool:
         raise UserError(f"{redact(uri)}: there is no bucket to write to (404)") from error
     except (NotADirectoryError, FileExistsError, IsADirectoryError) as error:
         raise UserError(
-            f"{redact(uri)}: a file is where a folder should be, or the reverse ({error.strerror})"
+            f"{redact(uri)}: a file is where a folder should be, or the reverse ({error.strerror}). "
+            "Move it away, or choose another output folder."
         ) from error
 
 
