@@ -6,13 +6,16 @@ reader sees the old row until the new one is committed. Other tasks have nothing
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+import functools
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
 
 from pipeline.corpus import Recording
+from pipeline.errors import StorageFault, UserError
+from pipeline.plan import generations
 from pipeline.plan.bundle import UNIT_BYTES, bundle, default_unit_seconds
 from pipeline.plan.columns import OldRow, to_table
 from pipeline.plan.emptying import empty_texts
@@ -23,6 +26,8 @@ from pipeline.plan.known import Known, read_known
 from pipeline.plan.payload import payloads
 from pipeline.plan.store import Written, planned_unit, publish
 from pipeline.plan.superseded import Superseded, superseded
+from pipeline.storage.listing import stat
+from pipeline.storage.retry import hasty
 
 Wanted = Mapping[str, Collection[OldRow]]
 """Task -> rows that its readers see and that are to be done again."""
@@ -41,23 +46,29 @@ class _Rows:
 def plan_again(output: str, wanted: Wanted) -> Written:
     """Plan rows again, each for the tasks that want it; what is planned again and pending already is left out.
 
+    So is what has changed since it was planned: read at that version it would only fail, and the next listing plans
+    it at the one that it has now.
+
     Raises:
         UserError: the plan is damaged.
         StorageFault: it cannot be read or written; what was planned so far is, and the same call does the rest.
     """
-    written = Written()
+    written, version_of = Written(), functools.cache(_version)
     while True:
         known = read_known(output)
         refs = {unit.name: unit for unit in known.units}
         # Somebody may have planned more since: then this plan's number is taken, and all is looked at again.
         changes = [each for each in superseded(output) if each.new[0] in refs]
-        groups = grouped(newest(wanted, changes, refs), refs, known.scopes)
+        rows = newest(wanted, changes, refs)
+        stale = _stale(output, rows, refs, version_of)
+        written.stale |= {id for _, id in stale}
+        groups = grouped({row: tasks for row, tasks in rows.items() if row not in stale}, refs, known.scopes)
         if not groups:
             return written
         (tasks, scope), chosen = next(iter(groups.items()))
-        rows, unit_numbers, seconds = _drafted(known, chosen, refs)
+        draft, unit_numbers, seconds = _drafted(known, chosen, refs)
         metadata = encode_metadata(scope, seconds, UNIT_BYTES, tasks=tuple(sorted(tasks)))
-        done = publish(rows, unit_numbers, known=known, metadata=metadata, written=written)
+        done = publish(draft, unit_numbers, known=known, metadata=metadata, written=written)
         if done and forgotten(output) != known.forgotten:
             empty_texts(output)
 
@@ -88,12 +99,36 @@ def grouped(
     return groups
 
 
-def _drafted(known: Known, chosen: Sequence[OldRow], units: Mapping[str, UnitRef]) -> tuple[_Rows, np.ndarray, float]:
-    """Rows to be planned, in the order of the plan, the unit of each, and the bound on a unit's seconds."""
+def _stale(
+    output: str, rows: Collection[OldRow], units: Mapping[str, UnitRef], version_of: Callable[[str], str | None]
+) -> frozenset[OldRow]:
+    """Those of some planned rows whose source has another version by now."""
+    planned = _recordings(output, rows, units)
+    sources = sorted({each.source for _, each in planned})
+    now = dict(zip(sources, generations.of_each(version_of, sources), strict=True))
+    return frozenset((unit, each.id) for unit, each in planned if now[each.source] not in (None, each.version))
+
+
+def _version(source: str) -> str | None:
+    """Version of a source; what is gone, closed or out of reach has none, and may be there for the next run."""
+    try:
+        with hasty():
+            return stat(source).version
+    except (OSError, StorageFault, UserError):
+        return None
+
+
+def _recordings(output: str, chosen: Collection[OldRow], units: Mapping[str, UnitRef]) -> list[tuple[str, Recording]]:
+    """Unit and recording of each of some planned rows, in the order of the plan."""
     rows = set(chosen)
     refs = sorted({units[unit] for unit, _ in rows}, key=lambda ref: (ref.generation, ref.row_group, ref.first))
-    planned = [(ref.name, each) for ref in refs for each in planned_unit(known.output, ref).recordings]
-    kept = [(unit, each) for unit, each in planned if (unit, each.id) in rows]
+    planned = [(ref.name, each) for ref in refs for each in planned_unit(output, ref).recordings]
+    return [(unit, each) for unit, each in planned if (unit, each.id) in rows]
+
+
+def _drafted(known: Known, chosen: Sequence[OldRow], units: Mapping[str, UnitRef]) -> tuple[_Rows, np.ndarray, float]:
+    """Rows to be planned, in the order of the plan, the unit of each, and the bound on a unit's seconds."""
+    kept = _recordings(known.output, chosen, units)
     recordings = [each for _, each in kept]
     sizes = payloads(recordings)
     seconds = np.array([each.seconds for each in recordings], dtype=np.float64)

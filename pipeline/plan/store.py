@@ -159,6 +159,8 @@ class Written:
     changed: int = 0
     units: int = 0
     seconds: Seconds = 0.0
+    stale: set[str] = field(default_factory=set)
+    """Ids that were left out, for their content has changed: the next listing plans them."""
 
     def add(self, number: int, generation: DraftGeneration) -> None:
         """Count a generation that this call has put."""

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from pipeline.plan import units
-from pipeline.plan.store import load_unit
+from pipeline.plan.store import extend, load_unit
 from pipeline.table import committed, pending, read_table
 from pipeline.table.__main__ import main
 from pipeline.table.status import status
@@ -160,3 +160,23 @@ def test_two_at_once_plan_each_recording_once(table: Any) -> None:
         thread.join()
     assert (sorted(waiting(table, "transcribe")), waiting(table, "other")) == ([["c/b"], ["c/c"]], [["c/b"]])
     assert len(committed(table.output, "other")) == 2
+
+
+def test_what_has_changed_in_the_meantime_is_left_to_the_next_listing(
+    made: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source = tmp_path / "audio"
+    source.mkdir()
+    for name in ("mended", "broken", "gone"):
+        (source / f"{name}.wav").write_bytes(b"not audio")
+    extend([str(source)], made.output, corpus="c")
+    made.commit(broken=["c/mended.wav", "c/broken.wav", "c/gone.wav"])
+    (source / "mended.wav").write_bytes(b"audio by now")
+    (source / "gone.wav").unlink()
+    assert main(["errors", made.output, "--again"]) == 0
+    assert capsys.readouterr().out.splitlines()[-1] == (
+        "planned 2 recordings again, in 1 unit; 1 changed since, left to the run that lists them next. "
+        "The next run does them."
+    )
+    extend([str(source)], made.output, corpus="c")
+    assert sorted(waiting(made, "transcribe")) == [["c/broken.wav", "c/gone.wav"], ["c/mended.wav"]]

@@ -93,9 +93,10 @@ def _again(given: argparse.Namespace, names: Sequence[str]) -> int:
         return HOLDS
     written = try_again(given.output, found)
     total = len({id for rows in found.rows.values() for _, id in rows})
-    waiting = "; the others are planned again and pending already" if written.rows < total else ""
+    more = f"; {len(written.stale):,} changed since, left to the run that lists them next" if written.stale else ""
+    more += "; the others are planned again and pending already" if written.rows + len(written.stale) < total else ""
     units = counted(written.units, "unit")
-    print(f"planned {counted(written.rows, 'recording')} again, in {units}{waiting}. The next run does them.")
+    print(f"planned {counted(written.rows, 'recording')} again, in {units}{more}. The next run does them.")
     return HOLDS
 
 
