@@ -61,11 +61,17 @@ def listing(console: Console, *, every: Seconds) -> Iterator[Callable[[int], Non
 
 @contextmanager
 def waiting(console: Console, words: str) -> Iterator[None]:
-    """Show on a terminal that something takes a while."""
+    """Show on a terminal that something takes a while, and how long it has taken."""
     if not console.is_terminal:
         yield
         return
-    with _live(Spinner("dots", words), console, transient=True):
+    begin, spinner = time.monotonic(), Spinner("dots")
+
+    def look() -> Spinner:
+        spinner.update(text=f"{words} ({time.monotonic() - begin:.0f} s)")
+        return spinner
+
+    with _live(None, console, get_renderable=look, transient=True):
         yield
 
 

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 import pytest
 from rich.console import Console
 
-from pipeline.display import block, closing, line, listing, showing
+from pipeline.display import block, closing, line, listing, showing, waiting
 from pipeline.receipts import Receipt
 from pipeline.summary import ERRORS, RunSummary
 from pipeline.tally import Tally
@@ -47,6 +47,15 @@ def test_before_the_first_unit_the_block_says_what_it_waits_for():
     console = Console(file=io.StringIO(), width=160, force_terminal=True, color_system=None)
     console.print(block(Tally(recordings=1, audio_seconds=1.0, workers={})))
     assert "starting workers, loading the model" in console.file.getvalue()
+
+
+def test_what_takes_a_while_tells_its_seconds(monkeypatch):
+    clock = iter([100.0])
+    monkeypatch.setattr("pipeline.display.time.monotonic", lambda: next(clock, 107.2))
+    console = Console(file=io.StringIO(), width=160, force_terminal=True, color_system=None)
+    with waiting(console, "starting Ray"):
+        pass
+    assert "starting Ray (7 s)" in console.file.getvalue()
 
 
 def test_a_long_listing_without_a_terminal_says_that_it_is_alive():

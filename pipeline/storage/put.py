@@ -88,6 +88,13 @@ def delete(uri: str) -> None:
     _written(uri, lambda: _remove(fs, path))
 
 
+def remove_empty(folder_uri: str) -> None:
+    """Remove a folder of a local disk where nothing is in it; on a store there are no folders."""
+    if is_local(folder_uri):
+        with contextlib.suppress(OSError):
+            os.rmdir(local_path(folder_uri))
+
+
 def probe_write(folder_uri: str) -> ProbeResult:
     """Check before any work that a folder takes conditional puts; makes a local one with all folders above it.
 
@@ -199,10 +206,7 @@ def _temporary(path: str, data: bytes | BinaryIO) -> Iterator[str]:
     folder, name = os.path.split(path)
     draft = os.path.join(folder, f".{name[:100]}.{uuid.uuid4().hex}.tmp")
     try:
-        # Not with the folders above: an output that was moved away must not come back with a part of its units.
-        with contextlib.suppress(FileExistsError):
-            os.mkdir(folder)
-        with open(draft, "xb") as file:
+        with _new(draft, folder) as file:
             if isinstance(data, bytes):
                 file.write(data)
             else:
@@ -218,6 +222,20 @@ def _temporary(path: str, data: bytes | BinaryIO) -> Iterator[str]:
         # A disk that has turned read-only, or fails, refuses this too: what went wrong before is what is told.
         with contextlib.suppress(OSError):
             os.unlink(draft)
+
+
+def _new(draft: str, folder: str) -> BinaryIO:
+    for left in (1, 0):
+        # Not with the folders above: an output that was moved away must not come back with a part of its units.
+        with contextlib.suppress(FileExistsError):
+            os.mkdir(folder)
+        try:
+            return open(draft, "xb")
+        except FileNotFoundError:
+            # Somebody may just have found it empty, see `remove_empty`.
+            if not left:
+                raise
+    raise AssertionError
 
 
 def _make_all(path: str) -> None:

@@ -15,11 +15,11 @@ from pipeline.plan.store import units
 from pipeline.plan.superseded import Superseded, hidden, superseded
 from pipeline.storage.listing import list_names, modified
 from pipeline.storage.paths import join
-from pipeline.storage.put import delete
 from pipeline.table import layout
 from pipeline.table.done import committed
 from pipeline.table.holding import Gone
 from pipeline.table.presence import require_plan, require_table
+from pipeline.table.publish import places
 from pipeline.table.publish.left_over import folders as published_folders
 from pipeline.table.publish.left_over import unnamed
 from pipeline.table.rewrite import Burden, burdens, rewrite_all
@@ -100,7 +100,7 @@ def vacuum(output: str, *, min_age: Seconds = MIN_AGE, dry_run: bool = True) -> 
     found = Vacuumed(tuple(left_overs(output, min_age=min_age)), tuple(old_rows(output, min_age=min_age)))
     if not dry_run:
         for each in found.files:
-            delete(each.uri)
+            places.remove(each.uri)
         rewrite_all(output, found.rows)
     return found
 

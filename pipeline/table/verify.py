@@ -52,9 +52,12 @@ class TaskVerdict:
     """Units."""
     pending: int
     """Units."""
+    recordings: int
+    """Planned rows of the committed units that readers see."""
     rows: int
+    """In files, with those of recordings that have changed since and that `vacuum` has not taken out."""
     errors: int
-    """Rows with an error."""
+    """Rows with an error among them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,8 +110,9 @@ def verify(output: str, *, look: Look = whole) -> Verdict:
 def format_verdict(output: str, verdict: Verdict) -> str:
     """One line that says whether the promise holds, then each violation with its file."""
     counts = "; ".join(
-        f"{task.name}: {task.committed:,} of {task.committed + task.pending:,} units committed, {task.rows:,} rows, "
-        f"{task.errors:,} with an error" + (f", {task.pending:,} units pending" if task.pending else "")
+        f"{task.name}: {task.committed:,} of {task.committed + task.pending:,} units committed, "
+        f"{counted(task.recordings, 'recording')} in {counted(task.rows, 'row')} of files{_older(task)}, "
+        f"{counted(task.errors, 'row')} with an error" + (f", {task.pending:,} units pending" if task.pending else "")
         for task in verdict.tasks
     )
     told = counts or f"{verdict.units:,} units planned, no task has been run"
@@ -119,6 +123,11 @@ def format_verdict(output: str, verdict: Verdict) -> str:
         state = "holds" if verdict.complete else "holds so far"
         lines = [f"{redact(output)}: the promise {state}  ({told})"]
     return "\n".join(lines + [f"  {each.file}: {each.message}" for each in verdict.violations])
+
+
+def _older(task: TaskVerdict) -> str:
+    old = task.rows - task.recordings
+    return f" ({old:,} of older versions)" if old > 0 else ""
 
 
 def _plan(output: str, old: Collection[OldRow], found: list[Violation]) -> list[UnitRef]:
@@ -181,7 +190,8 @@ def _task(
             rows, errors = rows + seen.rows, errors + seen.errors
             found += [Violation(redact(unit_file.file), each) for each in seen.problems]
     pending = sum(unit.concerns(name) and unit.name not in committed for unit in units)
-    return TaskVerdict(name, len(done), pending, rows, errors)
+    shown = sum(each.unit.count - len(gone.of_unit(each.unit.name)) for each in done)
+    return TaskVerdict(name, len(done), pending, shown, rows, errors)
 
 
 def _success(output: str, units: Sequence[UnitRef], verdicts: Sequence[TaskVerdict]) -> Iterator[Violation]:

@@ -405,6 +405,15 @@ def test_what_is_published_is_withdrawn_and_stays_so(table: Any, capsys: pytest.
     assert verify(table.output).complete
 
 
+def test_no_empty_folder_of_a_partition_stays(made: Any) -> None:
+    fill(made)
+    assert main(["publish", made.output, "--partition-by", "key"]) == 0
+    folder = Path(made.output, "_published/transcribe")
+    before = {path.name for path in folder.glob("key=*")}
+    assert main(["forget", made.output, "c/b", "--yes"]) == 0
+    assert before - {path.name for path in folder.glob("key=*")} == {"key=c%2Fb"}
+
+
 def test_a_row_that_an_attempt_left_is_not_published(made: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     plan(made, listed("c/a", "c/b"))
     made.declare()

@@ -52,8 +52,22 @@ def test_a_whole_table_holds(whole: Any) -> None:
     verdict = verify(whole.output)
     assert (verdict.holds, verdict.complete, verdict.units, verdict.recordings) == (True, True, 3, 6)
     assert format_verdict("out", verdict) == (
-        "out: the promise holds  (transcribe: 3 of 3 units committed, 6 rows, 1 with an error)"
+        "out: the promise holds  (transcribe: 3 of 3 units committed, 6 recordings in 6 rows of files, 1 row "
+        "with an error)"
     )
+
+
+def test_rows_of_older_versions_are_told_from_recordings(made: Any) -> None:
+    made.plan("a", "b", "c", seconds=20.0)
+    made.commit(broken=["c/a"])
+    made.plan("a", version="2-2", seconds=20.0)
+    made.commit(1)
+    remember(made.output, ["c/b"])
+    assert main(["forget", made.output, "--yes"]) == 0
+    (task,) = verify(made.output).tasks
+    assert (task.recordings, task.rows, task.errors) == (2, 3, 1)
+    told = "2 recordings in 3 rows of files (1 of older versions), 1 row with an error"
+    assert told in format_verdict("out", verify(made.output))
 
 
 def test_a_claim_from_before_the_plan_grew_is_no_violation(whole: Any) -> None:

@@ -6,6 +6,7 @@ import re
 from urllib.parse import quote
 
 from pipeline.storage.paths import join
+from pipeline.storage.put import delete, remove_empty
 
 PUBLISHED_FOLDER = "_published"
 MANIFESTS_FOLDER = "_manifests"
@@ -40,6 +41,15 @@ def manifest_of(name: str) -> int | None:
 def is_data(path: str) -> bool:
     """Say whether a path below the folder of a task is the name of a published file."""
     return _DATA_FILE.fullmatch(path) is not None
+
+
+def remove(uri: str) -> None:
+    """Remove a file; where it was the last one of a partition, that folder too."""
+    delete(uri)
+    folder, _, name = uri.rpartition("/")
+    partition = folder.rpartition("/")[2]
+    if "=" in partition and is_data(f"{partition}/{name}"):
+        remove_empty(folder)
 
 
 def partition_folder(column: str, value: str | None) -> str:

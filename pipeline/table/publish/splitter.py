@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 from pipeline.errors import StorageFault, UserError
 from pipeline.scratch import scratch
 from pipeline.storage.paths import join
-from pipeline.storage.put import delete, put_file
+from pipeline.storage.put import put_file
 from pipeline.table.publish import places
 from pipeline.table.publish.manifest import PublishedFile
 
@@ -103,7 +103,7 @@ class Splitter:
     def discard(self) -> None:
         """Remove the files that were put: no manifest names them."""
         for each in self.written:
-            delete(join(self._folder, each.file.path))
+            places.remove(join(self._folder, each.file.path))
 
     def _split(self, rows: pa.Table) -> Iterable[tuple[str | None, pa.Table]]:
         if self._column is None:
