@@ -145,7 +145,7 @@ def _check_output(output: str, *, written: bool) -> None:
         )
     if written and not os.access(nearest, os.W_OK | os.X_OK):
         raise UserError(
-            f"{redact(output)}: this user may not write there ({nearest}). Check owner and mode of that folder and "
+            f"{redact(output)}: permission denied while writing ({nearest}). Check owner and mode of that folder and "
             "whether its disk is read-only, or name another output folder"
         )
 

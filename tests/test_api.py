@@ -100,6 +100,6 @@ def test_an_output_that_this_user_may_not_write_is_found_before_anything_is_load
     (tmp_path / "a.wav").touch()
     monkeypatch.setattr("os.access", lambda path, mode: Path(path) != tmp_path)
     source, output = [str(tmp_path / "a.wav")], str(tmp_path / "new")
-    with pytest.raises(pipeline.UserError, match=r"new: this user may not write there .*\. Check owner and mode"):
+    with pytest.raises(pipeline.UserError, match=r"new: permission denied while writing .*\. Check owner and mode"):
         api.check("transcribe", source, output, config.make({"model": "m"}))
     api.check("transcribe", source, output, config.make({"model": "m", "dry_run": True}))
