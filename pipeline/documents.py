@@ -4,10 +4,28 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import Any
 
 DEEPEST = 100
 """Levels of lists and objects in each other; nothing that is read here needs more than a few."""
+
+LARGEST = 16 * 2**20
+"""Bytes of a file that describes one thing: settings, a vocabulary. Read, it takes up to thirty times as much."""
+
+
+def load(path: Path) -> Any:
+    """Read the JSON of a local file.
+
+    Raises:
+        OSError: it cannot be read.
+        ValueError: it is not JSON, nested too deeply, or larger than any that describes one thing.
+    """
+    with path.open("rb") as file:
+        data = file.read(LARGEST + 1)
+    if len(data) > LARGEST:
+        raise ValueError(f"larger than {LARGEST >> 20} MB")
+    return parse(data.decode())
 
 
 def parse(text: str | bytes, *, parse_constant: Callable[[str], Any] | None = None) -> Any:

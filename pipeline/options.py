@@ -154,7 +154,8 @@ def from_yaml(form: type, path: str) -> dict[str, Any]:
     """
     where = f"--config {path}"
     try:
-        loaded = _loaded(Path(path).expanduser().read_text(encoding="utf-8"))
+        with Path(path).expanduser().open(encoding="utf-8") as file:
+            loaded = _loaded(file.read(_LONGEST + 1))
     except OSError as error:
         raise UserError(f"{where}: {(error.strerror or str(error)).lower()}; name a YAML file of options") from None
     except (yaml.YAMLError, *_OF_YAML) as error:

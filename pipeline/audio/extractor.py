@@ -141,7 +141,7 @@ def _declared(folder: Path) -> dict[str, Any]:
     """
     for name, inside in ((FILE, None), (NEWER_FILE, "feature_extractor")):
         try:
-            found = documents.parse((folder / name).read_text(encoding="utf-8"))
+            found = documents.load(folder / name)
         except FileNotFoundError:
             continue
         except ValueError as error:

@@ -8,27 +8,16 @@ import pyarrow as pa
 
 from pipeline.errors import UserError
 from pipeline.plan.spans import whole_id
-from pipeline.storage.paths import redact
-from pipeline.storage.read import read_bytes
-from pipeline.storage.retry import denied
+from pipeline.storage.lines import numbered
 
 
 def lines(uri: str) -> Iterator[tuple[int, str]]:
     """Number, from 1, and text of each line that is not empty.
 
     Raises:
-        UserError: the file is not there, may not be read, or is not UTF-8.
+        UserError: the file is not there, may not be read, has an endless line, or is not UTF-8.
     """
-    try:
-        text = read_bytes(uri).decode("utf-8-sig")
-    except (FileNotFoundError, IsADirectoryError, NotADirectoryError) as error:
-        raise UserError(f"{redact(uri)}: there is no such file") from error
-    except PermissionError as error:
-        raise denied(uri, "reading", "s3:GetObject") from error
-    except UnicodeDecodeError as error:
-        raise UserError(f"{redact(uri)}: is not UTF-8 text ({error.reason} at byte {error.start})") from error
-    # Not `splitlines`: a string in JSON may hold what that takes for the end of a line.
-    for number, line in enumerate(text.split("\n"), start=1):
+    for number, line in numbered(uri):
         if line.strip():
             yield number, line.strip()
 

@@ -146,7 +146,7 @@ def _plain(name: str) -> bool:
 
 def _read_object(file: Path, *, where: str) -> dict[str, Any]:
     try:
-        document = documents.parse(file.read_text(encoding="utf-8"))
+        document = documents.load(file)
     except ValueError as error:
         raise UserError(f"{where}: {file.name} is not JSON ({error}); download it again.") from error
     if not isinstance(document, dict):

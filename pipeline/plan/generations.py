@@ -20,6 +20,7 @@ from pipeline.corpus import Seconds
 from pipeline.errors import UserError
 from pipeline.plan import layout
 from pipeline.plan.columns import CLOSING, PLAN_SCHEMA, VERSION
+from pipeline.storage import parquet
 from pipeline.storage.listing import list_names, stat
 from pipeline.storage.paths import redact
 from pipeline.storage.read import RangeFile, read_range
@@ -128,8 +129,7 @@ class Generation:
 
     def _row_group(self, number: int, columns: Sequence[str] | None) -> pa.Table:
         with _reading(self.uri, self.size) as file:
-            reader = pq.ParquetFile(file, metadata=self.footer, page_checksum_verification=True)
-            table = reader.read_row_group(number, columns=columns, use_threads=False)
+            table = parquet.read(file, groups=[number], columns=columns, footer=self.footer)
             # Text that is no UTF-8 would be found by whoever looks at it first.
             table.validate(full=True)
             return table

@@ -40,7 +40,7 @@ def read_success(output: str) -> Success | None:
     """
     uri = layout.success_file(output)
     try:
-        claim = documents.parse(read_bytes(uri))
+        claim = documents.parse(read_bytes(uri, most=documents.LARGEST))
         return Success(_whole(claim["generation"]), tuple(_text(task) for task in claim["tasks"]))
     except FileNotFoundError:
         return None

@@ -12,7 +12,7 @@ from pipeline.sources.names import AUDIO, UNREADABLE, Place, extension, is_text,
 from pipeline.sources.planned import from_file, read_head
 from pipeline.storage.listing import Entry
 from pipeline.storage.paths import is_local
-from pipeline.storage.read import read_bytes
+from pipeline.storage.read import TooLarge, read_bytes
 
 HEADS = 6
 """Files of one bundle whose first bytes are read from an object store at the same time."""
@@ -116,9 +116,11 @@ def _content(uri: str | None) -> bytes | None:
     if uri is None:
         return None
     try:
-        return read_bytes(uri)
+        return read_bytes(uri, most=labels.MAX_SIDECAR)
     except FileNotFoundError:
         return None
+    except TooLarge as error:
+        raise ValueError(f"its sidecar {shown(uri)} is no label of one recording ({error})") from error
     except (PermissionError, IsADirectoryError) as error:
         raise ValueError(f"its sidecar {shown(uri)} cannot be read ({error.strerror or error})") from error
 

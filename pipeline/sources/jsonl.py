@@ -21,16 +21,19 @@ from pipeline.sources.encoded import Group, Problem, RowsPlanned, Unchanged
 from pipeline.sources.headers import Measured
 from pipeline.sources.names import Place, extension, is_text, without_extension
 from pipeline.sources.planned import exact, measure_file, read_head
+from pipeline.storage.lines import pieces
 from pipeline.storage.listing import Entry, stat
 from pipeline.storage.paths import canonical, parent
-from pipeline.storage.read import read_bytes
 
 LOOKS = 48
 """Audio files that are looked at in storage at the same time."""
+LARGEST = 4 * 10**9
+"""Bytes of a manifest, whose lines are held: twenty million of them."""
 MISSING = "missing"
 """Version of an audio file that was not there when its line was planned."""
 _FOREVER: Seconds = 1e12
 """30,000 years: no time of audio."""
+_BYTE_ORDER = b"\xef\xbb\xbf"
 _OWN = ("audio_filepath", "path", "id", "offset", "duration")
 
 
@@ -54,34 +57,37 @@ def scan(entry: Entry, place: Place, known: RowsPlanned) -> Iterator[Group | Pro
     offset and duration. So text and metadata that change later change nothing that is planned.
 
     Raises:
-        UserError: a line is wrong; names file and line number. Every line is checked before any is planned.
+        UserError: a line is wrong; names file and line number. Every line is checked before any is planned. Or
+            there are more bytes than are held.
         StorageFault: storage failed for longer than the retries.
     """
-    manifest = read_bytes(entry.uri)
-    groups = _grouped(manifest, entry.uri)
+    manifest = bytearray()
+    groups = _grouped(entry, manifest)
     with ThreadPoolExecutor(LOOKS, thread_name_prefix="manifest") as pool:
         # A bounded number of groups at a time: a manifest may have millions.
         while some := list(itertools.islice(groups, 64 * LOOKS)):
-            parsed = [[_parse(manifest[a:b], entry.uri, 0) for a, b in group] for group in some]
+            parsed = [[_parse(bytes(manifest[a:b]), entry.uri, 0) for a, b in group] for group in some]
             for found in pool.map(lambda lines: _plan(lines, entry.uri, place, known), parsed):
                 yield from found
 
 
-def _grouped(manifest: bytes, uri: str) -> Iterator[list[tuple[int, int]]]:
-    """Check all lines; give (start, stop) of each, those of one audio file together; 24 bytes of memory a line."""
+def _grouped(entry: Entry, manifest: bytearray) -> Iterator[list[tuple[int, int]]]:
+    """Check all lines and keep them in `manifest`; give (start, stop) of each, those of one audio file together."""
+    if entry.size > LARGEST:
+        raise UserError(
+            f"{entry.uri}: {entry.size:,} bytes, of which at most {LARGEST:,} are read from one manifest; "
+            "split it into several"
+        )
+    # 24 bytes of memory a line.
     starts, stops, marks = array("q"), array("q"), array("q")
-    start = 3 if manifest.startswith(b"\xef\xbb\xbf") else 0
-    number = 0
-    while start < len(manifest):
-        number += 1
-        stop = manifest.find(b"\n", start)
-        stop = len(manifest) if stop < 0 else stop
-        if manifest[start:stop].strip():
+    for number, piece in enumerate(pieces(entry.uri, entry.size), start=1):
+        line = piece.removeprefix(_BYTE_ORDER if number == 1 else b"").removesuffix(b"\n")
+        if line.strip():
             # Equal marks of different files only put them into one unit.
-            marks.append(hash(_parse(manifest[start:stop], uri, number).audio))
-            starts.append(start)
-            stops.append(stop)
-        start = stop + 1
+            marks.append(hash(_parse(line, entry.uri, number).audio))
+            starts.append(len(manifest))
+            manifest += line
+            stops.append(len(manifest))
     return _by_first_appearance(*(np.array(column, dtype=np.int64) for column in (marks, starts, stops)))
 
 

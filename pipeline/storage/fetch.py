@@ -14,18 +14,28 @@ from pipeline.storage.paths import filesystem, is_local, is_s3, local_path, reda
 from pipeline.storage.retry import answer_of, attempt
 
 
-def read_bytes(uri: str) -> bytes:
+class TooLarge(ValueError):
+    """An object has more bytes than what should be there ever has."""
+
+
+def read_bytes(uri: str, *, most: int | None = None) -> bytes:
     """Read a whole object.
 
+    Args:
+        uri: which.
+        most: bytes that it may have; of a larger one no more are held.
+
     Raises:
+        TooLarge: it has more.
         FileNotFoundError, PermissionError, IsADirectoryError: as they come.
         StorageFault: it could not be read for longer than the retries.
     """
     if is_local(uri):
         path = local_path(uri)
-        return attempt(uri, "reading", lambda: _read_file(path))
+        return attempt(uri, "reading", lambda: _read_file(path, most=most))
     fs, path = filesystem(uri)
-    return attempt(uri, "reading", lambda: _read_object(fs, path) if is_s3(fs) else bytes(fs.cat_file(path)))
+    read = _read_object if is_s3(fs) else _read_other
+    return attempt(uri, "reading", lambda: read(fs, path, most))
 
 
 def read_range(uri: str, start: int, length: int) -> bytes:
@@ -41,18 +51,31 @@ def read_range(uri: str, start: int, length: int) -> bytes:
     return attempt(uri, "reading", lambda: _whole(uri, start, length))
 
 
-def _read_object(fs: AbstractFileSystem, path: str) -> bytes:
-    """Read an object as a range without end: the answer to one tells the size of the whole, whatever comes of it."""
+def _check_size(size: int, most: int | None) -> None:
+    if most is not None and size > most:
+        raise TooLarge(f"{size:,} bytes, of which at most {most:,} are read")
+
+
+def _read_other(fs: AbstractFileSystem, path: str, most: int | None) -> bytes:
+    data = bytes(fs.cat_file(path, end=None if most is None else most + 1))
+    _check_size(len(data), most)
+    return data
+
+
+def _read_object(fs: AbstractFileSystem, path: str, most: int | None) -> bytes:
+    """Read an object as a range: the answer to one tells the size of the whole, whatever comes of it."""
     bucket, key, _ = fs.split_path(path)
     try:
-        answer = fs.call_s3("get_object", Bucket=bucket, Key=key, Range="bytes=0-")
+        answer = fs.call_s3("get_object", Bucket=bucket, Key=key, Range=f"bytes=0-{'' if most is None else most}")
     except OSError as error:
         if _beyond_the_end(error):
             return b""
         raise
     data: bytes = sync(fs.loop, _body, answer["Body"])
-    size = answer.get("ContentRange", "").rpartition("/")[2]
-    if size.isdecimal() and len(data) != int(size):
+    told = answer.get("ContentRange", "").rpartition("/")[2]
+    size = int(told) if told.isdecimal() else len(data)
+    _check_size(size, most)
+    if len(data) != size:
         raise ConnectionError(f"{len(data)} of {size} bytes came")
     return data
 
@@ -91,8 +114,9 @@ def _read_part(uri: str, start: int, length: int) -> bytes:
         raise
 
 
-def _read_file(path: str, start: int = 0, length: int | None = None) -> bytes:
+def _read_file(path: str, start: int = 0, length: int | None = None, *, most: int | None = None) -> bytes:
     with open(path, "rb", buffering=0) as file:
+        _check_size(os.fstat(file.fileno()).st_size, most)
         want = os.fstat(file.fileno()).st_size - start if length is None else length
         return _pread(lambda at, size: os.pread(file.fileno(), size, start + at), want)
 

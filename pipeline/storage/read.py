@@ -8,13 +8,14 @@ from typing import BinaryIO
 
 from pipeline.errors import UserError
 from pipeline.storage import listing
-from pipeline.storage.fetch import read_bytes, read_range
+from pipeline.storage.fetch import TooLarge, read_bytes, read_range
 from pipeline.storage.rangefile import MEGABYTE, RangeFile
 from pipeline.storage.retry import denied
 
 __all__ = [
     "MEGABYTE",
     "RangeFile",
+    "TooLarge",
     "coalesce",
     "open_stream",
     "probe_any",

@@ -92,7 +92,7 @@ def signs(output: str) -> list[Sign]:
 def _read(uri: str, run: str) -> Lease:
     """A lease of a run; a ValueError, or what a file gives, where it is none."""
     # Its name says which run it is of: what a file says of itself is not deleted by.
-    found = replace(Lease(**documents.parse(read_bytes(uri))), run=run)
+    found = replace(Lease(**documents.parse(read_bytes(uri, most=documents.LARGEST))), run=run)
     kinds = (str, str, int, str, int)
     if any(type(value) is not kind for value, kind in zip(astuple(found), kinds, strict=True)):
         raise ValueError("no lease")

@@ -145,7 +145,7 @@ def _known(output: str, name: str) -> TaskRecord | None:
 def _read(output: str, name: str) -> TaskRecord | None:
     uri = layout.task_file(output, name)
     try:
-        data = read_bytes(uri)
+        return decode_record(read_bytes(uri, most=documents.LARGEST))
     except FileNotFoundError:
         return None
     except NotADirectoryError as error:
@@ -155,8 +155,6 @@ def _read(output: str, name: str) -> TaskRecord | None:
         ) from error
     except PermissionError as error:
         raise denied(uri, "reading", "s3:GetObject") from error
-    try:
-        return decode_record(data)
     except (ValueError, KeyError, TypeError) as error:
         raise UserError(
             f"{redact(uri)}: the record of the task is damaged ({type(error).__name__}). Restore it from a backup."

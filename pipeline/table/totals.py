@@ -18,6 +18,7 @@ import pyarrow.parquet as pq
 
 from pipeline.errors import StorageFault, UserError
 from pipeline.plan.columns import OldRow
+from pipeline.storage import parquet
 from pipeline.storage.paths import redact
 from pipeline.storage.put import put
 from pipeline.storage.read import read_bytes
@@ -117,7 +118,7 @@ def read_known(output: str, task: str) -> dict[str, Count]:
     """What earlier runs have counted; nothing where the file is not there, or says nothing that this release reads."""
     with contextlib.suppress(StorageFault, UserError, OSError, ValueError, KeyError, pa.ArrowException):
         data = read_bytes(layout.totals_file(output, task))
-        rows = pq.ParquetFile(pa.BufferReader(data), page_checksum_verification=True).read()
+        rows = parquet.read(pa.BufferReader(data))
         sane = all(not column.null_count for column in rows.columns)
         if sane and rows.schema.equals(_SCHEMA) and (rows.schema.metadata or {}).items() >= _VERSION.items():
             units, *numbers = (rows.column(name).to_pylist() for name in _SCHEMA.names)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from pipeline.errors import UserError
+from pipeline.storage import parquet
 from pipeline.storage.paths import redact
 from pipeline.storage.read import read_bytes
 from pipeline.storage.retry import denied
@@ -25,7 +25,7 @@ def read_unit(uri: str) -> pa.Table:
     except PermissionError as error:
         raise denied(uri, "reading", "s3:GetObject") from error
     try:
-        table = pq.ParquetFile(pa.BufferReader(data), page_checksum_verification=True).read()
+        table = parquet.read(pa.BufferReader(data))
         # Text that is no UTF-8 would be found by whoever looks at it first.
         table.validate(full=True)
         # So would names of columns.

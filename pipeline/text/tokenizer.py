@@ -205,7 +205,7 @@ def _token(value: object) -> str | None:
 def _read(path: Path) -> dict[str, Any] | None:
     """A JSON object, None where there is no such file."""
     try:
-        content = documents.parse(path.read_text(encoding="utf-8"))
+        content = documents.load(path)
     except FileNotFoundError:
         return None
     except (OSError, ValueError) as error:

@@ -109,7 +109,7 @@ def test_who_comes_second_sees_the_record_of_the_first(made: Any, monkeypatch: p
     made.plan("a.wav")
     read = task.read_bytes
 
-    def late(uri: str) -> bytes:
+    def late(uri: str, **_: Any) -> bytes:
         monkeypatch.setattr(task, "read_bytes", read)
         made.commit(0)
         raise FileNotFoundError(uri)

@@ -8,9 +8,8 @@ from collections.abc import Iterator, Sequence
 from pipeline.errors import UserError
 from pipeline.plan.forgotten import forgotten
 from pipeline.quantities import counted, show_seconds
+from pipeline.storage.lines import numbered
 from pipeline.storage.paths import redact
-from pipeline.storage.read import read_bytes
-from pipeline.storage.retry import denied
 from pipeline.table.commands.command import HOLDS, PARTIAL, Command, age
 from pipeline.table.forget import Traces, forget, look
 from pipeline.table.vacuum import MIN_AGE, vacuum
@@ -82,15 +81,7 @@ def _forget(given: argparse.Namespace) -> int:
 
 def _lines(uri: str) -> list[str]:
     """Ids of a text file; they may begin or end with a space, but not be empty."""
-    try:
-        lines = read_bytes(uri).decode("utf-8-sig").split("\n")
-    except (FileNotFoundError, IsADirectoryError, NotADirectoryError) as error:
-        raise UserError(f"{redact(uri)}: there is no such file") from error
-    except PermissionError as error:
-        raise denied(uri, "reading", "s3:GetObject") from error
-    except UnicodeDecodeError as error:
-        raise UserError(f"{redact(uri)}: is not UTF-8 text ({error.reason} at byte {error.start})") from error
-    return [line.removesuffix("\r") for line in lines if line.strip()]
+    return [line.removesuffix("\r") for _, line in numbered(uri) if line.strip()]
 
 
 def _told(traces: Traces, published: Sequence[str], *, done: bool) -> Iterator[str]:

@@ -17,6 +17,7 @@ import pyarrow.parquet as pq
 
 from pipeline import documents
 from pipeline.errors import UserError
+from pipeline.storage import parquet
 from pipeline.storage.listing import list_names
 from pipeline.storage.paths import redact
 from pipeline.storage.put import put_if_absent
@@ -167,7 +168,7 @@ def decode(data: bytes, number: int) -> Manifest:
     Raises:
         ValueError, KeyError, TypeError, pa.ArrowException, OSError: they hold none.
     """
-    rows = pq.ParquetFile(pa.BufferReader(data), page_checksum_verification=True).read()
+    rows = parquet.read(pa.BufferReader(data))
     if any(column.null_count for column in rows.columns):
         raise ValueError("nulls among its units")
     columns = [rows.column(name).to_pylist() for name in _UNITS.names]

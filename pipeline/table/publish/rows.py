@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from pipeline.errors import UserError
+from pipeline.storage import parquet
 from pipeline.storage.parallel import in_order
 from pipeline.storage.paths import join, redact
 from pipeline.storage.read import RangeFile
@@ -53,9 +54,9 @@ def of_file(folder: str, file: PublishedFile, schema: pa.Schema) -> Iterator[pa.
     uri = join(folder, file.path)
     try:
         with io.BufferedReader(RangeFile(uri, 0, file.size), _BUFFER) as source:
-            reader = pq.ParquetFile(source, page_checksum_verification=True)
-            for group in range(reader.num_row_groups):
-                yield fitted(reader.read_row_group(group, use_threads=False), schema, uri)
+            footer = pq.ParquetFile(source).metadata
+            for group in range(footer.num_row_groups):
+                yield fitted(parquet.read(source, groups=[group], footer=footer), schema, uri)
     except FileNotFoundError as error:
         raise UserError(f"{redact(uri)}: the file went away. Publish again.") from error
     except (pa.ArrowException, EOFError, OSError) as error:

@@ -1,0 +1,101 @@
+"""Parquet that stands for more than it is."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from pipeline.storage import parquet
+
+TIMES = 1_000_000
+LITTLE = 64 << 20
+"""Bytes that refusing may take."""
+
+
+@pytest.fixture
+def pool() -> Iterator[pa.MemoryPool]:
+    """What Arrow takes its memory from: it knows the most that it had."""
+    usual = pa.default_memory_pool()
+    counted = pa.proxy_memory_pool(usual)
+    pa.set_memory_pool(counted)
+    yield counted
+    pa.set_memory_pool(usual)
+
+
+def written(table: pa.Table, **options: Any) -> bytes:
+    sink = io.BytesIO()
+    pq.write_table(table, sink, compression="zstd", **options)
+    return sink.getvalue()
+
+
+def repeated() -> pa.DictionaryArray:
+    return pa.DictionaryArray.from_arrays(pa.array(np.zeros(TIMES, np.int32)), pa.array(["x" * 2**20]))
+
+
+def in_a_list(values: pa.Array) -> pa.ListArray:
+    words = pa.StructArray.from_arrays([values, pa.array(np.zeros(len(values)))], ["text", "start"])
+    return pa.ListArray.from_arrays(pa.array([0, len(values)], pa.int32()), words)
+
+
+def bomb(kind: str) -> bytes:
+    """A terabyte, of a text of a megabyte."""
+    text = repeated()
+    column = in_a_list(text) if kind == "a list" else text
+    return written(pa.table({"words": column}), store_schema=kind == "a dictionary")
+
+
+@pytest.mark.parametrize("kind", ["text", "a dictionary", "a list"])
+def test_three_kilobytes_that_stand_for_a_terabyte_are_refused(kind: str, pool: pa.MemoryPool) -> None:
+    data = bomb(kind)
+    assert len(data) < 3_000
+    before = pool.max_memory()
+    with pytest.raises(pa.ArrowInvalid, match="^its rows stand for more than 2 GB$"):
+        parquet.read(pa.BufferReader(data))
+    assert pool.max_memory() - before < LITTLE
+
+
+def test_numbers_and_pages_are_refused_by_the_footer(monkeypatch: pytest.MonkeyPatch, pool: pa.MemoryPool) -> None:
+    zeros = written(pa.table({"start": np.zeros(2_000_000)}))
+    page = written(pa.table({"id": ["x" * 12_000_000]}), use_dictionary=False)
+    assert max(len(zeros), len(page)) < 20_000
+    monkeypatch.setattr(parquet, "MOST", 10 << 20)
+    before = pool.max_memory()
+    for data in (zeros, page):
+        with pytest.raises(pa.ArrowInvalid, match="stand for more than"):
+            parquet.read(pa.BufferReader(data))
+    assert pool.max_memory() - before < 1 << 20
+
+
+def test_what_is_in_doubt_and_small_is_read_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    long = [json.dumps({"speaker": number}) for number in range(3_000)]
+    table = pa.table(
+        {
+            "id": pa.array([None, *long[1:]]),
+            "words": pa.concat_arrays([in_a_list(pa.array(long)), pa.nulls(2_999, in_a_list(pa.array(long)).type)]),
+            "vector": pa.array([[0.5, 1.5]] * 3_000, pa.list_(pa.float32(), 2)),
+            "hash": pa.array([b"0123"] * 3_000, pa.binary(4)),
+        },
+        metadata={"a": "b"},
+    )
+    data = written(table, row_group_size=1_000)
+    usual = pq.ParquetFile(pa.BufferReader(data)).read()
+    monkeypatch.setattr(parquet, "MOST", 4 << 20)
+    told = []
+    monkeypatch.setattr(parquet, "_of", lambda schema, found, of=parquet._of: told.append(found) or of(schema, found))
+    assert parquet.read(pa.BufferReader(data)).equals(usual, check_metadata=True)
+    assert any(pa.types.is_dictionary(each) for each in told[0].schema.types)
+    chosen = parquet.read(pa.BufferReader(data), groups=[1], columns=["words", "hash"])
+    assert chosen.equals(usual.select(["words", "hash"]).slice(1_000, 1_000), check_metadata=True)
+
+
+def test_a_file_without_rows(monkeypatch: pytest.MonkeyPatch) -> None:
+    empty = pa.table({"id": pa.array([], pa.string())})
+    assert parquet.read(pa.BufferReader(written(empty))).equals(empty)
+    assert parquet.read(pa.BufferReader(written(empty)), groups=[]).num_rows == 0
