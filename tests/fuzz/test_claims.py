@@ -10,6 +10,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import soundfile as sf
 
@@ -18,10 +20,16 @@ from pipeline.corpus import Unit
 from pipeline.errors import RecordingError, UserError
 from pipeline.isolation.limits import limit_memory
 from pipeline.models import checkpoint
+from pipeline.plan.generations import open_generation
 from pipeline.plan.spans import cut
 from pipeline.sources import Problem, jsonl
-from pipeline.storage import lines
+from pipeline.storage import lines, parquet
+from pipeline.table.publish import manifest
+from pipeline.table.publish.publishing import publish
+from pipeline.table.totals import Count, read_known, write_known
+from pipeline.table.unit_file import read_unit
 from pipeline.text.tokenizer import Tokenizer
+from tests.fuzz.doors.tables import made
 
 LITTLE = 96 << 20
 """Bytes that decoding a second may take; what is claimed takes gigabytes at least."""
@@ -178,3 +186,27 @@ def test_a_sparse_member_is_never_filled(records: dict[str, str], tmp_path: Path
     (tmp_path / "x.tar").write_bytes(member("b.wav", 512, records) + bytes(512) + bytes(1024))
     with pytest.raises(UserError, match="a link or special member is never followed"):
         list(sources.entries([str(tmp_path / "x.tar")], corpus="c"))
+
+
+def test_rows_that_stand_for_terabytes_are_told_by_their_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    table = made(tmp_path)
+    publish(table.output, table.task)
+    ids = pa.DictionaryArray.from_arrays(pa.array(np.zeros(1_000_000, np.int32)), pa.array(["x" * 2**20]))
+    pq.write_table(pa.table({"id": ids}), table.file(0), compression="zstd", store_schema=False)
+    assert table.file(0).stat().st_size < 3_000
+    with pytest.raises(UserError) as unit:
+        read_unit(str(table.file(0)))
+    assert str(unit.value) == (
+        f"{table.file(0)}: cannot be read as Parquet (its rows stand for more than 2 GB). "
+        "Delete it; the next run does that unit again."
+    )
+    monkeypatch.setattr(parquet, "MOST", 100)
+    with pytest.raises(UserError, match=r"000001.parquet: the plan file is damaged \(its rows stand for more than"):
+        open_generation(table.output, 1).row_group(0)
+    with pytest.raises(UserError, match="the manifest of what is published is damaged .its rows stand for more than"):
+        manifest.newest(table.output, table.task)
+    right = {"0" * 32: Count(*range(100, 104))}
+    write_known(table.output, table.task, right)
+    assert read_known(table.output, table.task) == {}
+    monkeypatch.undo()
+    assert read_known(table.output, table.task) == right

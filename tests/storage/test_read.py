@@ -34,6 +34,12 @@ def test_whole_and_part(uri: str) -> None:
     assert read.read_range(uri, 5, 0) == b""
 
 
+def test_what_is_larger_than_it_can_be_is_not_held(uri: str) -> None:
+    assert read.read_bytes(uri, most=len(DATA)) == DATA
+    with pytest.raises(read.TooLarge, match="^3,000,000 bytes, of which at most 2,999,999 are read$"):
+        read.read_bytes(uri, most=len(DATA) - 1)
+
+
 def test_an_object_that_ends_early_says_so(uri: str) -> None:
     for start in (len(DATA) - 1, len(DATA), len(DATA) + 5):
         with pytest.raises(EOFError, match="ends at byte 3000000"):
