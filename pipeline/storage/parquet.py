@@ -1,13 +1,12 @@
 """Rows of Parquet files, of no more bytes than are believed: a few hundred bytes of a file may stand for terabytes.
 
-A value that repeats is written once, with a number that says how often. So the size of the rows is worked out from the
-footer before anything is decoded; text of which the footer leaves that open is read as it is written, and measured.
+A text that repeats is written once, with a number that says how often. So text is read as it is written, and measured
+before it is written out. What a footer says of its columns is not asked: of a damaged one, that ends the process.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from typing import BinaryIO
 
 import pyarrow as pa
@@ -16,10 +15,8 @@ import pyarrow.parquet as pq
 
 MOST = 2 * 2**30
 """Bytes of rows that are read at once; those of a unit, or of a row group of a plan, take a few megabytes."""
-_WIDTHS = {"BOOLEAN": 1, "INT32": 4, "FLOAT": 4, "INT64": 8, "DOUBLE": 8, "INT96": 12}
-"""Bytes of a value."""
-_OFFSET = 4
-"""Bytes of where a text begins, or of a number that stands for it."""
+_WIDTH = 8
+"""Bytes of a number, at most."""
 
 
 def read(
@@ -30,6 +27,8 @@ def read(
     footer: pq.FileMetaData | None = None,
 ) -> pa.Table:
     """Read rows, with the checksums of their pages.
+
+    Numbers in lists are not bounded.
 
     Args:
         file: open, and read by seeking.
@@ -42,51 +41,18 @@ def read(
     """
     reader = pq.ParquetFile(file, metadata=footer, page_checksum_verification=True)
     schema, footer = reader.schema_arrow, reader.metadata
+    leaves = [leaf for leaf in map(footer.schema.column, range(len(footer.schema))) if _chosen(leaf.path, columns)]
     chosen = range(footer.num_row_groups) if groups is None else groups
-    chunks = [chunk for group in chosen for chunk in _chunks(footer, group, columns)]
-    _refuse(sum(chunk.least for chunk in chunks))
-    if doubtful := _doubtful(chunks):
-        reader = pq.ParquetFile(file, metadata=footer, page_checksum_verification=True, read_dictionary=doubtful)
+    _refuse(sum(footer.row_group(group).num_rows for group in chosen) * len(leaves) * _WIDTH)
+    text = [leaf.path for leaf in leaves if leaf.physical_type == "BYTE_ARRAY"]
+    reader = pq.ParquetFile(file, metadata=footer, page_checksum_verification=True, read_dictionary=text)
     found = reader.read_row_groups(chosen, columns=columns, use_threads=False)
     _refuse(sum(map(_written_out, found.columns)))
-    return found.cast(_of(schema, found)) if doubtful else found
+    return found.cast(_of(schema, columns).with_metadata(found.schema.metadata))
 
 
-@dataclass(frozen=True, slots=True)
-class _Chunk:
-    """What the footer says of a column in a row group."""
-
-    path: str
-    least: int
-    """Bytes that its values take at least."""
-    most: int
-    """Bytes that they take at most; 0 where `least` is all."""
-
-
-def _chunks(footer: pq.FileMetaData, group: int, columns: Sequence[str] | None) -> Iterator[_Chunk]:
-    row_group = footer.row_group(group)
-    for number in range(row_group.num_columns):
-        chunk = row_group.column(number)
-        path, values, written = chunk.path_in_schema, chunk.num_values, chunk.total_uncompressed_size
-        if columns is not None and not any(path == name or path.startswith(f"{name}.") for name in columns):
-            continue
-        if chunk.physical_type == "BYTE_ARRAY":
-            yield _Chunk(path, max(values * _OFFSET, written), values * written)
-        else:
-            width = _WIDTHS.get(chunk.physical_type) or footer.schema.column(number).length
-            yield _Chunk(path, max(values * width, written), 0)
-
-
-def _doubtful(chunks: Sequence[_Chunk]) -> list[str]:
-    """Columns that may stand for more than is believed: without them all is well."""
-    found: dict[str, None] = {}
-    left = sum(chunk.most for chunk in chunks)
-    for chunk in sorted(chunks, key=lambda chunk: chunk.most, reverse=True):
-        if left <= MOST:
-            break
-        found[chunk.path] = None
-        left -= chunk.most
-    return list(found)
+def _chosen(path: str, columns: Sequence[str] | None) -> bool:
+    return columns is None or any(path == name or path.startswith(f"{name}.") for name in columns)
 
 
 def _written_out(values: pa.Array | pa.ChunkedArray) -> int:
@@ -103,8 +69,14 @@ def _written_out(values: pa.Array | pa.ChunkedArray) -> int:
     return int(values.nbytes)
 
 
-def _of(schema: pa.Schema, found: pa.Table) -> pa.Schema:
-    return pa.schema([schema.field(name) for name in found.schema.names], metadata=found.schema.metadata)
+def _of(schema: pa.Schema, columns: Sequence[str] | None) -> pa.Schema:
+    """The columns that were asked for, in their order."""
+    if columns is None:
+        return schema
+    places = [schema.get_field_index(name) for name in columns]
+    if min(places, default=0) < 0:
+        raise pa.ArrowInvalid("a column is missing, or comes twice")
+    return pa.schema([schema.field(place) for place in places])
 
 
 def _refuse(size: int) -> None:

@@ -200,7 +200,7 @@ def test_rows_that_stand_for_terabytes_are_told_by_their_file(tmp_path: Path, mo
         f"{table.file(0)}: cannot be read as Parquet (its rows stand for more than 2 GB). "
         "Delete it; the next run does that unit again."
     )
-    monkeypatch.setattr(parquet, "MOST", 100)
+    monkeypatch.setattr(parquet, "MOST", 20)
     with pytest.raises(UserError, match=r"000001.parquet: the plan file is damaged \(its rows stand for more than"):
         open_generation(table.output, 1).row_group(0)
     with pytest.raises(UserError, match="the manifest of what is published is damaged .its rows stand for more than"):
