@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from pipeline.storage.put import put
+from tests import radosgw
 from tests.chaos import places
 from tests.chaos.nodes import Nodes, cluster
 from tests.chaos.places import Place
@@ -41,6 +42,8 @@ CALLED = {
     "nodes": "of a cluster", "gpus": "of a cluster with GPUs", "alone": "with a Ray of its own",
     "pair": "of two at once", "zombie": "beside a zombie",
 }  # fmt: skip
+SCREENS = (".log", ".out", ".err", ".txt")
+"""Ends of the names of what is written for people to read."""
 OF_A_RUN = {"nodes": 7, "gpus": 7, "alone": 2}
 """Kills of a run."""
 
@@ -64,7 +67,21 @@ def run(seed: int, deadline: float, folder: Path) -> dict[str, int]:
                 enough = total["kills"] * len(names) >= KILLS * number and total["runs"] * len(names) >= RUNS * number
                 if enough or time.monotonic() > end:
                     break
+            total["files of Ray and screens without a secret"] += without_secrets(folder, nodes.folder)
     return dict(total)
+
+
+def without_secrets(*folders: Path) -> int:
+    """Look through what drivers printed and what Ray and its workers wrote beside them; give the number of files.
+
+    Raises:
+        Broken: one tells the key of the store.
+    """
+    files = [path for folder in folders for path in folder.rglob("*") if path.suffix in SCREENS]
+    for path in files:
+        if radosgw.SECRET.encode() in path.read_bytes():
+            raise Broken(f"{path} has the secret key of the store")
+    return len(files)
 
 
 @dataclass

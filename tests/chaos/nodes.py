@@ -8,6 +8,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import psutil
@@ -27,9 +28,10 @@ STORE = 100 << 20
 
 
 class Nodes:
-    """A head that does no work, and nodes that do."""
+    """A head that does no work, and nodes that do; what they write down is in a folder of theirs."""
 
-    def __init__(self, count: int) -> None:
+    def __init__(self, count: int, folder: Path) -> None:
+        self.folder = folder
         self._cluster = Cluster(shutdown_at_exit=False)
         _patiently(lambda: self._cluster.add_node(num_cpus=0, object_store_memory=STORE, include_dashboard=False))
         for _ in range(count):
@@ -120,7 +122,7 @@ def cluster(count: int) -> Iterator[Nodes]:
     before = {name: os.environ.get(name) for name in ours}
     os.environ.update(ours)
     try:
-        nodes = Nodes(count)
+        nodes = Nodes(count, Path(folder))
         try:
             yield nodes
         finally:

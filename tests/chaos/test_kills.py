@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.table import layout
+from tests import radosgw
 from tests.chaos import kills
 from tests.chaos.kills import Tables
 from tests.chaos.nodes import cluster
@@ -28,6 +29,7 @@ def folder(tmp_path: Path) -> Path:
 @pytest.mark.timeout(900)
 def test_a_run_whose_workers_node_and_driver_die_is_finished(folder: Path) -> None:
     with cluster(2) as nodes:
+        assert kills.without_secrets(nodes.folder) > 10
         # The last of them is the first to die.
         counted = tables(folder, nodes).one("gpus", kinds=["driver", "node", "commit", "decoder"])
     assert counted["kills"] >= 3, counted
@@ -51,3 +53,11 @@ def test_a_promise_that_a_run_breaks_is_told_with_the_place_and_what_was_killed(
     monkeypatch.setattr(kills.Table, "torment", torment)
     with pytest.raises(Broken, match=r"^disk, alone, killed \{\}, codes \[\]: .*planned is something else"):
         made.one("alone")
+
+
+def test_a_secret_that_ray_writes_down_is_a_broken_promise(folder: Path) -> None:
+    (folder / "worker.err").write_text("ClientError")
+    assert kills.without_secrets(folder) == 1
+    (folder / "worker.err").write_text(f"ClientError with {radosgw.SECRET}")
+    with pytest.raises(Broken, match="worker.err"):
+        kills.without_secrets(folder)
