@@ -65,11 +65,17 @@ def _errors(table: pa.Table) -> Iterator[str]:
     failed, silent = pc.is_valid(table.column("error")), pc.is_null(table.column("text"))
     for wrong, message in (
         (pc.and_(silent, pc.invert(failed)), "rows have neither text nor error"),
-        (pc.and_(failed, pc.invert(silent)), "rows have a text and an error"),
+        (pc.and_(failed, pc.or_(pc.invert(silent), _worded(table))), "rows have a text or words and an error"),
     ):
         count = pc.sum(wrong).as_py() or 0
         if count:
             yield f"{count:,} {message}"
+
+
+def _worded(table: pa.Table) -> pa.Array:
+    if "words" not in table.column_names:
+        return pa.repeat(pa.scalar(False), table.num_rows)
+    return pc.is_valid(table.column("words"))
 
 
 def _words(table: pa.Table) -> Iterator[str]:

@@ -130,7 +130,7 @@ def test_no_more_is_read_at_once_than_the_pool_allows(deadly):
     assert 1 <= most <= POOLS.read_tasks
 
 
-@pytest.mark.parametrize("stage", ["read", "model"])
+@pytest.mark.parametrize("stage", [pytest.param("read", marks=pytest.mark.slow), "model"])
 def test_a_stage_that_stands_still_ends_the_run_and_keeps_no_cpu(notebook, stage):
     notebook.order(f"sleep-{stage}-u01")
     with pytest.raises(StorageFault, match=r"no unit moved in any stage for 15.0 s \(--stall-timeout\): .*actors: "):

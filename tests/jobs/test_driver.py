@@ -107,6 +107,7 @@ def test_a_run_that_is_terminated_says_how_to_go_on(stopped):
     assert [file.name for file in folder.rglob("*token*")] == []
 
 
+@pytest.mark.slow
 def test_the_next_run_completes_what_a_terminated_one_left(stopped, ray_cluster):
     folder, _, _ = stopped
     output = folder / "out"

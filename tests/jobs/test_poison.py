@@ -52,7 +52,9 @@ def survive(folder: Path, each: int) -> None:
     assert found == ends
 
 
-@pytest.mark.parametrize("each", [1, pytest.param(30, marks=[pytest.mark.slow, pytest.mark.timeout(1500)])])
+@pytest.mark.slow
+@pytest.mark.timeout(1500)
+@pytest.mark.parametrize("each", [1, 30])
 def test_every_hostile_recording_is_a_row_with_its_error_and_its_neighbours_are_heard(tmp_path, each):
     survive(tmp_path, each)
 

@@ -106,6 +106,7 @@ def test_it_never_holds_the_scores_of_a_long_document_at_once(monkeypatch: pytes
 
 
 @pytest.mark.filterwarnings("ignore:`torch.jit.script_method`:DeprecationWarning")  # torch's own, on compiling
+@pytest.mark.slow
 def test_fused_is_the_definition_for_two_shapes_of_model_in_one_process(cxx_compiler: str) -> None:
     # Sizes that differ from call to call become symbols unless the models are kept apart; the compiler fails on them.
     check("fused", (130, 1, 2, 40), left=4, right=2)

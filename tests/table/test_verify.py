@@ -91,6 +91,12 @@ def test_pending_units_are_no_violation_unless_success_claims_them(whole: Any) -
     assert "1 units pending" in format_verdict("out", verdict)
 
 
+def worded_error(table: pa.Table) -> pa.Table:
+    word = {"word": "a", "start": 1.0, "end": 2.0, "confidence": 1.0}
+    failed = replaced("error", [None, {"stage": "read"}])(replaced("text", ["one", None])(table))
+    return replaced("words", [[], [word]])(failed)
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -99,7 +105,8 @@ def test_pending_units_are_no_violation_unless_success_claims_them(whole: Any) -
         (lambda t: t.take([0, 0]), "row 1 has the id 'c/2.wav' where the plan has 'c/3.wav'"),
         (replaced("version", ["1-1", "7-7"]), "the versions of its recordings are not those of the plan"),
         (replaced("text", ["one", None]), "1 rows have neither text nor error"),
-        (replaced("error", [None, {"stage": "read"}]), "1 rows have a text and an error"),
+        (replaced("error", [None, {"stage": "read"}]), "1 rows have a text or words and an error"),
+        (worded_error, "1 rows have a text or words and an error"),
         (lambda t: t.drop_columns(["duration"]), "column duration is missing"),
         (lambda t: t.append_column("mood", pa.array(["a", "b"])), "column mood is not one of this task"),
         (
