@@ -195,6 +195,6 @@ def test_a_file_in_place_of_a_tasks_folder_is_named(folders, tmp_path):
     (tmp_path / "a.flac").write_bytes(encoded(clips()[0].samples, rate=clips()[0].rate))
     (tmp_path / "out").mkdir()
     (tmp_path / "out/classify").write_text("a file")
-    with pytest.raises(UserError, match="a file is where the folder of the task classify should be; move it"):
+    with pytest.raises(UserError, match="out/classify: a file is where a folder should be.* Move it away"):
         run([str(tmp_path / "a.flac")], str(tmp_path / "out"), config.make({"model": str(folders["classify"])}),
             kind="classify")  # fmt: skip

@@ -33,7 +33,7 @@ def read(
     Args:
         file: open, and read by seeking.
         groups: numbers of the row groups; all by default.
-        columns: names of the columns; all by default.
+        columns: names of the columns, of which those are read that there are; all by default.
         footer: of the file, where it is known.
 
     Raises:
@@ -48,7 +48,7 @@ def read(
     reader = pq.ParquetFile(file, metadata=footer, page_checksum_verification=True, read_dictionary=text)
     found = reader.read_row_groups(chosen, columns=columns, use_threads=False)
     _refuse(sum(map(_written_out, found.columns)))
-    return found.cast(_of(schema, columns).with_metadata(found.schema.metadata))
+    return found.cast(_of(schema, found.column_names).with_metadata(found.schema.metadata))
 
 
 def _chosen(path: str, columns: Sequence[str] | None) -> bool:
@@ -69,13 +69,11 @@ def _written_out(values: pa.Array | pa.ChunkedArray) -> int:
     return int(values.nbytes)
 
 
-def _of(schema: pa.Schema, columns: Sequence[str] | None) -> pa.Schema:
-    """The columns that were asked for, in their order."""
-    if columns is None:
-        return schema
+def _of(schema: pa.Schema, columns: Sequence[str]) -> pa.Schema:
+    """The types of some columns, text as text."""
     places = [schema.get_field_index(name) for name in columns]
     if min(places, default=0) < 0:
-        raise pa.ArrowInvalid("a column is missing, or comes twice")
+        raise pa.ArrowInvalid("a column comes twice")
     return pa.schema([schema.field(place) for place in places])
 
 
