@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import functools
 import io
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
-import pyarrow.parquet as pq
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.dataset as ds
 
 from pipeline.errors import StorageFault, UserError
 from pipeline.storage.listing import list_names
@@ -94,29 +96,16 @@ def holding(folder: str, there: dict[str, int], ids: frozenset[str]) -> set[str]
 def _holds(folder: str, path: str, size: int, *, ids: frozenset[str]) -> bool:
     uri = join(folder, path)
     try:
-        return any(not ids.isdisjoint(group) for group in _ids(uri, size, ids))
+        with io.BufferedReader(RangeFile(uri, 0, size), 2**20) as source:
+            # A scan looks at row groups by what their statistics say, and raises where a damaged footer is asked.
+            rows = ds.ParquetFileFormat().make_fragment(pa.PythonFile(source, mode="r"))
+            wanted = pc.field("id").isin(sorted(ids))
+            return bool(rows.head(1, columns=["id"], filter=wanted, use_threads=False).num_rows)
     except FileNotFoundError:
         return False
-    except (EOFError, OSError) as error:
+    except (pa.ArrowException, EOFError, OSError) as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0].rstrip(".")
         raise UserError(
             f"{redact(uri)}: cannot be read as Parquet ({reason}), so nobody knows whom it holds. Delete it; the next "
             "publish makes it again."
         ) from error
-
-
-def _ids(uri: str, size: int, wanted: frozenset[str]) -> Iterator[Sequence[str]]:
-    """Ids of the row groups of a file that may hold one of those wanted."""
-    with io.BufferedReader(RangeFile(uri, 0, size), 2**20) as source:
-        reader = pq.ParquetFile(source)
-        column = reader.schema_arrow.names.index("id")
-        for group in range(reader.num_row_groups):
-            told = reader.metadata.row_group(group).column(_leaf(reader, column)).statistics
-            if told is None or not told.has_min_max or any(told.min <= id <= told.max for id in wanted):
-                yield reader.read_row_group(group, columns=["id"], use_threads=False).column("id").to_pylist()
-
-
-def _leaf(reader: pq.ParquetFile, column: int) -> int:
-    """Place of a plain column among the leaves of a file."""
-    names = [reader.schema.column(number).path for number in range(len(reader.schema))]
-    return names.index(reader.schema_arrow.names[column])
