@@ -27,6 +27,9 @@ from tests.table.conftest import Made, rows_of
 
 TASK = "transcribe"
 
+FOUND = Path(__file__).parents[2] / "fuzz/regressions/unit"
+"""Files that once broke what reads them."""
+
 
 @pytest.fixture
 def made(tmp_path: Path) -> Made:
@@ -335,6 +338,17 @@ def test_withdrawn_rows_are_in_no_file_at_all(made: Made) -> None:
     assert "c/a" not in ids
     assert withdraw(made.output, ["c/a"]) == []
     assert withdraw(made.output, []) == []
+
+
+@pytest.mark.parametrize("damage", ["column-of-a-row-group-not-set", "footer-no-thrift", "column-name-no-utf8"])
+def test_a_damaged_file_is_told_by_who_looks_for_rows_in_it(made: Made, damage: str) -> None:
+    made.plan("a", "b", seconds=30.0)
+    made.commit()
+    publish(made.output, TASK)
+    (file,) = folder(made).rglob("*.parquet")
+    file.write_bytes((FOUND / f"{damage}.bin").read_bytes())
+    with pytest.raises(UserError, match="cannot be read as Parquet .*Delete it"):
+        withdraw(made.output, ["c/nobody", "c/a.wav"])
 
 
 def test_a_withdrawal_stays_when_the_unit_file_was_rewritten_before(made: Made) -> None:
