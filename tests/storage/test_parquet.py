@@ -89,6 +89,20 @@ def test_rows_are_read_as_arrow_reads_them() -> None:
     assert chosen.equals(usual.select(["words", "hash"]).slice(1_000, 1_000), check_metadata=True)
 
 
+def test_text_in_lists_is_read_out_of_several_row_groups() -> None:
+    words = pa.array([[{"text": f"word {row}", "start": 0.5}] for row in range(30)])
+    table = pa.table({"words": words, "error": pa.array([{"message": "bad"}, None] * 15)})
+    assert parquet.read(pa.BufferReader(written(table, row_group_size=10))).equals(table)
+
+
+def test_row_groups_are_measured_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    data = written(pa.table({"id": ["x" * 100] * 30}), row_group_size=10)
+    monkeypatch.setattr(parquet, "MOST", 2_500)
+    assert parquet.read(pa.BufferReader(data), groups=[0, 1]).num_rows == 20
+    with pytest.raises(pa.ArrowInvalid, match="stand for more than"):
+        parquet.read(pa.BufferReader(data))
+
+
 def test_a_file_without_rows() -> None:
     empty = pa.table({"id": pa.array([], pa.string())})
     assert parquet.read(pa.BufferReader(written(empty))).equals(empty)
