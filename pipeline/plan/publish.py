@@ -12,9 +12,12 @@ import pyarrow.parquet as pq
 
 from pipeline.plan.columns import DRAFT_SCHEMA, PLAN_SCHEMA
 from pipeline.plan.ids import unit_name_of
+from pipeline.storage import parquet
 
 ROW_GROUP = 20_000
 """Rows that a worker reads to load one unit, a few MB; a larger unit has a larger row group to itself."""
+HEAVY = parquet.MOST // 4
+"""Bytes of rows beyond which units share no row group: one of more than `parquet.MOST` would never be read again."""
 GENERATION = 1_000_000
 """Rows of one generation file, about 100 MB; more become the next generation."""
 
@@ -61,7 +64,8 @@ def encode_generations(
                 closing = draft.closing[first : first + sum(group)]
                 table = _with_units(rows.take(sum(group)), group, taken, closing=closing)
                 first += sum(group)
-                file.write_table(table, row_group_size=max(table.num_rows, 1))
+                for part in _readable(table, group):
+                    file.write_table(part, row_group_size=max(part.num_rows, 1))
                 changed += table.num_rows - table.column("supersedes").null_count
                 seconds += float(table.column("seconds").to_numpy().sum())
                 units += len(group)
@@ -80,6 +84,17 @@ def _row_groups(counts: Iterable[int]) -> Iterator[list[int]]:
         full += count
     if group:
         yield group
+
+
+def _readable(table: pa.Table, counts: list[int]) -> Iterator[pa.Table]:
+    """Rows of units in as many row groups as are read again: what came along with them may take gigabytes."""
+    if len(counts) < 2 or table.nbytes <= HEAVY:
+        yield table
+        return
+    half = len(counts) // 2
+    edge = sum(counts[:half])
+    yield from _readable(table.slice(0, edge), counts[:half])
+    yield from _readable(table.slice(edge), counts[half:])
 
 
 def _files(row_groups: Iterable[list[int]]) -> Iterator[list[list[int]]]:

@@ -20,6 +20,7 @@ from pipeline.plan.generations import Scope
 from pipeline.plan.ids import unit_name
 from pipeline.plan.superseded import Superseded, hidden, superseded
 from pipeline.sources import Problem, RowsPlanned
+from pipeline.storage import parquet
 
 Make = Callable[..., Recording]
 
@@ -240,6 +241,17 @@ def test_a_unit_larger_than_a_row_group_has_one_to_itself(
     monkeypatch.setattr(publish, "ROW_GROUP", 2)
     plan([make(f"{number}.wav") for number in range(6)], unit_seconds=50.0)
     assert [(ref.row_group, ref.first, ref.count) for ref in units(plan.output)] == [(0, 0, 5), (1, 0, 1)]
+
+
+def test_units_with_much_metadata_share_no_row_group_that_is_refused_when_it_is_read(
+    plan: Any, make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(publish, "HEAVY", 20_000)
+    monkeypatch.setattr(parquet, "MOST", 80_000)
+    listed = [make(f"{number:02d}.wav", metadata=f"{number:02d}" * 2_500) for number in range(20)]
+    plan(listed, unit_seconds=60.0)
+    assert [each for unit in planned(plan.output) for each in unit] == listed
+    assert len({ref.row_group for ref in units(plan.output)}) == 4
 
 
 def test_two_planners_of_the_same_listing_write_the_same_bytes(tmp_path: Path, plan: Any, make: Make) -> None:
