@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from pipeline.errors import StorageFault
 from pipeline.storage import put, read
+from pipeline.storage.paths import filesystem
 from tests.hurry import hurry
 
 DATA = random.Random(1).randbytes(3_000_000)
@@ -49,6 +50,26 @@ def test_an_object_that_ends_early_says_so(uri: str) -> None:
 def test_an_empty_object_is_read(uri: str) -> None:
     put.put(uri, b"")
     assert read.read_bytes(uri) == b""
+
+
+def test_an_empty_object_of_another_store_is_read_without_a_range(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    uri = f"memory://{tmp_path.name}/empty.txt"
+    fs, path = filesystem(uri)
+    fs.pipe_file(path, b"")
+    whole = type(fs).cat_file
+
+    def cat_file(self: Any, path: str, start: int | None = None, end: int | None = None) -> bytes:
+        if (start, end) != (None, None):
+            raise OSError("416: the range cannot be satisfied")
+        return whole(self, path)
+
+    monkeypatch.setattr(type(fs), "cat_file", cat_file)
+    assert read.read_bytes(uri, most=10) == b""
+    fs.pipe_file(path, b"x" * 11)
+    with pytest.raises(read.TooLarge, match="^11 bytes, of which at most 10 are read$"):
+        read.read_bytes(uri, most=10)
 
 
 def test_missing(uri: str) -> None:
