@@ -77,7 +77,7 @@ def _count_late(
 ) -> None:
     for name, each in now.items():
         new = tally.unheard(name, each.sizes.keys() - before[name].sizes.keys())
-        for receipt in late_receipts(output, name, run, new):
+        for receipt in late_receipts(output, name, run, {unit: each.sizes[unit] for unit in new}):
             tally.record_late(receipt)
 
 

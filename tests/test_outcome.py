@@ -14,6 +14,7 @@ from pipeline.plan.success import read_success
 from pipeline.receipts import Receipt
 from pipeline.storage.put import put
 from pipeline.table import layout
+from pipeline.table.unit_file import read_unit
 from pipeline.tally import Tally
 from tests.table.conftest import Made, rows_of
 
@@ -91,7 +92,11 @@ def test_what_others_committed_is_read_and_not_believed(made: Made) -> None:
     assert after(made, tally).totals["transcribe"].errors == 1
 
 
-def test_what_a_stopped_run_committed_and_never_heard_of_is_counted_as_its_own(made: Made) -> None:
+def test_what_a_stopped_run_committed_and_never_heard_of_is_counted_as_its_own(
+    made: Made, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read = []
+    monkeypatch.setattr("pipeline.late.read_unit", lambda file: (read.append(file), read_unit(file))[1])
     made.plan("a", "b", "c", "d", "e", "f", seconds=30.0)
     made.declare()
     before = standing(made.output, NAMES, made.units)
@@ -105,6 +110,7 @@ def test_what_a_stopped_run_committed_and_never_heard_of_is_counted_as_its_own(m
     assert (told["rows"], told["units"], told["errors"]) == (4, 2, {"decode.decode": 1})
     assert told["audio_seconds"] == 30.0
     assert (after.rows, after.errors) == (6, 1)
+    assert read == [layout.unit_file(made.output, "transcribe", late.name)]
 
 
 def test_a_run_with_nothing_to_do_lists_once_and_reads_no_unit(made: Made, s3_proxy: Any) -> None:
