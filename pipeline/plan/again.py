@@ -6,9 +6,8 @@ reader sees the old row until the new one is committed. Other tasks have nothing
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 import pyarrow as pa
@@ -43,6 +42,26 @@ class _Rows:
         yield self.table
 
 
+@dataclass(slots=True)
+class _Sources:
+    """Which version sources have by now; where storage does not answer once, nobody waits for it again."""
+
+    known: dict[str, str | None] = field(default_factory=dict)
+    silent: bool = False
+
+    def version(self, source: str) -> str | None:
+        """None of what is gone, closed or out of reach: it may be there for the next run."""
+        if source not in self.known and not self.silent:
+            try:
+                with hasty():
+                    self.known[source] = stat(source).version
+            except StorageFault:
+                self.silent = True
+            except (OSError, UserError):
+                self.known[source] = None
+        return self.known.get(source)
+
+
 def plan_again(output: str, wanted: Wanted) -> Written:
     """Plan rows again, each for the tasks that want it; what is planned again and pending already is left out.
 
@@ -53,14 +72,14 @@ def plan_again(output: str, wanted: Wanted) -> Written:
         UserError: the plan is damaged.
         StorageFault: it cannot be read or written; what was planned so far is, and the same call does the rest.
     """
-    written, version_of = Written(), functools.cache(_version)
+    written, sources = Written(), _Sources()
     while True:
         known = read_known(output)
         refs = {unit.name: unit for unit in known.units}
         # Somebody may have planned more since: then this plan's number is taken, and all is looked at again.
         changes = [each for each in superseded(output) if each.new[0] in refs]
         rows = newest(wanted, changes, refs)
-        stale = _stale(output, rows, refs, version_of)
+        stale = _stale(output, rows, refs, sources)
         written.stale |= {id for _, id in stale}
         groups = grouped({row: tasks for row, tasks in rows.items() if row not in stale}, refs, known.scopes)
         if not groups:
@@ -99,23 +118,12 @@ def grouped(
     return groups
 
 
-def _stale(
-    output: str, rows: Collection[OldRow], units: Mapping[str, UnitRef], version_of: Callable[[str], str | None]
-) -> frozenset[OldRow]:
+def _stale(output: str, rows: Collection[OldRow], units: Mapping[str, UnitRef], sources: _Sources) -> frozenset[OldRow]:
     """Those of some planned rows whose source has another version by now."""
     planned = _recordings(output, rows, units)
-    sources = sorted({each.source for _, each in planned})
-    now = dict(zip(sources, generations.of_each(version_of, sources), strict=True))
+    asked = sorted({each.source for _, each in planned})
+    now = dict(zip(asked, generations.of_each(sources.version, asked), strict=True))
     return frozenset((unit, each.id) for unit, each in planned if now[each.source] not in (None, each.version))
-
-
-def _version(source: str) -> str | None:
-    """Version of a source; what is gone, closed or out of reach has none, and may be there for the next run."""
-    try:
-        with hasty():
-            return stat(source).version
-    except (OSError, StorageFault, UserError):
-        return None
 
 
 def _recordings(output: str, chosen: Collection[OldRow], units: Mapping[str, UnitRef]) -> list[tuple[str, Recording]]:

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from pipeline.errors import StorageFault
 from pipeline.plan import units
 from pipeline.plan.store import extend, load_unit
 from pipeline.table import committed, pending, read_table
@@ -180,3 +181,21 @@ def test_what_has_changed_in_the_meantime_is_left_to_the_next_listing(
     )
     extend([str(source)], made.output, corpus="c")
     assert sorted(waiting(made, "transcribe")) == [["c/broken.wav", "c/gone.wav"], ["c/mended.wav"]]
+
+
+def test_sources_out_of_reach_are_planned_again_and_not_waited_for_one_by_one(
+    made: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    names = [f"{number:02d}" for number in range(60)]
+    made.plan(*names)
+    made.commit(broken=[f"c/{name}" for name in names])
+    asked = []
+
+    def stat(source: str) -> Any:
+        asked.append(source)
+        raise StorageFault(f"{source}: no answer")
+
+    monkeypatch.setattr("pipeline.plan.again.stat", stat)
+    assert main(["errors", made.output, "--again"]) == 0
+    assert "planned 60 recordings again" in capsys.readouterr().out
+    assert 1 <= len(asked) <= 16
