@@ -130,8 +130,9 @@ def _recordings(output: str, chosen: Collection[OldRow], units: Mapping[str, Uni
     """Unit and recording of each of some planned rows, in the order of the plan."""
     rows = set(chosen)
     refs = sorted({units[unit] for unit, _ in rows}, key=lambda ref: (ref.generation, ref.row_group, ref.first))
-    planned = [(ref.name, each) for ref in refs for each in planned_unit(output, ref).recordings]
-    return [(unit, each) for unit, each in planned if (unit, each.id) in rows]
+    return [
+        (ref.name, each) for ref in refs for each in planned_unit(output, ref).recordings if (ref.name, each.id) in rows
+    ]
 
 
 def _drafted(known: Known, chosen: Sequence[OldRow], units: Mapping[str, UnitRef]) -> tuple[_Rows, np.ndarray, float]:
