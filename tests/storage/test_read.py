@@ -50,6 +50,7 @@ def test_an_object_that_ends_early_says_so(uri: str) -> None:
 def test_an_empty_object_is_read(uri: str) -> None:
     put.put(uri, b"")
     assert read.read_bytes(uri) == b""
+    assert read.read_bytes(uri, most=10) == b""
 
 
 def test_an_empty_object_of_another_store_is_read_without_a_range(
