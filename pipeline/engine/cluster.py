@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from pipeline.engine.pulse import last_words
 from pipeline.engine.resources import Cluster
 from pipeline.engine.scratch import Scratch, scratch
 from pipeline.engine.watchdog import within
@@ -31,6 +32,9 @@ CONNECT = 15.0
 
 LEAVE = 30.0
 """Seconds that leaving a cluster may take; a local one ends its processes in less than 10."""
+
+KILL = 2.0
+"""Seconds that ending a local Ray's processes may take where the process is about to end itself."""
 
 WAIT_FOR_GPUS = 3600.0
 """Seconds that a run waits for an autoscaler before it gives up."""
@@ -92,7 +96,9 @@ def _start(own: Scratch, num_cpus: int | None) -> None:
 @contextmanager
 def _left() -> Iterator[None]:
     try:
-        yield
+        # Not around the end: a raylet that goes then goes as it should.
+        with last_words(raylet_address(), before=lambda: within(KILL, _kill_own)):
+            yield
     finally:
         _leave()
 
@@ -201,6 +207,14 @@ def head_address() -> str | None:
     import ray
 
     return str(ray.get_runtime_context().gcs_address) if ray.is_initialized() else None
+
+
+def raylet_address() -> str | None:
+    """Where this machine's part of the cluster listens; None where none is joined."""
+    from ray._private import worker
+
+    node = worker._global_node
+    return f"{node.node_ip_address}:{node.node_manager_port}" if node else None
 
 
 def num_nodes() -> int:

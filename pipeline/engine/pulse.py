@@ -1,17 +1,28 @@
-"""Whether the head of the cluster is still there: Ray ends a driver whose head is gone, without a word."""
+"""Whether a cluster's head and the raylet of this machine are there: without either Ray ends a driver, silently."""
 
 from __future__ import annotations
 
+import os
 import socket
+import sys
 import threading
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from pipeline.corpus import Seconds
+from pipeline.summary import PARTIAL
 
 EVERY: Seconds = 3.0
 """Between two looks."""
 LOST: Seconds = 20.0
 """Without an answer, after which a head is taken to be gone; one that is started anew on the same port may be back."""
+RAYLET_EVERY: Seconds = 1.0
+RAYLET_LOST: Seconds = 2.5
+"""The same of a raylet, which never comes back. Ray ends its driver when the head has missed it for about 13 s."""
+LAST: Seconds = 10.0
+"""After which a process that still waits for a raylet that is gone is ended, before Ray does that without a word."""
+RAYLET_GONE = "Ray is gone from this machine (its raylet does not answer any more)"
 
 
 class Pulse:
@@ -44,3 +55,33 @@ class Pulse:
             except OSError:
                 # Not by the clock: of a driver that was held up itself nobody knows whether its head is gone.
                 self._silent += self._every + min(self._every, time.monotonic() - began)
+
+
+@contextmanager
+def last_words(raylet: str | None, *, before: Callable[[], object], last: Seconds = LAST) -> Iterator[None]:
+    """End the process as an interrupted run ends, where the raylet is gone and the block hangs in Ray.
+
+    Args:
+        raylet: where it listens.
+        before: is done first, to leave nothing behind; must not hang.
+        last: seconds that the block has, to end by itself.
+    """
+    pulse, over = Pulse(raylet, every=min(RAYLET_EVERY, last), lost=last), threading.Event()
+
+    def watch() -> None:
+        while not over.wait(min(RAYLET_EVERY, last)):
+            if pulse.gone:
+                before()
+                print(
+                    f"stopped by a fault: {RAYLET_GONE}: what is committed stays, the same command goes on from there",
+                    file=sys.stderr,
+                    flush=True,
+                )
+                os._exit(PARTIAL)
+
+    threading.Thread(target=watch, name="voxmill-last-words", daemon=True).start()
+    try:
+        yield
+    finally:
+        over.set()
+        pulse.end()

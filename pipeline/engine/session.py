@@ -12,12 +12,12 @@ from typing import Literal
 from pipeline.config import RunConfig
 from pipeline.corpus import Seconds
 from pipeline.engine import cluster, dataset, memory, resources, shipping, standstill
-from pipeline.engine.pulse import Pulse
+from pipeline.engine.pulse import RAYLET_EVERY, RAYLET_GONE, RAYLET_LOST, Pulse
 from pipeline.engine.resources import Cluster, Pools
 from pipeline.engine.scratch import Scratch
 from pipeline.engine.standstill import View
 from pipeline.engine.teams import team_up
-from pipeline.engine.watchdog import Looks, Stalled, watched, within
+from pipeline.engine.watchdog import Looks, Lost, Stalled, watched, within
 from pipeline.errors import StorageFault
 from pipeline.featurising import ON_DEVICE
 from pipeline.job import Checkpoints, Job, Work
@@ -87,7 +87,10 @@ class Session:
         head = cluster.head_address()
         # A session of the user's own may have seen an earlier run.
         before = actors.deaths() if head else Counter[str]()
-        pulse = Pulse(head)
+        pulses = {
+            "the head of the cluster is gone (its GCS does not answer any more)": Pulse(head),
+            RAYLET_GONE: Pulse(cluster.raylet_address() if head else None, every=RAYLET_EVERY, lost=RAYLET_LOST),
+        }
         looks = Looks(lambda: _look(job.run), every=min(LOOK, self.stall / 5))
         try:
             yield from watched(
@@ -95,11 +98,11 @@ class Session:
                 stall=self.stall,
                 signs=lambda: looks.seen and looks.seen.entries,
                 end=running.stop,
-                idle=_Idle(pulse, _Saying(lambda: self._lacks(looks.seen, units), self.say)),
+                idle=_Idle(pulses, _Saying(lambda: self._lacks(looks.seen, units), self.say)),
             )
-        except HeadGone:
+        except Lost as lost:
             self._keep_logs()
-            raise StorageFault("the head of the cluster is gone (its GCS does not answer any more)") from None
+            raise StorageFault(str(lost)) from None
         except Stalled:
             self._keep_logs()
             reason = standstill.holds(looks.seen, self._wanted(units), self.stall)
@@ -109,9 +112,11 @@ class Session:
             raise StorageFault(f"the cluster stopped the run: {_reason(error)}") from error
         finally:
             looks.end()
-            pulse.end()
+            gone = any(each.gone for each in pulses.values())
+            for each in pulses.values():
+                each.end()
             # What is asked of no cluster would start one.
-            if head and not pulse.gone:
+            if head and not gone:
                 within(END, lambda: self.deaths.update(actors.deaths() - before))
                 within(END, actors.kill_left)
                 within(END, lambda: ledger.forget(job.run))
@@ -141,21 +146,19 @@ def _look(run: str) -> View:
     return View(tuple(ledger.entries(run)), tuple(actors.living()), ray.available_resources(), ray.cluster_resources())
 
 
-class HeadGone(Exception):
-    """The cluster has no head any more."""
-
-
 @dataclass(frozen=True, slots=True)
 class _Idle:
-    """Ends a run whose cluster has lost its head; else says what it waits for."""
+    """Ends a run that has lost its cluster; else says what it waits for."""
 
-    pulse: Pulse
+    pulses: Mapping[str, Pulse]
+    """What is to be said without it -> whether it is there."""
     saying: _Saying
 
     def __call__(self, seconds: Seconds) -> None:
         """Nothing has moved for so long."""
-        if self.pulse.gone:
-            raise HeadGone
+        for words, pulse in self.pulses.items():
+            if pulse.gone:
+                raise Lost(words)
         self.saying(seconds)
 
 

@@ -24,6 +24,10 @@ class Stalled(Exception):
     """Nothing came, and nothing moved, for too long."""
 
 
+class Lost(Exception):
+    """What items come from is gone, with which a generator could end; the message says what."""
+
+
 class Looks(Generic[T]):
     """Looks at something again and again, in a thread of its own: a cluster that does not answer holds up nobody."""
 
@@ -59,10 +63,11 @@ def watched(
         stall: seconds without an item and without another sign of life.
         signs: what changes as long as anything moves; must answer at once.
         end: makes the generator end; called from yet another thread, again and again until it has.
-        idle: is told every `TICK` how long nothing has moved.
+        idle: is told every `TICK` how long nothing has moved; may raise `Lost`.
 
     Raises:
         Stalled: the generator was ended, as far as that was possible.
+        Lost: nobody waits for the generator, which does not end any more.
     """
     found: queue.SimpleQueue[_Found[T]] = queue.SimpleQueue()
     pump = threading.Thread(target=_pump, args=(items, found), name="voxmill-receipts", daemon=True)
@@ -89,6 +94,9 @@ def watched(
                 return
             yield from item.items
             last = time.monotonic()
+    except Lost:
+        ended = True
+        raise
     finally:
         if not ended:
             _end(pump, end)

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import socket
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 
 import pytest
 
 from pipeline.engine.pulse import Pulse
+from tests.jobs.corpora import ROOT
 
 
 def until(holds: Callable[[], bool], seconds: float = 20.0) -> bool:
@@ -53,3 +56,25 @@ def test_of_an_address_that_never_answered_nothing_is_said():
     time.sleep(0.5)
     assert not pulse.gone
     pulse.end()
+
+
+HANGS = """
+import socket, sys, time
+from pipeline.engine.pulse import last_words
+raylet = socket.create_server(("127.0.0.1", 0), backlog=1000)
+with last_words("{}:{}".format(*raylet.getsockname()), before=lambda: print("left", flush=True), last=0.1):
+    time.sleep(1)
+    if sys.argv[1] == "dies":
+        raylet.close()
+        time.sleep(60)
+raylet.close()
+time.sleep(0.5)
+"""
+
+
+@pytest.mark.parametrize(("fate", "code", "printed"), [("dies", 4, "left\n"), ("lives", 0, "")])
+def test_a_process_that_waits_for_a_dead_raylet_ends_in_words(fate: str, code: int, printed: str):
+    command = [sys.executable, "-c", HANGS, fate]
+    ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60)
+    assert (ended.returncode, ended.stdout) == (code, printed)
+    assert ("stopped by a fault: Ray is gone from this machine" in ended.stderr) == (fate == "dies")

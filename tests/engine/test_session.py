@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import socket
+import threading
+import time
+from collections import Counter
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -10,9 +14,10 @@ import pytest
 from ray.exceptions import ActorDiedError, ObjectLostError, OutOfMemoryError, RayTaskError
 
 from pipeline import config
-from pipeline.engine import dataset
+from pipeline.engine import actors, dataset
 from pipeline.engine import session as sessions
 from pipeline.engine.memory import Largest, needs
+from pipeline.engine.pulse import Pulse
 from pipeline.engine.resources import Cluster, choose
 from pipeline.engine.session import Session
 from pipeline.engine.teams import Team
@@ -67,6 +72,34 @@ def test_a_failed_cluster_is_a_fault_in_one_line_with_its_reason(monkeypatch, ra
     with pytest.raises(StorageFault, match=f"^the cluster stopped the run: {reason}") as fault:
         next(receipts)
     assert "\n" not in str(fault.value)
+
+
+@pytest.mark.parametrize(("dies", "says"), [(0, "the head of the cluster is gone"), (1, "Ray is gone from this mach")])
+def test_a_run_that_loses_its_cluster_ends_at_once_and_asks_it_for_nothing(monkeypatch, dies, says):
+    there = [socket.create_server(("127.0.0.1", 0)) for _ in range(2)]
+    head, raylet = ("{}:{}".format(*each.getsockname()) for each in there)
+    never, asked = threading.Event(), []
+
+    def hanging(*arguments, **settings):
+        yield "a receipt"
+        never.wait(30)
+
+    monkeypatch.setattr(dataset, "receipts", hanging)
+    monkeypatch.setattr(sessions, "Pulse", lambda where, **often: Pulse(where, every=0.02, lost=0.1))
+    monkeypatch.setattr(sessions.cluster, "head_address", lambda: head)
+    monkeypatch.setattr(sessions.cluster, "raylet_address", lambda: raylet)
+    monkeypatch.setattr(actors, "deaths", lambda: asked.append("deaths") or Counter())
+    monkeypatch.setattr(actors, "kill_left", lambda: asked.append("kill_left"))
+    monkeypatch.setattr(sessions, "_look", lambda run: None)
+    receipts = session().receipts(SimpleNamespace(run="r"), [], {"h": Path(MODEL)})
+    assert next(receipts) == "a receipt"
+    time.sleep(0.2)
+    there[dies].close()
+    with pytest.raises(StorageFault, match=says):
+        next(receipts)
+    assert asked == ["deaths"], "once, when it began"
+    never.set()
+    there[1 - dies].close()
 
 
 def test_a_bug_stays_a_bug(monkeypatch):

@@ -10,7 +10,7 @@ from collections.abc import Generator
 import pytest
 
 from pipeline.engine import watchdog
-from pipeline.engine.watchdog import Looks, Stalled, watched
+from pipeline.engine.watchdog import Looks, Lost, Stalled, watched
 
 
 @pytest.fixture(autouse=True)
@@ -49,6 +49,20 @@ def test_one_that_hangs_is_told_to_end_and_does() -> None:
     with pytest.raises(Stalled):
         next(items)
     assert ended.is_set()
+
+
+def test_one_that_has_lost_what_it_needs_is_not_waited_for() -> None:
+    asked, never = threading.Event(), threading.Event()
+
+    def idle(seconds: float) -> None:
+        raise Lost("made up")
+
+    items = watched(hanging(never), stall=9, signs=lambda: 0, end=asked.set, idle=idle)
+    assert next(items) == 1
+    with pytest.raises(Lost, match="made up"):
+        next(items)
+    assert not asked.is_set()
+    never.set()
 
 
 def test_one_that_does_not_end_is_left_alone_and_so_is_an_end_that_hangs() -> None:
