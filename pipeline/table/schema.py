@@ -77,6 +77,32 @@ def schema(
     return pa.schema(fields, metadata=metadata)
 
 
+def unpacked(packed: bytes) -> pa.Schema:
+    """Read a schema that was serialized.
+
+    Raises:
+        ValueError: the bytes are none, or have a column of a type that no table has: some end the process that reads.
+    """
+    try:
+        found = pa.ipc.read_schema(pa.py_buffer(packed))
+        # Names that are no UTF-8 are found where they are looked at.
+        [str(each) for each in found]
+    except (pa.ArrowException, OSError, RuntimeError) as error:
+        raise ValueError(str(error)) from error
+    if strange := [field for field in found if not _of_a_table(field.type)]:
+        raise ValueError(f"column {strange[0].name} of type {strange[0].type}")
+    return found
+
+
+def _of_a_table(kind: pa.DataType) -> bool:
+    if pa.types.is_struct(kind):
+        return all(_of_a_table(kind.field(number).type) for number in range(kind.num_fields))
+    if pa.types.is_list(kind) or pa.types.is_fixed_size_list(kind):
+        return _of_a_table(kind.value_type)
+    kinds = (pa.types.is_string, pa.types.is_boolean, pa.types.is_integer, pa.types.is_floating)
+    return any(of(kind) for of in kinds)
+
+
 def planned_columns(unit: str, recordings: Sequence[Recording]) -> dict[str, pa.Array]:
     """Arrays of the columns that the plan knows: `PLANNED` and `CARRIED`, one row a recording, in order."""
     found = {}

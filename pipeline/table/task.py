@@ -19,6 +19,7 @@ from pipeline.storage.put import put, put_if_absent
 from pipeline.storage.read import read_bytes
 from pipeline.storage.retry import denied
 from pipeline.table import layout
+from pipeline.table.schema import unpacked
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -244,7 +245,7 @@ def decode_record(data: bytes) -> TaskRecord:
         model_name=_text(known["model"]["name"]),
         model_hash=_text(known["model"]["hash"]),
         parameters={_text(name): _text(value) for name, value in dict(known["parameters"]).items()},
-        schema=_schema(packed) if packed else None,
+        schema=unpacked(base64.b64decode(packed)) if packed else None,
     )
 
 
@@ -253,16 +254,6 @@ def _text(value: object) -> str:
         raise TypeError(f"{value!r} is no text")
     value.encode()
     return value
-
-
-def _schema(packed: str) -> pa.Schema:
-    try:
-        found = pa.ipc.read_schema(pa.py_buffer(base64.b64decode(packed)))
-        # Names that are no UTF-8 are found where they are looked at.
-        [str(each) for each in found]
-    except (pa.ArrowException, OSError, RuntimeError) as error:
-        raise ValueError(str(error)) from error
-    return found
 
 
 def _shown(parameters: Mapping[str, str], name: str) -> str:

@@ -88,3 +88,27 @@ def test_pandas_duckdb_and_polars_read_it(made: Any) -> None:
     assert lazy.select(pl.col("words").list.len()).collect().to_series().to_list() == [2, None]
     assert lazy.select(pl.col("error").struct.field("stage")).collect().to_series().to_list() == [None, "decode"]
     assert lazy.select("model").collect().to_series()[0] == {"name": "digits", "hash": "2f9c"}
+
+
+STRANGE = (
+    pa.sparse_union([]), pa.struct([pa.field("stage", pa.sparse_union([])), pa.field("type", pa.string())]),
+    pa.list_(pa.map_(pa.string(), pa.int32())), pa.dictionary(pa.int32(), pa.string()), pa.null(),
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", STRANGE, ids=str)
+def test_a_packed_schema_has_types_of_tables_alone(kind: pa.DataType) -> None:
+    with pytest.raises(ValueError, match=r"^column odd of type "):
+        schemas.unpacked(pa.schema([("id", pa.string()), ("odd", kind)]).serialize().to_pybytes())
+
+
+def test_a_packed_schema_is_itself(task_schema: pa.Schema) -> None:
+    more = [pa.field("vector", pa.list_(pa.float32(), 4)), pa.field("yes", pa.bool_()), pa.field("n", pa.int64())]
+    schema = pa.schema([*task_schema, *more], metadata=task_schema.metadata)
+    assert schemas.unpacked(schema.serialize().to_pybytes()).equals(schema, check_metadata=True)
+
+
+@pytest.mark.parametrize("cut", [0, 3, 40])
+def test_a_schema_that_is_cut_is_damaged(task_schema: pa.Schema, cut: int) -> None:
+    with pytest.raises(ValueError):  # noqa: PT011
+        schemas.unpacked(task_schema.serialize().to_pybytes()[:cut])

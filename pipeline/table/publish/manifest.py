@@ -24,6 +24,7 @@ from pipeline.storage.put import put_if_absent
 from pipeline.storage.read import read_bytes
 from pipeline.storage.retry import denied
 from pipeline.table.publish import places
+from pipeline.table.schema import unpacked
 
 _VERSION = "1"
 _KEY = b"voxmill.published"
@@ -194,7 +195,7 @@ def decode_files(data: bytes, number: int) -> Manifest:
         published=_text(told["published"]),
         partition_by=told["partition_by"] and _text(told["partition_by"]),
         files=files,
-        schema=None if packed is None else pa.ipc.read_schema(pa.py_buffer(bytes.fromhex(packed))),
+        schema=None if packed is None else unpacked(bytes.fromhex(packed)),
     )
 
 
