@@ -65,7 +65,8 @@ class Forward:
         """Read at most `size` bytes; b"" at the end."""
         try:
             data = bytes(self._stream.read(size))
-        except (EOFError, zlib.error, lzma.LZMAError, gzip.BadGzipFile, pa.ArrowInvalid) as error:
+        # libbzip2 tells some damage as a mistake of its caller's: a RuntimeError.
+        except (EOFError, zlib.error, lzma.LZMAError, gzip.BadGzipFile, pa.ArrowInvalid, RuntimeError) as error:
             raise self._damaged(error) from error
         except OSError as error:
             # bz2 and Arrow have no errors of their own; those of storage carry a number.
