@@ -50,6 +50,8 @@ def pytest_configure(config: pytest.Config) -> None:
     # How long an example takes says more about the machine's other work than about the code.
     settings.register_profile("voxmill", deadline=None)
     settings.load_profile("voxmill")
+    # Workers of Ray, of tests and of their jobs, give way to every other process; on a busy machine they hardly run.
+    os.environ.update(RAY_worker_niceness="0")
     spec = importlib.util.spec_from_file_location("fixtures_s3", ROOT / "tests/fixtures_s3.py")
     assert spec is not None
     assert spec.loader is not None
@@ -83,10 +85,9 @@ def _shared(nodeid: str) -> str:
 def ray_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """One local Ray for all tests of this process, with more logical CPUs than the machine may have."""
     home = tmp_path_factory.mktemp("home")
-    # Ray's workers give way to every other process; on a busy machine they would hardly run.
-    settings = {"RAY_AUTH_MODE": "disabled", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0", "RAY_worker_niceness": "0"}
-    before = {name: os.environ.get(name) for name in ("HOME", *settings)}
-    os.environ.update(settings, HOME=str(home))
+    variables = {"RAY_AUTH_MODE": "disabled", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0", "HOME": str(home)}
+    before = {name: os.environ.get(name) for name in variables}
+    os.environ.update(variables)
     # Workers inherit the environment of the raylet: they find tests and package, and S3 servers that start later.
     os.environ["PYTHONPATH"] = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])
     import ray

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from pipeline.storage.paths import filesystem
-from tests import faultproxy, radosgw
+from tests import faultproxy, motoserver, radosgw
 from tests.needs import unavailable
 
 
@@ -57,13 +57,8 @@ def s3_endpoint(request: pytest.FixtureRequest) -> Iterator[str]:
                 endpoint = stack.enter_context(radosgw.running())
             yield endpoint
         return
-    from moto.server import ThreadedMotoServer  # costs a second, which only tests that need it pay
-
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    yield f"http://{host}:{port}"
-    server.stop()
+    with motoserver.running() as endpoint:
+        yield endpoint
 
 
 @pytest.fixture

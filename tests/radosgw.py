@@ -24,6 +24,7 @@ KEY, SECRET = "testing-key-id", "testing-secret-key"
 PATIENCE = 90.0
 """Seconds in which it must answer."""
 
+# A disk that updates its place in the map as it starts ends where the monitor is slow to tell it the cluster's id.
 _CONF = """
 [global]
 fsid = {fsid}
@@ -41,6 +42,9 @@ osd pool default pg autoscale mode = off
 osd crush chooseleaf type = 0
 mon allow pool size one = true
 mon warn on pool no redundancy = false
+mon data avail crit = 0
+osd class update on start = false
+osd crush update on start = false
 osd objectstore = memstore
 memstore device bytes = 4294967296
 run dir = {folder}

@@ -19,11 +19,18 @@ ROOT = Path(__file__).resolve().parent.parent
 
 def job(*arguments: str) -> tuple[int, str]:
     environment = {**os.environ, "VOXMILL_OBJECT_STORE_BYTES": str(200 << 20)}
-    done = subprocess.run(
-        [sys.executable, ROOT / "jobs/transcribe_corpus.py", *arguments, "--model", checkpoint_folder()],
-        capture_output=True, text=True, env=environment, timeout=240, check=False,
-    )  # fmt: skip
-    return done.returncode, done.stdout + done.stderr
+    command = [sys.executable, ROOT / "jobs/transcribe_corpus.py", *arguments, "--model", checkpoint_folder()]
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment
+    ) as running:
+        try:
+            text, _ = running.communicate(timeout=240)
+        except subprocess.TimeoutExpired:
+            # A run that is asked to stop says where its recordings are.
+            running.terminate()
+            text, _ = running.communicate(timeout=60)
+            pytest.fail(f"not done within 240 s:\n{text}")
+    return running.returncode, text
 
 
 @pytest.fixture

@@ -118,14 +118,16 @@ class Generation:
             UserError: the bytes are no Parquet.
             StorageFault: they cannot be read.
         """
-        try:
-            return self._row_group(number, columns)
-        except UserError:
-            now = _opened(self.uri, self.number)
-            if now == self:
-                raise
-            # Put anew since it was opened, with the same rows in the same places, see `emptying`.
-            return now._row_group(number, columns)
+        generation = self
+        while True:
+            try:
+                return generation._row_group(number, columns)
+            except UserError:
+                now = _opened(self.uri, self.number)
+                if now == generation:
+                    raise
+                # Put anew since it was opened, with the same rows in the same places, see `emptying`.
+                generation = now
 
     def _row_group(self, number: int, columns: Sequence[str] | None) -> pa.Table:
         with _reading(self.uri, self.size) as file:
@@ -210,20 +212,28 @@ def open_generation(output: str, number: int) -> Generation:
         UserError: it is missing, damaged, or from another release.
         StorageFault: it cannot be read.
     """
-    uri = layout.plan_file(output, number)
-    try:
-        return _opened(uri, number)
-    except UserError:
-        # It may have been put anew between the look at its size and the reading of its end.
-        return _opened(uri, number)
+    return _opened(layout.plan_file(output, number), number)
 
 
 def _opened(uri: str, number: int) -> Generation:
+    size, version = _state(uri)
+    while True:
+        try:
+            return _open(uri, number, size, version)
+        except UserError:
+            now = _state(uri)
+            if now == (size, version):
+                raise
+            # Put anew between the look at its size and the reading of its end.
+            size, version = now
+
+
+def _state(uri: str) -> tuple[int, str]:
     try:
         entry = stat(uri)
     except FileNotFoundError as error:
         raise UserError(f"{redact(uri)}: this generation of the plan is missing. Restore it.") from error
-    return _open(uri, number, entry.size, entry.version)
+    return entry.size, entry.version
 
 
 @functools.lru_cache(maxsize=KEPT)

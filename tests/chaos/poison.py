@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
-from tests.jobs.test_poison import ENDS, survive
+from tests.jobs.poisoned import ENDS, survive
 
 EACH = 10
 """Of every kind in a run; its loops and hoards take it a few minutes."""

@@ -53,6 +53,9 @@ PARTS = {
     "kills": Share("tests.chaos.kills", 30),
 }
 """In this order; what one leaves of its time the later ones have."""
+_RUNS = ("pipeline", "jobs", "tests")
+_ASIDE = ("tests/chaos/results.jsonl", "tests/benchmarks", "tests/**/test_*.py")
+"""What results are of, and what of that no part runs."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -113,13 +116,14 @@ def earlier(results: Path, name: str, seed: int) -> dict[str, int]:
 
 
 def revision() -> dict[str, object]:
-    """Commit that is checked out, and whether anything but results and README differs from it."""
+    """Last commit that changed anything that runs here, and whether anything of that differs from it."""
     try:
-        commit = _git("rev-parse", "--short=12", "HEAD")
-        changed = _git("status", "--porcelain", "--", "pipeline", "jobs", "tests", f":!{RESULTS.relative_to(ROOT)}")
+        places = [*_RUNS, *(f":(exclude,glob){place}" for place in _ASIDE)]
+        commit = _git("log", "-1", "--format=%H", "--", *places)[:12]
+        changed = _git("status", "--porcelain", "--", *places)
     except (OSError, subprocess.CalledProcessError):
         return {"commit": "", "dirty": True}
-    return {"commit": commit.strip(), "dirty": bool(changed.strip())}
+    return {"commit": commit, "dirty": bool(changed.strip())}
 
 
 def _git(*arguments: str) -> str:

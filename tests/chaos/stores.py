@@ -12,25 +12,16 @@ from urllib.parse import urlsplit
 
 from pipeline.storage.paths import filesystem
 from tests import radosgw
+from tests.jobs.corpora import ROOT
 
 _OTHERS = ("AWS_PROFILE", "AWS_SESSION_TOKEN", "AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE")
-
-
-_SERVE = """
-import logging, sys
-from moto.server import ThreadedMotoServer
-logging.getLogger("werkzeug").setLevel(logging.ERROR)
-server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-server.start()
-print("http://%s:%s" % server.get_host_and_port(), flush=True)
-sys.stdin.read()
-"""
 
 
 @contextlib.contextmanager
 def moto() -> Iterator[str]:
     """Address of a moto server that lives as long as the block, in a process of its own: it costs as much as a run."""
-    server = subprocess.Popen([sys.executable, "-c", _SERVE], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    serve = [sys.executable, "-m", "tests.motoserver"]
+    server = subprocess.Popen(serve, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     try:
         assert server.stdout is not None
         yield server.stdout.readline().strip()

@@ -43,6 +43,15 @@ def test_drivers_with_a_ray_of_their_own(folder: Path, scene: str) -> None:
     assert tables(folder).one(scene)["runs"] == 1
 
 
+@pytest.mark.timeout(900)
+@pytest.mark.slow
+def test_a_run_whose_raylet_dies_ends_in_words_and_is_finished(folder: Path) -> None:
+    assert tables(folder).one("alone", kinds=["raylet"])["raylet"] == 1
+    screen = (folder / "disk-1/0.log").read_text()
+    assert "stopped by a fault: Ray is gone from this machine" in screen
+    assert "exit    4: partial" in screen
+
+
 def test_a_promise_that_a_run_breaks_is_told_with_the_place_and_what_was_killed(folder: Path, monkeypatch) -> None:
     made = tables(folder)
 

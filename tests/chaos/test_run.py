@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 import sys
 import time
 import types
@@ -84,6 +85,35 @@ def test_a_part_goes_on_behind_what_the_same_seed_has_done_at_this_commit(tmp_pa
         state.update(commit=commit, dirty=dirty)
         go(tmp_path, "--minutes", "1", "--seed", str(seed))
     assert told == [{}, {"tries": 3}, {"tries": 3}, {}, {}]
+
+
+def test_the_commit_of_results_is_the_last_one_that_changed_what_runs(tmp_path, monkeypatch):
+    def commit(*files: str) -> str:
+        for file in files:
+            (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
+            with open(tmp_path / file, "a") as text:
+                text.write("more\n")
+        git("add", "-A")
+        git("-c", "user.name=a", "-c", "user.email=a@b", "commit", "-qm", "x")
+        return git("rev-parse", "HEAD")[:12]
+
+    def git(*arguments: str) -> str:
+        return subprocess.run(["git", "-C", tmp_path, *arguments], check=True, capture_output=True, text=True).stdout
+
+    git("init", "-q")
+    monkeypatch.setattr(run, "ROOT", tmp_path)
+    for file in ("pipeline/a/b.py", "jobs/a.py", "tests/chaos/kills.py", "tests/radosgw.py"):
+        counted = commit(file, "README.md")
+        commit(
+            "README.md",
+            "tests/test_a.py",
+            "tests/chaos/test_b.py",
+            "tests/chaos/results.jsonl",
+            "tests/benchmarks/gpu.py",
+        )
+        assert run.revision() == {"commit": counted, "dirty": False}
+    (tmp_path / "tests/new.py").touch()
+    assert run.revision() == {"commit": counted, "dirty": True}
 
 
 def line(part: str, commit: str = "new", **counts: int) -> dict:
