@@ -305,6 +305,7 @@ def test_two_minutes_in_windows_are_heard_no_worse_than_whole(speech: Path, tmp_
     assert apart.max() <= RIGHT
 
 
+@pytest.mark.slow
 def test_ten_minutes_lose_nothing_at_the_seams_of_windows(speech: Path, tmp_path: Path, ear: Ear) -> None:
     joined, recording = joined_in(tmp_path, speech, seconds=600)
     features = flow.featurise(flow.read(unit_of([recording])), DEFAULT)

@@ -223,9 +223,7 @@ print(json.dumps([int(os.environ["OMP_NUM_THREADS"]), torch.get_num_threads(), p
 @pytest.mark.parametrize(
     ("cpus", "threads"),
     [
-        ([0.25], 1),
         ([0.99], 1),
-        ([1.0], 1),
         ([2.9], 2),
         ([1, 2.0], 2),  # Ray gives a worker that has read to an actor
     ],

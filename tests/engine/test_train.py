@@ -69,6 +69,7 @@ def test_two_workers_have_the_same_weights_and_learn(
     assert sum(found[-3:]) < sum(found[:3])
 
 
+@pytest.mark.slow
 def test_a_mistake_in_a_worker_is_the_users_one_line(
     tones: Path, bare: Path, tmp_path: Path, ray_cluster: None
 ) -> None:

@@ -221,7 +221,9 @@ def test_storage_that_keeps_who_reads_waiting_is_no_fault_of_the_recording(tmp_p
             list(decoder(b"", [stuck]))
 
 
-@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
+@pytest.mark.parametrize(
+    "closed", ["<&- >&- 2>&-", *(pytest.param(each, marks=pytest.mark.slow) for each in ("<&-", ">&-", "2>&-"))]
+)
 def test_closed_standard_streams_blame_no_recording(closed, tmp_path):
     script = (
         "import sys\n"

@@ -51,6 +51,7 @@ def head(tmp_path_factory) -> Iterator[Head]:
     environment = {
         **{name: value for name, value in os.environ.items() if not name.startswith("RAY_")},
         "RAY_AUTH_MODE": "disabled",
+        "RAY_worker_niceness": "0",
         "HOME": str(folder),
         "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}",
         "PYTHONWARNINGS": "ignore",
@@ -89,7 +90,10 @@ def _wait_for(port: int, process: subprocess.Popen[bytes]) -> None:
     pytest.fail("the dashboard did not come up")
 
 
-@pytest.mark.parametrize("form", [("python", "jobs/transcribe_corpus.py"), ("jobs/transcribe_corpus.py",)])
+@pytest.mark.parametrize(
+    "form",
+    [("python", "jobs/transcribe_corpus.py"), pytest.param(("jobs/transcribe_corpus.py",), marks=pytest.mark.slow)],
+)
 def test_both_forms_make_the_table(head, form, tmp_path):
     out = tmp_path / "out"
     done = head.submit(

@@ -56,6 +56,7 @@ def test_classes_are_learnt_and_named(tmp_path: Path, tones: Path, train: Train)
     assert document["problem_type"] == "single_label_classification"
 
 
+@pytest.mark.slow
 def test_frames_are_learnt(tmp_path: Path, tones: Path, train: Train) -> None:
     fitted = train(
         tmp_path / "out", task="frames", background="silence", epochs=25, learning_rate=1e-2, validate=str(tones)

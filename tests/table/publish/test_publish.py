@@ -414,7 +414,7 @@ def test_forgotten_rows_are_neither_published_nor_left(made: Made) -> None:
     holds(made, file_bytes=1)
 
 
-@pytest.mark.parametrize("seed", [0, 1, *(pytest.param(seed, marks=pytest.mark.slow) for seed in (2, 3))])
+@pytest.mark.parametrize("seed", [0, *(pytest.param(seed, marks=pytest.mark.slow) for seed in (1, 2, 3))])
 def test_random_histories(made: Made, seed: int) -> None:
     dice = random.Random(seed)
     versions: dict[str, str] = {}
