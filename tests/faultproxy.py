@@ -1,7 +1,7 @@
 """An HTTP proxy before an S3 server that misbehaves: where it is told to, or by chance, the same chance each time.
 
 Chance is drawn from the seed, the method, the name asked for and how often that was asked before, so that a failure
-replays whatever runs beside it.
+replays whatever runs beside it, in whatever bucket.
 """
 
 from __future__ import annotations
@@ -26,8 +26,10 @@ import yarl
 from aiohttp import web
 
 _HOP = {"connection", "content-length", "date", "keep-alive", "server", "transfer-encoding"}
-_RANDOM_NAMES = re.compile(r"[0-9a-f]{32}(?!\.parquet)|\d{8}T\d{6}[^/?]*")
-"""Parts of names that differ from run to run: probes, manifests of runs."""
+_RANDOM_NAMES = re.compile(
+    r"(?<= /)[^/?]+|[0-9a-f]{32}(?!\.parquet)|\d{8}T\d{6}[^/?]*|(?<=uploadId=)[^&]+|(?<=-token=)[^&]+"
+)
+"""Parts of requests that differ from run to run: buckets, probes, manifests of runs, what the server made up."""
 _CONTENTS = re.compile(r"<Contents>.*?</Contents>", re.DOTALL)
 _KEY = re.compile(r"<Key>(.*?)</Key>", re.DOTALL)
 _REMEMBERED = 6
