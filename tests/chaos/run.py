@@ -53,8 +53,8 @@ PARTS = {
     "kills": Share("tests.chaos.kills", 30),
 }
 """In this order; what one leaves of its time the later ones have."""
-_RUNS = ("pipeline", "jobs", "tests")
-_ASIDE = ("tests/chaos/results.jsonl", "tests/benchmarks", "tests/**/test_*.py")
+_RUNS = ("pipeline", "jobs", "tests", "pyproject.toml", "infra/constraints.txt")
+_ASIDE = ("tests/chaos/results.jsonl", "tests/fuzz/results", "tests/benchmarks", "tests/**/test_*.py")
 """What results are of, and what of that no part runs."""
 
 
@@ -116,14 +116,18 @@ def earlier(results: Path, name: str, seed: int) -> dict[str, int]:
 
 
 def revision() -> dict[str, object]:
-    """Last commit that changed anything that runs here, and whether anything of that differs from it."""
+    """Last commit that changed anything that runs here, and whether anything of that differs from it.
+
+    No commit where git does not know it: a shallow clone takes its oldest commit for one that changed everything.
+    """
+    places = [*_RUNS, *(f":(exclude,glob){place}" for place in _ASIDE)]
     try:
-        places = [*_RUNS, *(f":(exclude,glob){place}" for place in _ASIDE)]
-        commit = _git("log", "-1", "--format=%H", "--", *places)[:12]
+        shallow = _git("rev-parse", "--is-shallow-repository").strip() == "true"
+        commit = "" if shallow else _git("rev-list", "-1", "HEAD", "--", *places)[:12]
         changed = _git("status", "--porcelain", "--", *places)
     except (OSError, subprocess.CalledProcessError):
         return {"commit": "", "dirty": True}
-    return {"commit": commit, "dirty": bool(changed.strip())}
+    return {"commit": commit, "dirty": not commit or bool(changed.strip())}
 
 
 def _git(*arguments: str) -> str:

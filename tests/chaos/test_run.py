@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import time
@@ -87,33 +88,96 @@ def test_a_part_goes_on_behind_what_the_same_seed_has_done_at_this_commit(tmp_pa
     assert told == [{}, {"tries": 3}, {"tries": 3}, {}, {}]
 
 
-def test_the_commit_of_results_is_the_last_one_that_changed_what_runs(tmp_path, monkeypatch):
-    def commit(*files: str) -> str:
+class Repository:
+    """A repository of made-up files, which no settings of this machine reach."""
+
+    def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        for name in [name for name in os.environ if name.startswith("GIT_")]:
+            monkeypatch.delenv(name)
+        monkeypatch.setenv("GIT_CONFIG_GLOBAL", os.devnull)
+        monkeypatch.setenv("GIT_CONFIG_SYSTEM", os.devnull)
+        monkeypatch.setattr(run, "ROOT", folder)
+        self.folder = folder
+        folder.mkdir()
+        self.git("init", "-q")
+
+    def git(self, *arguments: str) -> str:
+        command = ["git", "-C", str(self.folder), *arguments]
+        return subprocess.run(command, check=True, capture_output=True, text=True).stdout
+
+    def change(self, *files: str) -> None:
         for file in files:
-            (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
-            with open(tmp_path / file, "a") as text:
+            (self.folder / file).parent.mkdir(parents=True, exist_ok=True)
+            with open(self.folder / file, "a") as text:
                 text.write("more\n")
-        git("add", "-A")
-        git("-c", "user.name=a", "-c", "user.email=a@b", "commit", "-qm", "x")
-        return git("rev-parse", "HEAD")[:12]
 
-    def git(*arguments: str) -> str:
-        return subprocess.run(["git", "-C", tmp_path, *arguments], check=True, capture_output=True, text=True).stdout
+    def commit(self, *files: str) -> str:
+        self.change(*files)
+        self.git("add", "-A")
+        self.git("-c", "user.name=a", "-c", "user.email=a@b", "commit", "-qm", "x")
+        return self.git("rev-parse", "HEAD")[:12]
 
-    git("init", "-q")
-    monkeypatch.setattr(run, "ROOT", tmp_path)
-    for file in ("pipeline/a/b.py", "jobs/a.py", "tests/chaos/kills.py", "tests/radosgw.py"):
-        counted = commit(file, "README.md")
-        commit(
-            "README.md",
-            "tests/test_a.py",
-            "tests/chaos/test_b.py",
-            "tests/chaos/results.jsonl",
-            "tests/benchmarks/gpu.py",
-        )
-        assert run.revision() == {"commit": counted, "dirty": False}
-    (tmp_path / "tests/new.py").touch()
+
+@pytest.fixture
+def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Repository:
+    return Repository(tmp_path / "repository", monkeypatch)
+
+
+ASIDE = (
+    "README.md",
+    "tests/test_a.py",
+    "tests/chaos/test_b.py",
+    "tests/chaos/results.jsonl",
+    "tests/fuzz/results/reach.txt",
+    "tests/benchmarks/gpu.py",
+)
+
+
+@pytest.mark.parametrize(
+    "file",
+    [
+        "pipeline/a/b.py",
+        "jobs/a.py",
+        "tests/chaos/kills.py",
+        "tests/radosgw.py",
+        "pyproject.toml",
+        "infra/constraints.txt",
+    ],
+)
+def test_the_commit_of_results_is_the_last_one_that_changed_what_runs(repository: Repository, file: str) -> None:
+    repository.commit("pipeline/first.py")
+    counted = repository.commit(file, "README.md")
+    repository.commit(*ASIDE)
+    assert run.revision() == {"commit": counted, "dirty": False}
+    repository.change(file)
     assert run.revision() == {"commit": counted, "dirty": True}
+
+
+def test_what_no_part_runs_may_differ_from_the_commit_of_results(repository: Repository) -> None:
+    counted = repository.commit("jobs/a.py", *ASIDE[:3])
+    repository.change(*ASIDE)
+    assert run.revision() == {"commit": counted, "dirty": False}
+    repository.change("tests/new.py")
+    assert run.revision() == {"commit": counted, "dirty": True}
+
+
+def test_a_clone_without_its_history_knows_no_commit_of_results(
+    repository: Repository, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    counted = repository.commit("pipeline/a.py")
+    repository.commit("README.md")
+    for depth, known in ((["--depth=1"], False), ([], True)):
+        place = tmp_path / f"clone-{known}"
+        repository.git("clone", "-q", *depth, f"file://{repository.folder}", str(place))
+        monkeypatch.setattr(run, "ROOT", place)
+        assert run.revision() == {"commit": counted if known else "", "dirty": not known}
+
+
+def test_outside_a_repository_no_commit_is_known(
+    repository: Repository, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(run, "ROOT", tmp_path / "nowhere")
+    assert run.revision() == {"commit": "", "dirty": True}
 
 
 def line(part: str, commit: str = "new", **counts: int) -> dict:
