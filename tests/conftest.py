@@ -50,7 +50,7 @@ def pytest_configure(config: pytest.Config) -> None:
     # How long an example takes says more about the machine's other work than about the code.
     settings.register_profile("voxmill", deadline=None)
     settings.load_profile("voxmill")
-    # Workers of Ray, of tests and of their jobs, give way to every other process; on a busy machine they hardly run.
+    # Ray's workers are nice by default, and hardly run beside processes that are busy; those of tests are not.
     os.environ.update(RAY_worker_niceness="0")
     spec = importlib.util.spec_from_file_location("fixtures_s3", ROOT / "tests/fixtures_s3.py")
     assert spec is not None

@@ -2,35 +2,38 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 import pipeline
-from pipeline.demo import checkpoint_folder, corpus_folder
+from pipeline.demo import corpus_folder
 from pipeline.storage.listing import list_names
 from pipeline.storage.put import put
+from tests.jobs.corpora import driver, end_group
 
-ROOT = Path(__file__).resolve().parent.parent
+PATIENCE, GRACE = 240, 60
+"""Seconds that a job may take on a busy machine, and those in which it must end when it is asked to."""
 
 
-def job(*arguments: str) -> tuple[int, str]:
-    environment = {**os.environ, "VOXMILL_OBJECT_STORE_BYTES": str(200 << 20)}
-    command = [sys.executable, ROOT / "jobs/transcribe_corpus.py", *arguments, "--model", checkpoint_folder()]
-    with subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment
-    ) as running:
-        try:
-            text, _ = running.communicate(timeout=240)
-        except subprocess.TimeoutExpired:
-            # A run that is asked to stop says where its recordings are.
-            running.terminate()
-            text, _ = running.communicate(timeout=60)
-            pytest.fail(f"not done within 240 s:\n{text}")
-    return running.returncode, text
+def job(home: Path, *arguments: str) -> tuple[int, str]:
+    """Exit code of a job and what it said; nothing of it is left, whatever happens."""
+    screen = home / "screen.txt"
+    with screen.open("w") as file:
+        running = driver(arguments, home=home, stdout=file)
+    try:
+        return running.wait(PATIENCE), screen.read_text()
+    except subprocess.TimeoutExpired:
+        # A run that is asked to stop says where its recordings are.
+        running.terminate()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            running.wait(GRACE)
+        pytest.fail(f"not done within {PATIENCE} s:\n{screen.read_text()}")
+    finally:
+        end_group(running)
 
 
 @pytest.fixture
@@ -41,8 +44,9 @@ def archive(s3_server) -> str:
     return s3_server.uri
 
 
-def test_from_bucket_to_bucket(archive):
-    code, text = job(f"{archive}/audio", f"{archive}/labels", "--corpus", "demo")
+@pytest.mark.timeout(2 * (PATIENCE + GRACE) + 120)
+def test_from_bucket_to_bucket(archive, tmp_path):
+    code, text = job(tmp_path, f"{archive}/audio", f"{archive}/labels", "--corpus", "demo")
     assert code == 0, text
     table = pipeline.read_table(f"{archive}/labels").to_pandas()
     assert len(table) == 38
@@ -51,13 +55,14 @@ def test_from_bucket_to_bucket(archive):
     assert "_SUCCESS" in list_names(f"{archive}/labels")
     secret = os.environ["AWS_SECRET_ACCESS_KEY"]
     assert secret not in text
-    again, words = job(f"{archive}/audio", f"{archive}/labels", "--corpus", "demo")
+    again, words = job(tmp_path, f"{archive}/audio", f"{archive}/labels", "--corpus", "demo")
     assert again == 0
     assert "nothing to do" in words
 
 
-def test_a_bucket_that_does_not_exist_is_named(s3_environment):
-    code, text = job("s3://no-such-bucket/audio", "s3://no-such-bucket/labels")
+@pytest.mark.timeout(PATIENCE + GRACE + 120)
+def test_a_bucket_that_does_not_exist_is_named(s3_environment, tmp_path):
+    code, text = job(tmp_path, "s3://no-such-bucket/audio", "s3://no-such-bucket/labels")
     assert code == 2
     assert "no-such-bucket" in text
     assert "Traceback" not in text
