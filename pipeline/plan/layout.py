@@ -23,9 +23,14 @@ def plan_file(output: str, generation: int) -> str:
     return join(output, PLAN_FOLDER, f"{generation:06d}.parquet")
 
 
+def forgotten_folder(output: str) -> str:
+    """Folder of the digests of what is forgotten."""
+    return join(output, FORGOTTEN_FOLDER)
+
+
 def forgotten_file(output: str, number: int) -> str:
     """File that says which recordings are forgotten, numbered from 1; the last one has all of them."""
-    return join(output, FORGOTTEN_FOLDER, f"{number:06d}.json")
+    return join(forgotten_folder(output), f"{number:06d}.json")
 
 
 def success_file(output: str) -> str:

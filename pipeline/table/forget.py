@@ -6,9 +6,11 @@ may break off and is done again by the same call, or by one without ids.
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import pyarrow as pa
 
@@ -17,10 +19,13 @@ from pipeline.plan import generations
 from pipeline.plan.columns import OldRow
 from pipeline.plan.emptying import empty_texts, texts
 from pipeline.plan.forgotten import COLUMNS, Forgotten, digest, forgotten, remember
+from pipeline.plan.generations import Generation
 from pipeline.plan.similar import similar
 from pipeline.plan.spans import whole_id
 from pipeline.plan.store import units
 from pipeline.storage.paths import redact
+from pipeline.storage.put import delete
+from pipeline.table.drafts import Telling, telling
 from pipeline.table.holding import Gone
 from pipeline.table.presence import require_plan, require_table
 from pipeline.table.publish import withdraw
@@ -49,6 +54,8 @@ class Traces:
     """Manifests of runs that name one."""
     scores: tuple[str, ...]
     """Folders of scores that name one."""
+    drafts: tuple[Telling, ...]
+    """What killed processes left that holds one, or may."""
 
     @property
     def by_task(self) -> Mapping[str, tuple[int, int]]:
@@ -57,6 +64,16 @@ class Traces:
         for each in self.burdens:
             rows[each.task] += each.rows
         return {task: (count, sum(each.task == task for each in self.burdens)) for task, count in rows.items()}
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """What `forget` came to, besides what `look` had found."""
+
+    published: tuple[str, ...]
+    """URIs of the published files that are gone."""
+    drafts: tuple[Telling, ...]
+    """Those that are left, for a process may be at work on them."""
 
 
 def look(output: str, ids: Collection[str]) -> Traces:
@@ -69,28 +86,25 @@ def look(output: str, ids: Collection[str]) -> Traces:
     require_table(output)
     require_plan(output)
     gone = Forgotten(forgotten(output).digests | Forgotten.of(ids).digests)
-    rows, names = _search(output, gone, ids)
-    found = Names(names)
+    rows, names = search(output, gone, ids)
     return Traces(
         rows=rows,
-        names=found,
+        names=names,
         burdens=tuple(_burdens(output, rows)),
         texts=texts(output, gone),
-        runs=tuple(told_by_runs(output, found)),
-        scores=tuple(told_by_scores(output, found)),
+        runs=tuple(told_by_runs(output, names)),
+        scores=tuple(told_by_scores(output, names)),
+        drafts=tuple(telling(output, gone, names)),
     )
 
 
-def forget(output: str, ids: Collection[str], traces: Traces) -> list[str]:
+def forget(output: str, ids: Collection[str], traces: Traces) -> Taken:
     """Take everything that tells of recordings out of a table, and keep it out.
 
     Args:
         output: folder of the table.
         ids: of the recordings; none goes on with what was begun.
         traces: what `look` found.
-
-    Returns:
-        URIs of the published files that are gone.
 
     Raises:
         StorageFault, UserError: storage failed; no reader shows the recordings any more, and the same call goes on.
@@ -104,7 +118,12 @@ def forget(output: str, ids: Collection[str], traces: Traces) -> list[str]:
     published = withdraw(output, sorted({id for _, id in traces.rows}))
     clean_runs(traces.runs, traces.names)
     remove_scores(traces.scores)
-    return published
+    # Last, because what was being written when it began may have died since.
+    found = telling(output, forgotten(output), traces.names)
+    for each in found:
+        if each.settled:
+            delete(each.uri)
+    return Taken(tuple(published), tuple(each for each in found if not each.settled))
 
 
 def _burdens(output: str, rows: Sequence[OldRow]) -> list[Burden]:
@@ -114,7 +133,7 @@ def _burdens(output: str, rows: Sequence[OldRow]) -> list[Burden]:
     return [each for task in tasks(output) for each in burdens(output, task, planned, gone)]
 
 
-def _search(output: str, gone: Forgotten, ids: Collection[str]) -> tuple[tuple[OldRow, ...], set[str]]:
+def search(output: str, gone: Forgotten, ids: Collection[str] = ()) -> tuple[tuple[OldRow, ...], Names]:
     """Planned rows that are to be forgotten, and what a text may name them by.
 
     Raises:
@@ -123,18 +142,22 @@ def _search(output: str, gone: Forgotten, ids: Collection[str]) -> tuple[tuple[O
     rows: list[OldRow] = []
     names: set[str] = set()
     missing = {digest(id): id for id in ids}
-    for number in generations.numbers(output) if gone else ():
-        columns = (*COLUMNS, "unit", "source", "member")
-        for table in generations.open_generation(output, number).row_groups(columns):
-            for row in table.filter(pa.array(gone.mask(table), pa.bool_())).to_pylist():
-                rows.append((row["unit"], row["id"]))
-                known = {row["id"], row["recording"]} | ({whole_id(row["id"])} if row["spans"] > 1 else set())
-                names |= {row["id"]} | ({row["source"]} if row["member"] is None else set())
-                for id in known:
-                    missing.pop(digest(id), None)
+    opened = generations.opened(output) if gone else []
+    for row in itertools.chain(*generations.of_each(lambda each: _planned(each, gone), opened)):
+        rows.append((row["unit"], row["id"]))
+        known = {row["id"], row["recording"]} | ({whole_id(row["id"])} if row["spans"] > 1 else set())
+        names |= {row["id"]} | ({row["source"]} if row["member"] is None else set())
+        for id in known:
+            missing.pop(digest(id), None)
     if missing:
         raise _unknown(output, sorted(missing.values()))
-    return tuple(rows), names
+    return tuple(rows), Names(names)
+
+
+def _planned(generation: Generation, gone: Forgotten) -> list[dict[str, Any]]:
+    """Rows of a generation that are to be forgotten."""
+    tables = generation.row_groups((*COLUMNS, "unit", "source", "member"))
+    return [row for table in tables for row in table.filter(pa.array(gone.mask(table), pa.bool_())).to_pylist()]
 
 
 def _unknown(output: str, ids: Sequence[str]) -> UserError:

@@ -7,7 +7,6 @@ import re
 from pipeline.storage.paths import join
 
 RUNS_FOLDER = "_runs"
-ATTEMPTS_FOLDER = "_attempts"
 SCORES_FOLDER = "_scores"
 TOTALS_FOLDER = "_totals"
 LEASES_FOLDER = "_leases"
@@ -57,9 +56,14 @@ def lease_file(output: str, run: str) -> str:
     return join(output, LEASES_FOLDER, f"{run}.json")
 
 
+def totals_folder(output: str) -> str:
+    """Folder of what the committed units of each task come to."""
+    return join(output, TOTALS_FOLDER)
+
+
 def totals_file(output: str, task: str) -> str:
     """What the committed units of a task come to, as earlier runs have counted them."""
-    return join(output, TOTALS_FOLDER, f"{task}.parquet")
+    return join(totals_folder(output), f"{task}.parquet")
 
 
 def unit_of(name: str) -> str | None:

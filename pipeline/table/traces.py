@@ -12,12 +12,14 @@ from pipeline.storage.listing import list_names
 from pipeline.storage.paths import join
 from pipeline.storage.put import delete, put
 from pipeline.storage.read import read_bytes
+from pipeline.storage.retry import denied
 from pipeline.table import layout
 
 REPLACED = "(forgotten)"
 """What stands for a text that told of a recording."""
 
-_TEXTS = (".json", ".jsonl", ".md", ".csv", ".txt")
+TEXTS = (".json", ".jsonl", ".md", ".csv", ".txt")
+"""How the names of files end that may name a recording."""
 _TOLD = ("examples", "problems", "faults", "stopped", "damaged")
 """Fields of a manifest with sentences that may name a recording."""
 
@@ -44,33 +46,30 @@ class Names:
 
 
 def told_by_runs(output: str, names: Names) -> list[str]:
-    """Manifests of runs that name one."""
+    """Manifests of runs with a sentence that names one; that a run was asked for one as a source stays."""
     folder = layout.runs_folder(output)
     files = (join(folder, name) for name in list_names(folder) if layout.run_of(name))
-    return [uri for uri in files if _tells(uri, names)]
+    return [uri for uri in files if _is_to_clean(uri, names)]
 
 
 def told_by_scores(output: str, names: Names) -> list[str]:
     """Folders of scores in which a text names one."""
     top = layout.scores_folder(output)
     folders = [join(top, name.rstrip("/")) for name in list_names(top) if name.endswith("/")]
-    return [folder for folder in (top, *folders) if any(_tells(uri, names) for uri in _files(folder, _TEXTS))]
+    return [folder for folder in (top, *folders) if any(_tells(uri, names) for uri in _files(folder, TEXTS))]
 
 
 def clean_runs(uris: Sequence[str], names: Names) -> None:
     """Put manifests anew without the sentences that name one; one that cannot be read is removed."""
     for uri in uris:
         try:
-            record = documents.parse(read_bytes(uri))
+            record = _record(uri)
         except FileNotFoundError:
             continue
-        except ValueError:
-            record = None
-        if not isinstance(record, dict):
+        if record is None:
             delete(uri)
-            continue
-        told = {name: names.cleaned(record[name]) for name in _TOLD if name in record}
-        put(uri, (json.dumps(record | told, indent=2, ensure_ascii=False) + "\n").encode())
+        else:
+            put(uri, (json.dumps(_cleaned(record, names), indent=2, ensure_ascii=False) + "\n").encode())
 
 
 def remove_scores(folders: Sequence[str]) -> None:
@@ -78,6 +77,29 @@ def remove_scores(folders: Sequence[str]) -> None:
     for folder in folders:
         for uri in _files(folder, ("",)):
             delete(uri)
+
+
+def _is_to_clean(uri: str, names: Names) -> bool:
+    if not _tells(uri, names):
+        return False
+    try:
+        record = _record(uri)
+    except FileNotFoundError:
+        return False
+    return record is None or _cleaned(record, names) != record
+
+
+def _record(uri: str) -> dict[str, Any] | None:
+    """A manifest; None where it is none."""
+    try:
+        record = documents.parse(read_bytes(uri))
+    except ValueError:
+        return None
+    return record if isinstance(record, dict) else None
+
+
+def _cleaned(record: dict[str, Any], names: Names) -> dict[str, Any]:
+    return record | {name: names.cleaned(record[name]) for name in _TOLD if name in record}
 
 
 def _files(folder: str, endings: tuple[str, ...]) -> Iterator[str]:
@@ -91,3 +113,5 @@ def _tells(uri: str, names: Names) -> bool:
         return names.told_in(read_bytes(uri).decode(errors="replace"))
     except FileNotFoundError:
         return False
+    except PermissionError as error:
+        raise denied(uri, "reading", "s3:GetObject") from error

@@ -6,21 +6,19 @@ import re
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from datetime import UTC, datetime
 
 from pipeline.corpus import Seconds
-from pipeline.plan import layout as plan_layout
 from pipeline.plan.forgotten import forgotten_rows
 from pipeline.plan.store import units
 from pipeline.plan.superseded import Superseded, hidden, superseded
-from pipeline.storage.listing import list_names, modified
+from pipeline.storage.listing import list_names
 from pipeline.storage.paths import join
-from pipeline.table import layout
+from pipeline.table import drafts, layout
 from pipeline.table.done import committed
+from pipeline.table.drafts import LeftOver
 from pipeline.table.holding import Gone
 from pipeline.table.presence import require_plan, require_table
 from pipeline.table.publish import places
-from pipeline.table.publish.left_over import folders as published_folders
 from pipeline.table.publish.left_over import unnamed
 from pipeline.table.rewrite import Burden, burdens, rewrite_all
 from pipeline.table.task import tasks
@@ -28,18 +26,9 @@ from pipeline.table.task import tasks
 MIN_AGE: Seconds = 24 * 3600.0
 """Younger files may belong to a commit that is going on; readers may still look for what younger rows replaced."""
 
-_LEFT_OVER = re.compile(r"\..+\.[0-9a-f]{32}\.tmp|_probe-[0-9a-f]{32}")
-_FOLDERS = (layout.ATTEMPTS_FOLDER, layout.TOTALS_FOLDER, layout.LEASES_FOLDER)
+_PROBE = re.compile(r"_probe-[0-9a-f]{32}")
 _LOOKERS = 16
 """Files whose age is asked for at the same time."""
-
-
-@dataclass(frozen=True, slots=True)
-class LeftOver:
-    """One file that nothing refers to."""
-
-    uri: str
-    age: Seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,16 +46,14 @@ def left_overs(output: str, *, min_age: Seconds = MIN_AGE) -> Iterator[LeftOver]
     Raises:
         StorageFault, UserError: a folder cannot be listed.
     """
-    folders = [output, plan_layout.plan_folder(output), layout.runs_folder(output)]
-    folders += [join(output, name) for name in (*_FOLDERS, *tasks(output))]
-    for folder in (*folders, *published_folders(output)):
+    for folder in drafts.folders(output):
         for name in list_names(folder):
-            if _LEFT_OVER.fullmatch(name):
+            if drafts.is_draft(name) or _PROBE.fullmatch(name):
                 uri = join(folder, name)
-                age = _age(uri)
+                age = drafts.age(uri)
                 if age is not None and age >= min_age:
                     yield LeftOver(uri, age)
-    for uri, age in unnamed(output, min_age=min_age, age=_age):
+    for uri, age in unnamed(output, min_age=min_age, age=drafts.age):
         yield LeftOver(uri, age)
 
 
@@ -110,13 +97,5 @@ def _settled(output: str, task: str, changes: Iterable[Superseded], *, min_age: 
     done = committed(output, task)
     newer = sorted({each.new[0] for each in changes} & done)
     with ThreadPoolExecutor(_LOOKERS, thread_name_prefix="ages") as pool:
-        ages = pool.map(lambda unit: _age(layout.unit_file(output, task, unit)), newer)
+        ages = pool.map(lambda unit: drafts.age(layout.unit_file(output, task, unit)), newer)
         return {unit for unit, age in zip(newer, ages, strict=True) if age is not None and age >= min_age}
-
-
-def _age(uri: str) -> Seconds | None:
-    """Age of a file by the clock of this machine; None where it has just gone."""
-    try:
-        return (datetime.now(UTC) - modified(uri)).total_seconds()
-    except FileNotFoundError:
-        return None

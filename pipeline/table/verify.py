@@ -14,7 +14,7 @@ from pipeline.plan import generations
 from pipeline.plan import layout as plan_layout
 from pipeline.plan.columns import OldRow
 from pipeline.plan.emptying import texts
-from pipeline.plan.forgotten import forgotten, forgotten_rows
+from pipeline.plan.forgotten import Forgotten, forgotten
 from pipeline.plan.generations import UnitRef
 from pipeline.plan.ids import digests
 from pipeline.plan.success import read_success
@@ -25,10 +25,13 @@ from pipeline.storage.paths import redact
 from pipeline.table import layout
 from pipeline.table.check import REMEDY
 from pipeline.table.done import stub
+from pipeline.table.drafts import telling
+from pipeline.table.forget import search
 from pipeline.table.holding import Gone
 from pipeline.table.presence import require_plan, require_table
 from pipeline.table.publish import checking as published
 from pipeline.table.task import read_record, tasks
+from pipeline.table.traces import Names, told_by_runs, told_by_scores
 from pipeline.table.unit_check import Committed, Look, whole
 
 _READERS = 8
@@ -96,14 +99,16 @@ def verify(output: str, *, look: Look = whole) -> Verdict:
     require_table(output)
     found: list[Violation] = []
     try:
-        changes, gone = superseded(output), forgotten_rows(output)
-        units = _plan(output, {each.old for each in changes}, found)
+        changes, forgetting = superseded(output), forgotten(output)
+        gone, names = search(output, forgetting)
+        units = _plan(output, {each.old for each in changes}, forgetting, found)
     except UserError as error:
         file, _, message = str(error).partition(": ")
         return Verdict(0, 0, (), (Violation(file, message),))
     verdicts = tuple(_task(output, name, units, changes, gone, found, look) for name in tasks(output))
     found += _success(output, units, verdicts)
     found += itertools.starmap(Violation, published.contradictions(output, {id for _, id in gone}))
+    found += _traces(output, forgetting, names)
     return Verdict(len(units), sum(unit.count for unit in units), verdicts, tuple(found))
 
 
@@ -130,7 +135,7 @@ def _older(task: TaskVerdict) -> str:
     return f" ({old:,} of older versions)" if old > 0 else ""
 
 
-def _plan(output: str, old: Collection[OldRow], found: list[Violation]) -> list[UnitRef]:
+def _plan(output: str, old: Collection[OldRow], gone: Forgotten, found: list[Violation]) -> list[UnitRef]:
     """Units of the plan; every recording must be planned once, apart from rows that newer ones supersede."""
     require_plan(output)
     units: list[UnitRef] = []
@@ -144,7 +149,7 @@ def _plan(output: str, old: Collection[OldRow], found: list[Violation]) -> list[
     double = int(np.count_nonzero(every[1:] == every[:-1]))
     if double:
         found.append(Violation(redact(plan_layout.plan_folder(output)), f"{double:,} recordings are planned twice"))
-    if left := texts(output, forgotten(output)):
+    if left := texts(output, gone):
         message = f"{counted(left, 'row')} of forgotten recordings with text or metadata; {REMEDY}"
         found.append(Violation(redact(plan_layout.plan_folder(output)), message))
     if len({unit.name for unit in units}) < len(units):
@@ -192,6 +197,21 @@ def _task(
     pending = sum(unit.concerns(name) and unit.name not in committed for unit in units)
     shown = sum(each.unit.count - len(gone.of_unit(each.unit.name)) for each in done)
     return TaskVerdict(name, len(done), pending, shown, rows, errors)
+
+
+def _traces(output: str, gone: Forgotten, names: Names) -> Iterator[Violation]:
+    """What tells of forgotten recordings besides rows; a draft that is not whole may yet be a process's at work."""
+    if not gone:
+        return
+    for uri in told_by_runs(output, names):
+        yield Violation(redact(uri), f"tells of forgotten recordings; {REMEDY}")
+    for uri in told_by_scores(output, names):
+        yield Violation(redact(uri), f"scores tell of forgotten recordings; {REMEDY}")
+    for each in telling(output, gone, names):
+        if each.proven:
+            yield Violation(redact(each.uri), f"a draft that holds forgotten recordings; {REMEDY}")
+        elif each.settled:
+            yield Violation(redact(each.uri), f"a draft that may hold forgotten recordings; {REMEDY}")
 
 
 def _success(output: str, units: Sequence[UnitRef], verdicts: Sequence[TaskVerdict]) -> Iterator[Violation]:

@@ -28,7 +28,7 @@ from pipeline.table import forget as forgetting
 from pipeline.table.__main__ import main
 from pipeline.table.done import committed_sizes
 from pipeline.table.explain import explain
-from pipeline.table.forget import forget, look
+from pipeline.table.forget import Taken, forget, look
 from pipeline.table.publish import read_published
 from pipeline.table.status import status
 from pipeline.table.vacuum import vacuum
@@ -90,7 +90,7 @@ def ids(made: Any) -> list[str]:
     return found
 
 
-def gone(made: Any, *names: str) -> list[str]:
+def gone(made: Any, *names: str) -> Taken:
     return forget(made.output, names, look(made.output, names))
 
 
@@ -101,7 +101,7 @@ def test_rows_texts_and_vectors_are_gone_from_every_file_of_every_task(table: An
     found = look(table.output, ["c/a", "c/b", "c/c"])
     assert (found.by_task, found.texts) == ({"other": (3, 2), "transcribe": (3, 2)}, 3)
     assert forgotten(table.output).digests == frozenset()  # nothing has been changed
-    assert gone(table, "c/a", "c/b", "c/c", "c/d") == []
+    assert gone(table, "c/a", "c/b", "c/c", "c/d") == Taken((), ())
     for word in (b"secret words", b"secret name", b"secret speech"):
         assert word not in everything(table.output)
     assert ids(table) == []

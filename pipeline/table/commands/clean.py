@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 from pipeline.errors import UserError
 from pipeline.plan.forgotten import forgotten
@@ -11,7 +11,8 @@ from pipeline.quantities import counted, show_seconds
 from pipeline.storage.lines import numbered
 from pipeline.storage.paths import redact
 from pipeline.table.commands.command import HOLDS, PARTIAL, Command, age
-from pipeline.table.forget import Traces, forget, look
+from pipeline.table.drafts import SETTLED, Telling
+from pipeline.table.forget import Taken, Traces, forget, look
 from pipeline.table.vacuum import MIN_AGE, vacuum
 
 
@@ -62,9 +63,10 @@ def _forget_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--yes",
         action="store_true",
-        help="do it; without it what would be done is shown, and the exit code is 4. It cannot be undone. Recordings "
-        "themselves, scores written elsewhere, older versions that a bucket keeps of its objects and the ids in the "
-        "plan stay",
+        help="do it; without it what would be done is shown, and the exit code is 4. It cannot be undone. What stays: "
+        "recordings themselves; their ids in the plan; what runs were asked for, and names of partitions, in older "
+        "manifests; scores and logs elsewhere, and what a killed publish left in TMPDIR; older versions and unfinished "
+        "uploads that a bucket keeps",
     )
 
 
@@ -74,9 +76,9 @@ def _forget(given: argparse.Namespace) -> int:
     begun = forgotten(given.output)
     if not ids and not begun:
         raise UserError(f"{redact(given.output)}: nothing is forgotten there. Name the ids of recordings.")
-    published = forget(given.output, ids, traces) if given.yes else []
-    print(redact("\n".join(_told(traces, published, done=given.yes))))
-    return HOLDS if given.yes else PARTIAL
+    taken = forget(given.output, ids, traces) if given.yes else None
+    print(redact("\n".join(_told(traces, taken))))
+    return HOLDS if taken and not taken.drafts else PARTIAL
 
 
 def _lines(uri: str) -> list[str]:
@@ -84,18 +86,27 @@ def _lines(uri: str) -> list[str]:
     return [line.removesuffix("\r") for _, line in numbered(uri) if line.strip()]
 
 
-def _told(traces: Traces, published: Sequence[str], *, done: bool) -> Iterator[str]:
+def _told(traces: Traces, taken: Taken | None) -> Iterator[str]:
     yield f"{counted(len(traces.rows), 'planned row')} of forgotten recordings, {traces.texts:,} with text or metadata"
     for task, (rows, files) in traces.by_task.items():
         yield f"{task}: {counted(rows, 'row')} in {counted(files, 'file')}"
     yield from (f"{uri}: what it tells of them" for uri in traces.runs)
     yield from (f"{uri}: the scores" for uri in traces.scores)
-    yield from (f"{uri}: published" for uri in published)
-    yield (
-        "all of that is gone; verify proves it"
-        if done
-        else "nothing has been changed; add --yes to take all of that out"
-    )
+    yield from (f"{each.uri}: left by a killed process, {_held(each)}" for each in traces.drafts)
+    if taken is None:
+        yield "nothing has been changed; add --yes to take all of that out"
+        return
+    yield from (f"{uri}: published" for uri in taken.published)
+    if not taken.drafts:
+        yield "all of that is gone; verify proves it"
+        return
+    yield from (f"{each.uri}: stays, {_held(each)}" for each in taken.drafts)
+    told = f"{counted(len(taken.drafts), 'file')} may be of a process at work"
+    yield f"all else is gone; {told}: the same command takes out what is left in {show_seconds(SETTLED)}"
+
+
+def _held(draft: Telling) -> str:
+    return "holds one" if draft.proven else "may hold one"
 
 
 FORGET = Command(
