@@ -41,11 +41,13 @@ PROMISES = {
         {"kills": 200, "runs": 40},
     ),
     "faults": Promise(
-        "an object store fails in every way known of it. Every planned recording is one row, and none has an error",
+        "an object store fails in every way known of it. Every planned recording is one row, which has an error only "
+        "where the file is no audio",
         {"storage faults": 2000},
     ),
     "races": Promise(
-        "several drivers work on one output at once. Every planned recording is one row, and none has an error",
+        "several drivers work on one output at once. Every planned recording is one row, which has an error only "
+        "where the file is no audio",
         {"races": 20},
     ),
     "protocol": Promise(
@@ -59,8 +61,8 @@ PROMISES = {
         {"recordings": 180},
     ),
     "fuzz": Promise(
-        "hostile inputs at every place where foreign bytes come in. None ends in a traceback, takes over 10 s or more "
-        "memory than its bound",
+        "hostile inputs at every place where foreign bytes come in. None ends in a traceback, takes over 10 s of CPU "
+        "time, waits two minutes or takes more memory than its bound",
         {},
         each=100_000,
     ),

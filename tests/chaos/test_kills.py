@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import random
+import time
+from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from pipeline.table import layout
 from tests import radosgw
-from tests.chaos import kills
+from tests.chaos import kills, places
 from tests.chaos.kills import Tables
 from tests.chaos.nodes import cluster
 from tests.chaos.places import Place
@@ -62,6 +67,29 @@ def test_a_promise_that_a_run_breaks_is_told_with_the_place_and_what_was_killed(
     monkeypatch.setattr(kills.Table, "torment", torment)
     with pytest.raises(Broken, match=r"^disk, alone, killed \{\}, codes \[\]: .*planned is something else"):
         made.one("alone")
+
+
+def test_the_secret_of_stores_is_looked_for_once_in_each_file_that_their_runs_wrote(tmp_path, monkeypatch) -> None:
+    @contextlib.contextmanager
+    def made_up(count: int) -> Iterator[SimpleNamespace]:
+        folder = tmp_path / f"rays-{len(list(tmp_path.iterdir()))}"
+        folder.mkdir()
+        (folder / "raylet.out").touch()
+        yield SimpleNamespace(folder=folder)
+
+    def one(self: Tables, scene: str) -> Counter[str]:
+        (self.folder / f"{self.place.name}-1").mkdir()
+        (self.folder / f"{self.place.name}-1/0.log").write_text(radosgw.SECRET if self.place.name == "disk" else "")
+        return Counter(runs=1, kills=1)
+
+    monkeypatch.setattr(places, "there_are", lambda: ["disk", "moto", "radosgw"])
+    monkeypatch.setattr(places, "opened", lambda name, folder: contextlib.nullcontext(Place(name, str(folder / name))))
+    monkeypatch.setattr(kills, "cluster", made_up)
+    monkeypatch.setattr(Tables, "__post_init__", lambda self: None)
+    monkeypatch.setattr(Tables, "one", one)
+    (tmp_path / "part").mkdir()
+    counts = kills.run(1, time.monotonic(), tmp_path / "part")
+    assert counts == {"runs": 3, "kills": 3, "files of Ray and screens without a secret": 4}
 
 
 def test_a_secret_that_ray_writes_down_is_a_broken_promise(folder: Path) -> None:
