@@ -11,7 +11,7 @@ from pipeline.errors import UserError
 from pipeline.receipts import Receipt, receipt_of_rows
 from pipeline.table import layout
 from pipeline.table.encode import FOOTER
-from pipeline.table.footers import read_footer
+from pipeline.table.footers import footer_of
 from pipeline.table.unit_file import read_unit
 
 _READERS = 16
@@ -44,8 +44,8 @@ def late_receipts(output: str, task: str, run: str, sizes: Mapping[str, int]) ->
 def _is_of(run: str, file: str, size: int) -> bool:
     """Whether a run made a unit's file; not where nobody can tell."""
     try:
-        told = read_footer(file, size).metadata or {}
-    except (pa.ArrowException, FileNotFoundError, PermissionError, EOFError):
+        told = footer_of(file, size) or {}
+    except PermissionError:
         return False
     return told.get(f"{FOOTER}run".encode()) == run.encode()
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Mapping
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipeline.storage.fetch import read_range
-from pipeline.storage.listing import stat
+from pipeline.storage.listing import Entry, stat
 from pipeline.table.encode import FOOTER
 
 _TAIL = 32 * 1024
@@ -37,30 +38,45 @@ def _parsed(data: bytes) -> pq.FileMetaData:
         raise pa.ArrowInvalid(str(error)) from error
 
 
+def footer_of(file: str, size: int) -> Mapping[bytes, bytes] | None:
+    """What the footer of a file says that may be put anew meanwhile, however often; None where there is none.
+
+    Args:
+        file: its URI.
+        size: bytes that a listing said; where they do not fit, the file is looked at anew.
+
+    Raises:
+        StorageFault, PermissionError: it cannot be read.
+    """
+    seen: Entry | None = None
+    while True:
+        try:
+            return read_footer(file, size).metadata or {}
+        except FileNotFoundError:
+            return None
+        except (pa.ArrowException, EOFError):
+            before = seen
+        try:
+            seen = stat(file)
+        except FileNotFoundError:
+            return None
+        if seen == before:
+            return None
+        size = seen.size
+
+
 def counts(file: str, size: int) -> tuple[int, int] | None:
     """Rows and errors of a unit's file; None where its footer does not say: no run wrote it so.
 
     Args:
         file: its URI.
-        size: bytes that a listing said; where they do not fit, the file may have been rewritten since, and is
-            looked at anew.
+        size: bytes that a listing said.
 
     Raises:
         StorageFault, PermissionError: it cannot be read.
     """
-    found = _counts(file, size)
-    if found is not None:
-        return found
+    told = footer_of(file, size) or {}
     try:
-        now = stat(file).size
-    except FileNotFoundError:
-        return None
-    return None if now == size else _counts(file, now)
-
-
-def _counts(file: str, size: int) -> tuple[int, int] | None:
-    try:
-        told = read_footer(file, size).metadata or {}
         return int(told[f"{FOOTER}rows".encode()]), int(told[f"{FOOTER}errors".encode()])
-    except (pa.ArrowException, KeyError, ValueError, FileNotFoundError, EOFError):
+    except (KeyError, ValueError):
         return None
