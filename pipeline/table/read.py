@@ -83,15 +83,17 @@ class Table:
         with translated(self.files[0] if self.files else "", "reading the table"):
             try:
                 yield
-            except (pa.ArrowException, OSError) as error:
+            except (pa.ArrowException, OSError, EOFError) as error:
                 if is_of_a_file(error):
                     told = str(error)
-                    for file in sorted(self.files, key=lambda file: filesystem(file)[1] not in told):
+                    named = [file for file in self.files if filesystem(file)[1] in told]
+                    for file in named or self.files:
                         self._compare(file)
-                    if isinstance(error, OSError):
+                    # What it names is whole, and no filter can be at fault where Arrow failed to open one.
+                    if named or isinstance(error, OSError | EOFError):
                         raise StorageFault(
-                            f"{redact(self.files[0])} or a file beside it was rewritten while the table was open, "
-                            "as vacuum and forget do. Open it again"
+                            f"{redact((named or self.files)[0])} or a file beside it was rewritten while the table was "
+                            "open, as vacuum and forget do. Open it again"
                         ) from error
                 raise
 
