@@ -19,6 +19,12 @@ float32 samples of 4 h at 16 kHz are 0.9 GB, which a worker can hold. Beyond, th
 it is cut.
 """
 
+LEAST_BYTES_PER_SECOND = 100
+"""A length beyond `WHOLE_SECONDS` is not believed of less: a few kilobytes of FLAC can claim weeks.
+
+Speech at the lowest rates takes 7 times as much; digital silence may take less.
+"""
+
 SecondsFrom = Literal["header", "bitrate", "estimate"]
 """How a planned duration is known: read from the container, from its declared bit rate, or guessed from bytes."""
 

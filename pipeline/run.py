@@ -25,7 +25,7 @@ from pipeline.quantities import counted
 from pipeline.sources import probe
 from pipeline.storage.paths import canonical, redact
 from pipeline.storage.put import probe_folder, probe_write
-from pipeline.storage.retry import hasty
+from pipeline.storage.retry import at_once
 from pipeline.summary import COMPLETE, ERRORS, MEANINGS, PARTIAL, RunSummary, TaskTotals
 from pipeline.table import Standing, layout
 from pipeline.versions import versions
@@ -93,7 +93,7 @@ def _written_down(asked: Asked) -> Iterator[None]:
         code = command.code_of(error)
         ended = {"state": "ended", "finished": _now(), "exit_code": code, "meaning": MEANINGS[code]}
         # What ended it is what is told, whatever becomes of the record.
-        with contextlib.suppress(UserError), hasty():
+        with contextlib.suppress(UserError), at_once():
             asked.write_down({**asked.facts(), **ended, "stopped": command.told(error)})
         raise
 

@@ -36,6 +36,9 @@ LEAVE = 30.0
 KILL = 2.0
 """Seconds that ending a local Ray's processes may take where the process is about to end itself."""
 
+TRIES_WITHOUT_MEMORY = 3
+"""How often Ray repeats a task that it has ended for want of memory, after 1 s, 2 s and 4 s."""
+
 WAIT_FOR_GPUS = 3600.0
 """Seconds that a run waits for an autoscaler before it gives up."""
 
@@ -49,6 +52,7 @@ def joined(address: str | None, *, num_cpus: int | None = None) -> Iterator[Scra
         StorageFault: a local one did not start.
     """
     _quiet()
+    _bound()
     where = ray_address(address)
     if where == LOCAL:
         _prepare_local()
@@ -178,6 +182,12 @@ def _quiet() -> None:
     # Ray's wish to see its own bars, its notice about accelerators and its usage statistics are no news to a user.
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+
+
+def _bound() -> None:
+    """Set what Ray reads when a process joins it; what the user has set stays."""
+    # Tasks that Ray ends because a machine runs out of memory it would begin anew without end.
+    os.environ.setdefault("RAY_task_oom_retries", str(TRIES_WITHOUT_MEMORY))
     # After so many seconds without its head Ray ends the driver, whatever it is about: time to end by itself.
     os.environ.setdefault("RAY_gcs_rpc_server_reconnect_timeout_s", "300")
 

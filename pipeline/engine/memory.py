@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from pipeline.corpus import FRAMES_PER_SECOND, Seconds
+from pipeline.corpus import FRAMES_PER_SECOND, LEAST_BYTES_PER_SECOND, WHOLE_SECONDS, Seconds
 from pipeline.job import Work
+from pipeline.plan.generations import UnitRef
 
 READ_BASE = 140_000_000
 FEATURES_BASE = 180_000_000
@@ -40,13 +41,20 @@ class Largest:
     size: int = 0
     """Encoded bytes."""
     seconds: Seconds = 0.0
-    """Of audio."""
+    """Of audio, as far as the bytes are enough for it: one file with a header that lies would stop the whole run.
+
+    What decodes to more all the same is stopped by the bound of memory that the process which decodes has.
+    """
 
     @classmethod
     def of(cls, units: Iterable[Work]) -> Largest:
         """The largest of some units; none of them need be both."""
         refs = [each.unit for each in units]
-        return cls(max((ref.size for ref in refs), default=0), max((ref.seconds for ref in refs), default=0.0))
+        return cls(max((ref.size for ref in refs), default=0), max(map(_believed, refs), default=0.0))
+
+
+def _believed(unit: UnitRef) -> Seconds:
+    return min(unit.seconds, max(WHOLE_SECONDS, unit.size / LEAST_BYTES_PER_SECOND))
 
 
 @dataclass(frozen=True, slots=True)

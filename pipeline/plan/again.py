@@ -26,7 +26,7 @@ from pipeline.plan.payload import payloads
 from pipeline.plan.store import Written, planned_unit, publish
 from pipeline.plan.superseded import Superseded, superseded
 from pipeline.storage.listing import stat
-from pipeline.storage.retry import hasty
+from pipeline.storage.retry import at_once
 
 Wanted = Mapping[str, Collection[OldRow]]
 """Task -> rows that its readers see and that are to be done again."""
@@ -53,7 +53,7 @@ class _Sources:
         """None of what is gone, closed or out of reach: it may be there for the next run."""
         if source not in self.known and not self.silent:
             try:
-                with hasty():
+                with at_once():
                     self.known[source] = stat(source).version
             except StorageFault:
                 self.silent = True

@@ -5,17 +5,11 @@ from __future__ import annotations
 import dataclasses
 import math
 
-from pipeline.corpus import WHOLE_BYTES, WHOLE_SECONDS, Recording, Seconds
+from pipeline.corpus import LEAST_BYTES_PER_SECOND, WHOLE_BYTES, WHOLE_SECONDS, Recording, Seconds
 from pipeline.plan.ids import span_id
 
 SPAN_SECONDS: Seconds = 3600.0
 """Longest span: a day becomes 24 rows, and the context read on both sides is below 1 % of it."""
-
-LEAST_BYTES_PER_SECOND = 100
-"""A long file of less is not cut: a few kilobytes of FLAC can claim weeks, each hour of which would be a row.
-
-Speech at the lowest rates takes 7 times as much; digital silence may take less, and stays one row.
-"""
 
 
 def cut(recording: Recording) -> tuple[Recording, ...]:
@@ -24,8 +18,8 @@ def cut(recording: Recording) -> tuple[Recording, ...]:
     All spans but the last have the same length, a whole number of seconds up to one hour and about 1 GB
     encoded at most; the last is as long or shorter, and ends where the recording does (`end` stays None for a
     whole file). Only what the container says about the length is trusted for cutting, and only where the file is
-    large enough for it: else the recording stays whole. A stretch that a manifest line chose out of a large file is
-    cut for its length, never for the size of the file.
+    large enough for it: else the recording stays one row, not one for each hour of which none may be there. A stretch
+    that a manifest line chose out of a large file is cut for its length, never for the size of the file.
     """
     length = _span_length(recording)
     if length is None:

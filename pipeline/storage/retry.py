@@ -58,17 +58,37 @@ _PASSED = (
 )
 
 
-_hasty: ContextVar[bool] = ContextVar("_hasty", default=False)
+Waits = Callable[[], Iterator[float]]
+_waits: ContextVar[tuple[Waits, Waits]] = ContextVar(
+    "_waits", default=(patience.after_breaks, patience.after_throttling)
+)
+"""Between tries of what broke, and of what a store refused for now."""
 
 
 @contextlib.contextmanager
 def hasty() -> Iterator[None]:
-    """Try twice only, inside this context: before any work a user waits for what a wrong endpoint gives."""
-    token = _hasty.set(True)
+    """Try what breaks twice only, inside this context: before any work a user waits for what a wrong endpoint gives.
+
+    A store that asks for time is waited for as long as ever: it has been found.
+    """
+    with _waiting(patience.in_haste, patience.after_throttling):
+        yield
+
+
+@contextlib.contextmanager
+def at_once() -> Iterator[None]:
+    """Try twice only, inside this context: what may as well not be done, or a user asks for again."""
+    with _waiting(patience.in_haste, patience.in_haste):
+        yield
+
+
+@contextlib.contextmanager
+def _waiting(breaks: Waits, throttling: Waits) -> Iterator[None]:
+    token = _waits.set((breaks, throttling))
     try:
         yield
     finally:
-        _hasty.reset(token)
+        _waits.reset(token)
 
 
 def attempt(uri: str, doing: str, call: Callable[[], T]) -> T:
@@ -88,9 +108,7 @@ def attempt(uri: str, doing: str, call: Callable[[], T]) -> T:
         UserError: missing bucket, missing or refused credentials, an endpoint that is no URL.
         StorageFault: transient errors that lasted, and everything else that storage answers.
     """
-    hasty = _hasty.get()
-    breaks = patience.in_haste() if hasty else patience.after_breaks()
-    throttling = breaks if hasty else patience.after_throttling()
+    breaks, throttling = (waits() for waits in _waits.get())
     while True:
         try:
             return call()

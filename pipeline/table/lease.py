@@ -22,7 +22,7 @@ from pipeline.errors import StorageFault, UserError
 from pipeline.storage.listing import list_names, modified
 from pipeline.storage.put import delete, put
 from pipeline.storage.read import read_bytes
-from pipeline.storage.retry import hasty
+from pipeline.storage.retry import at_once
 from pipeline.table import layout
 
 BEAT: Seconds = 15.0
@@ -69,7 +69,7 @@ def held(output: str, lease: Lease, *, beat: Seconds = BEAT) -> Iterator[list[Si
         ended.set()
         # A sign that is just being put would come back after it is deleted; it would expire.
         thread.join(timeout=5.0)
-        with contextlib.suppress(StorageFault, UserError), hasty():
+        with contextlib.suppress(StorageFault, UserError), at_once():
             delete(uri)
 
 
@@ -118,7 +118,7 @@ def first(mine: Lease, others: list[Sign]) -> Sign | None:
 def _others(output: str, mine: Lease) -> list[Sign]:
     """Other runs that are at work; leases of dead ones are removed."""
     try:
-        with hasty():
+        with at_once():
             found = signs(output)
             now = [each.at for each in found if each.lease.run == mine.run]
             alive = [each for each in found if now and (now[0] - each.at).total_seconds() < EXPIRY]
@@ -137,5 +137,5 @@ def _beat(uri: str, lease: Lease, ended: threading.Event, beat: Seconds) -> None
 
 
 def _put(uri: str, lease: Lease) -> None:
-    with contextlib.suppress(StorageFault, UserError), hasty():
+    with contextlib.suppress(StorageFault, UserError), at_once():
         put(uri, (json.dumps(asdict(lease)) + "\n").encode())

@@ -8,7 +8,7 @@ from pipeline.plan.generations import numbers
 from pipeline.quantities import counted
 from pipeline.storage.listing import list_names
 from pipeline.storage.paths import redact
-from pipeline.storage.retry import hasty, unreachable
+from pipeline.storage.retry import at_once, unreachable
 from pipeline.table import layout
 from pipeline.table.done import unit_sizes
 from pipeline.table.task import tasks
@@ -36,7 +36,7 @@ def look_for_table(output: str) -> None:
         UserError: there is no table, or nobody answers.
     """
     try:
-        with hasty():
+        with at_once():
             require_table(output)
     except StorageFault as fault:
         raise unreachable(fault) from fault

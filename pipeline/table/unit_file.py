@@ -9,6 +9,7 @@ from pipeline.storage import parquet
 from pipeline.storage.paths import redact
 from pipeline.storage.read import read_bytes
 from pipeline.storage.retry import denied
+from pipeline.table.schema import look_at_names
 
 
 def read_unit(uri: str) -> pa.Table:
@@ -29,7 +30,7 @@ def read_unit(uri: str) -> pa.Table:
         # Text that is no UTF-8 would be found by whoever looks at it first.
         table.validate(full=True)
         # So would names of columns.
-        str(table.schema)
+        look_at_names(table.schema)
         return table
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0].rstrip(".")

@@ -6,6 +6,7 @@ import os
 import shutil
 import signal
 import socket
+import subprocess
 import sys
 import threading
 
@@ -16,7 +17,7 @@ import ray.autoscaler.sdk
 from pipeline.engine import cluster
 from pipeline.errors import StorageFault, UserError
 from pipeline.stopping import Stopped
-from tests.jobs.corpora import ROOT
+from tests.jobs.corpora import ROOT, environment
 
 HERE = {"python": "3.11", "ray": "2.60.0", "torch": "2.13.0", "voxmill": "0.1.0"}
 
@@ -166,3 +167,29 @@ def test_a_cluster_that_cannot_be_left_does_not_hold_up_the_end(monkeypatch):
     cluster._leave()
     assert forgotten == [ray.shutdown, "processes"]
     never.set()
+
+
+WITHOUT_MEMORY = """
+import time, ray
+from pipeline.engine.cluster import joined
+
+@ray.remote(max_retries=1)
+def task():
+    time.sleep(300)
+
+with joined(None, num_cpus=1):
+    try:
+        ray.get(task.remote(), timeout=90)
+    except ray.exceptions.RayError as error:
+        print(type(error).__name__)
+"""
+
+
+@pytest.mark.slow
+def test_a_task_that_is_ended_for_want_of_memory_each_time_is_not_begun_without_end(tmp_path):
+    kills = {"RAY_memory_usage_threshold": "0.001", "RAY_memory_monitor_refresh_ms": "100"}
+    variables = environment(tmp_path, PYTHONPATH=str(ROOT), **kills)
+    done = subprocess.run(
+        [sys.executable, "-c", WITHOUT_MEMORY], env=variables, capture_output=True, text=True, timeout=200, check=False
+    )
+    assert done.stdout.splitlines()[-1:] == ["OutOfMemoryError"], done.stdout + done.stderr[-2000:]

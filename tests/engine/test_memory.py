@@ -20,6 +20,12 @@ def test_the_largest_counts_by_each_measure() -> None:
     assert Largest.of([]) == Largest(0, 0.0)
 
 
+def test_a_length_that_the_bytes_are_not_enough_for_is_not_believed() -> None:
+    assert Largest.of([work(500_000.0, MB)]).seconds == 14_400
+    assert Largest.of([work(50_000.0, 10 * MB)]).seconds == 50_000
+    assert Largest.of([work(14_000.0, 0)]).seconds == 14_000
+
+
 MEASURED = {
     "1 h of short recordings": (
         Largest(2 * MB, 200.0),

@@ -49,6 +49,13 @@ def write(folder: Path, **files: bytes) -> Path:
     return folder
 
 
+def claiming(flac: bytes, *, seconds: int) -> bytes:
+    """A FLAC at 16 kHz whose header claims so long, with as many bytes more as make that possible."""
+    packed = int.from_bytes(flac[18:26], "big")
+    header = (packed >> 36 << 36 | seconds * 16_000).to_bytes(8, "big")
+    return (flac[:18] + header + flac[26:]).ljust(seconds * 16_000 // 8192 + 1, b"\0")
+
+
 BAD = {
     "c/a corrupt.flac": ("decode", "nothing decodes"),
     "c/b empty.wav": ("decode", "the file has no bytes"),
@@ -77,6 +84,7 @@ def among_neighbours(tmp_path_factory: pytest.TempPathFactory, ray_cluster: None
     tar = write_tar(audio / "g.tar", {"one.flac": FLAC, "two.flac": FLAC, "three.flac": FLAC})
     tar.write_bytes(tar.read_bytes()[: 512 + (len(FLAC) + 511) // 512 * 512 + 600 + len(FLAC) // 2])
     write_tar(audio / "h.tar", {"whole.flac": FLAC})
+    (audio / "i lies.flac").write_bytes(claiming(FLAC, seconds=500_000))
     summary = transcribed([audio], folder / "out", model_actors=1)
     return summary, folder / "out", read_table(str(folder / "out")).to_pandas().set_index("id")
 
@@ -105,6 +113,13 @@ def test_what_decodes_of_a_truncated_file_is_kept_with_a_warning(among_neighbour
         assert list(rows.warnings[id]) == ["truncated: 1.54 s decode of 3.04 s declared (flac decoder lost sync)"]
 
 
+def test_a_file_that_claims_more_than_any_memory_is_heard_as_far_as_it_goes(among_neighbours):
+    rows = among_neighbours[2]
+    assert rows.text["c/i lies.flac"] == TEXT
+    (warning,) = rows.warnings["c/i lies.flac"]
+    assert warning.startswith("truncated: 3.04 s decode of 500000.00 s declared")
+
+
 def test_what_a_truncated_tar_lost_is_told(among_neighbours):
     summary, output, _ = among_neighbours
     assert len(summary.problems) == 1
@@ -118,7 +133,7 @@ def test_many_errors_are_code_3_with_everything_committed(among_neighbours):
     assert summary.exit_code == 3
     assert (output / "_SUCCESS").exists()
     assert verify(str(output)).complete
-    assert len(rows) == summary.rows == 12
+    assert len(rows) == summary.rows == 13
     assert sum(summary.errors.values()) == len(BAD)
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from pipeline.errors import StorageFault, UserError
-from pipeline.storage import put
+from pipeline.storage import patience, put
 from pipeline.storage.listing import list_names
 from pipeline.storage.read import read_bytes
 from tests.hurry import hurry
@@ -118,7 +118,15 @@ def test_probe_explains_denied_access(s3_proxy: Any) -> None:
         put.probe_write(s3_proxy.bucket.uri)
 
 
-def test_a_store_that_is_busy_at_the_probe_is_no_mistake_of_the_user(s3_proxy: Any) -> None:
+def test_a_store_that_is_busy_at_the_probe_is_waited_for(s3_proxy: Any) -> None:
+    s3_proxy.refuse("^PUT ", status=503, code="SlowDown", times=5)
+    assert put.probe_write(s3_proxy.bucket.uri).conditional
+
+
+def test_a_store_that_stays_busy_at_the_probe_is_no_mistake_of_the_user(
+    s3_proxy: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(patience, "LASTING", 0.5)
     s3_proxy.refuse("^PUT ", status=503, code="SlowDown")
     with pytest.raises(StorageFault, match=r"_probe-.*: SlowDown \(503\) while writing: [^.]*$"):
         put.probe_write(s3_proxy.bucket.uri)

@@ -164,8 +164,14 @@ def test_what_breaks_is_given_up_sooner_and_throttling_in_between_does_not_count
     assert 16 <= clock.now <= 48
 
 
-def test_in_haste_throttling_is_told_at_once(clock: Clock) -> None:
-    with retry.hasty(), pytest.raises(StorageFault, match="SlowDown"):
+def test_in_haste_too_a_store_that_asks_for_time_is_waited_for(clock: Clock) -> None:
+    with retry.hasty():
+        assert retry.attempt("s3://b/x", "listing", Flaky(*[_answer("SlowDown", 503)] * 10)) == 7
+    assert clock.now > 1
+
+
+def test_throttling_too_is_told_at_once_where_that_is_asked_for(clock: Clock) -> None:
+    with retry.at_once(), pytest.raises(StorageFault, match="SlowDown"):
         retry.attempt("s3://b/x", "listing", Flaky(*[_answer("SlowDown", 503)] * 2))
     assert clock.now < 1
 

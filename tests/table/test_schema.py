@@ -112,3 +112,11 @@ def test_a_packed_schema_is_itself(task_schema: pa.Schema) -> None:
 def test_a_schema_that_is_cut_is_damaged(task_schema: pa.Schema, cut: int) -> None:
     with pytest.raises(ValueError):  # noqa: PT011
         schemas.unpacked(task_schema.serialize().to_pybytes()[:cut])
+
+
+def test_names_of_a_packed_schema_are_text_wherever_they_are() -> None:
+    for schema in (pa.schema([("name", pa.int8())]), pa.schema([("a", pa.list_(pa.struct([("name", pa.int8())])))])):
+        packed = schema.serialize().to_pybytes()
+        assert packed.count(b"name") == 1
+        with pytest.raises(ValueError, match="utf-8"):
+            schemas.unpacked(packed.replace(b"name", b"nam\x81"))
