@@ -4,7 +4,8 @@
 
 The plan is real, made of a made-up listing, and so are `_task.json` and the manifest of what is published; the units'
 files are names in a listing. A store on loopback answers each request after 50 to 100 ms (`slowstore.py`), listings in
-pages of 1,000 keys. Opening is `read_table` and `read_published`, up to where the first row could be read.
+pages of 1,000 keys. Opening is `read_table` and `read_published`, up to where the first row could be read. Ends with 1
+where one of them takes longer than it must.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import resource
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +39,8 @@ from tests.benchmarks.header import header  # noqa: E402
 TASK = "transcribe"
 SCHEMA = schema((pa.field("text", pa.string()),))
 OUTPUT = f"s3://{slowstore.BUCKET}/out"
+MOST = {"read_table": 60.0, "read_published": 5.0}
+"""Seconds that each may take."""
 
 
 def listing(units: int, recordings: int) -> Iterator[tuple[Recording, ...]]:
@@ -69,7 +72,8 @@ def prepare(folder: Path, count: int, recordings: int) -> list[str]:
     return [f"out/{TASK}/{name}.parquet" for name in names]
 
 
-def timed(what: str, endpoint: str, open_table: Callable[[], Any], files: int) -> None:
+def timed(what: str, endpoint: str, open_table: Callable[[], Any], files: int) -> bool:
+    """Open a table, print what it took, and say whether that was soon enough."""
     slowstore.counts(endpoint)
     wall, busy = time.monotonic(), time.process_time()
     table = open_table()
@@ -79,13 +83,14 @@ def timed(what: str, endpoint: str, open_table: Callable[[], Any], files: int) -
     counts = slowstore.counts(endpoint)
     told = ", ".join(f"{count} {name}" for name, count in counts.items())
     print(f"{what}_s={wall:.1f} cpu_s={busy:.1f} files={files:,} requests={sum(counts.values()):,}: {told}", flush=True)
+    return wall <= MOST[what]
 
 
-def main() -> None:
+def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--units", type=int, default=300_000)
     parser.add_argument("--recordings", type=int, default=10, help="in each unit")
-    options = parser.parse_args()
+    options = parser.parse_args(argv)
     print(header(), flush=True)
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place)
@@ -98,10 +103,14 @@ def main() -> None:
             flush=True,
         )
         with slowstore.running(folder, keys) as endpoint:
-            timed("read_table", endpoint, lambda: read_table(OUTPUT), len(keys))
-            timed("read_published", endpoint, lambda: pipeline.read_published(OUTPUT), max(1, options.units // 10_000))
+            published = max(1, options.units // 10_000)
+            soon = [
+                timed("read_table", endpoint, lambda: read_table(OUTPUT), len(keys)),
+                timed("read_published", endpoint, lambda: pipeline.read_published(OUTPUT), published),
+            ]
     print(f"peak memory {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:,.0f} MiB, planning included")
+    return 0 if all(soon) else 1
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -13,6 +13,8 @@ from tests.fuzz.run import doors
 
 ROOT = Path(__file__).resolve().parent / "regressions"
 FEW = 40
+PAST: dict[str, int] = {}
+"""Door -> how many of so many inputs came past the header."""
 
 
 @pytest.fixture(scope="module", params=doors(), ids=lambda door: door.name)
@@ -29,12 +31,11 @@ def test_real_inputs_raise_nothing(opened: tuple[Door, Opened]) -> None:
         ready.check(data)
 
 
-def test_strange_inputs_are_told_as_they_must_be_and_half_of_them_come_past_the_header(
-    opened: tuple[Door, Opened],
-) -> None:
+def test_strange_inputs_are_told_as_they_must_be(opened: tuple[Door, Opened]) -> None:
     door, ready = opened
-    past = sum(ready.check(case(ready, door.name, 0, number)) for number in range(FEW))
-    assert past >= FEW // 3
+    PAST[door.name] = sum(ready.check(case(ready, door.name, 0, number)) for number in range(FEW))
+    # Of many inputs it is half of them at every door; so few may be a fifth less by chance.
+    assert PAST[door.name] >= 0.4 * FEW
 
 
 def test_what_was_found_once_is_told_as_it_must_be(opened: tuple[Door, Opened]) -> None:
@@ -45,3 +46,7 @@ def test_what_was_found_once_is_told_as_it_must_be(opened: tuple[Door, Opened]) 
 
 def test_every_input_that_is_kept_is_of_a_door() -> None:
     assert {folder.name for folder in ROOT.iterdir()} <= {door.name for door in doors()}
+
+
+def test_half_of_the_strange_inputs_come_past_the_header() -> None:
+    assert sum(PAST.values()) >= 0.5 * FEW * len(PAST)
