@@ -9,6 +9,7 @@ slowed down (`tests.chaos.slow`), so that kills find each at work.
 from __future__ import annotations
 
 import random
+import shutil
 import subprocess
 import time
 from collections import Counter
@@ -123,10 +124,21 @@ class Tables:
                 table.torment(kinds or self.dice.choices(ALONE if nodes is None else ON_NODES, k=OF_A_RUN[scene]))
             check(table.output, ids=[f"c/shard.tar::k{number:03d}.wav" for number in range(RECORDINGS)])
         except Broken as broken:
+            if nodes is not None:
+                keep_screens(nodes.folder, home / "nodes")
             raise Broken(f"{self.place.name}, {scene}, {table}: {broken}\n{table.last_screen()}") from broken
         print(f"  {self.place.name}, {scene}, {table}, {time.monotonic() - began:.0f} s", flush=True)
         told = {f"runs on {self.place.name}": 1, f"runs {CALLED[scene]}": 1}
         return table.struck + Counter(runs=1, kills=table.struck.total(), **told)
+
+
+def keep_screens(folder: Path, to: Path) -> None:
+    """Copy what Ray has written down below a folder, which goes with its cluster."""
+    shutil.copytree(folder, to, ignore=_nothing_to_read, ignore_dangling_symlinks=True)
+
+
+def _nothing_to_read(folder: str, names: list[str]) -> list[str]:
+    return [name for name in names if not name.endswith(SCREENS) and not Path(folder, name).is_dir()]
 
 
 @dataclass

@@ -8,6 +8,7 @@ import random
 import shutil
 import signal
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -83,22 +84,34 @@ class Strikes:
         return self._nodes.everything() if self._nodes else processes_of(self._driver)
 
     def left(self) -> list[str]:
-        """What still runs for this run some time after its driver has ended; it is killed now."""
+        """What still runs for this run some time after its driver has ended, and at what; it is killed now."""
         deadline = time.monotonic() + FAREWELL
-        while (names := self._remaining()) and time.monotonic() < deadline:
+        while (remaining := self._remaining()) and time.monotonic() < deadline:
             time.sleep(0.1)
+        names = list(map(at_work, remaining))
         end_group(self._driver)
         # A driver that is killed takes the folder of its own Ray nowhere.
         for session in Path(tempfile.gettempdir()).glob(f"voxmill-ray-*/session_*_{self._driver.pid}"):
             shutil.rmtree(session.parent, ignore_errors=True)
         return names
 
-    def _remaining(self) -> list[str]:
+    def _remaining(self) -> list[psutil.Process]:
         if self._nodes is None:
-            return [command(each) for each in processes_of(self._driver)]
+            return processes_of(self._driver)
         working = [NAMES[kind] for kind in WORKERS]
-        commands = [command(each) for each in self.processes()]
-        return [each for each in commands if any(name in each for name in working)]
+        return [each for each in self.processes() if any(name in command(each) for name in working)]
+
+
+def at_work(process: psutil.Process) -> str:
+    """Command line of a process, its age, and where its threads are as far as that can be seen."""
+    with contextlib.suppress(psutil.NoSuchProcess):
+        stacks = ""
+        if spy := shutil.which("py-spy", path=f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"):
+            told = subprocess.run([spy, "dump", "--pid", str(process.pid)], capture_output=True, text=True, check=False)
+            stacks = f"\n{told.stdout}"
+        age = time.time() - process.create_time()
+        return f"{command(process).strip()} ({process.status()}, {age:.0f} s old){stacks}"
+    return ""
 
 
 def command(process: psutil.Process) -> str:
