@@ -233,6 +233,8 @@ def _state(uri: str) -> tuple[int, str]:
         entry = stat(uri)
     except FileNotFoundError as error:
         raise UserError(f"{redact(uri)}: this generation of the plan is missing. Restore it.") from error
+    except PermissionError as error:
+        raise denied(uri, "reading", "s3:GetObject") from error
     return entry.size, entry.version
 
 

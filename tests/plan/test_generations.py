@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from pipeline.errors import UserError
 from pipeline.plan import generations, units
 
 
@@ -23,3 +24,16 @@ def test_a_listing_that_lacks_what_was_put_a_moment_ago_hides_no_generation(
     report = plan([make(f"{name}.wav") for name in "abcd"])
     assert (report.new, report.unchanged, report.generations) == (1, 3, (4,))
     assert plan.listings == 4, "nobody came second to itself"
+
+
+def test_one_that_may_not_be_looked_at_is_the_users_to_open(
+    plan: Any, make: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan([make("a.wav")])
+
+    def closed(uri: str) -> Any:
+        raise PermissionError(13, "Permission denied", uri)
+
+    monkeypatch.setattr(generations, "stat", closed)
+    with pytest.raises(UserError, match=r"000001\.parquet: permission denied while reading\. Check owner and mode"):
+        generations.open_generation(plan.output, 1)

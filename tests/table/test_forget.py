@@ -20,7 +20,7 @@ from pipeline.plan import forgotten, generations, load_unit, units, unseen
 from pipeline.plan.forgotten import Forgotten
 from pipeline.plan.generations import Scope
 from pipeline.plan.store import Bounds, extend_from, planned_unit
-from pipeline.storage.listing import list_names, stat
+from pipeline.storage.listing import list_names
 from pipeline.storage.put import put, put_if_absent
 from pipeline.storage.read import read_bytes
 from pipeline.table import committed, read_table, totals, write_run
@@ -400,9 +400,12 @@ def test_whoever_reads_the_plan_meanwhile_finds_all_rows_where_they_were(made: A
     assert (before.scope, before.row_group(0, columns)) == (after.scope, after.row_group(0, columns))
 
 
-@pytest.mark.parametrize("opening", [True, False])
+@pytest.mark.parametrize(
+    ("opening", "looking"), [(True, "stat"), (False, "stat"), (False, "_opened")],
+    ids=["as it is opened", "as it is opened again", "as its rows are read"],
+)  # fmt: skip
 def test_a_plan_put_anew_again_and_again_under_a_reader_is_read(
-    opening: bool, made: Any, monkeypatch: pytest.MonkeyPatch
+    opening: bool, looking: str, made: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fill(made)
     file = Path(made.output, "_plan/000001.parquet")
@@ -413,14 +416,16 @@ def test_a_plan_put_anew_again_and_again_under_a_reader_is_read(
         told = {**whole.schema.metadata, b"padding": b"-" * padding}
         pq.write_table(whole.replace_schema_metadata(told), file, compression="none", write_page_checksum=True)
 
-    def stat_then_put_anew(uri: str) -> Any:
-        entry = stat(uri)
+    look = getattr(generations, looking)
+
+    def look_then_put_anew(*given: Any) -> Any:
+        found = look(*given)
         if (padding := next(paddings, None)) is not None:
             put_anew(padding)
-        return entry
+        return found
 
     put_anew(400)
-    monkeypatch.setattr(generations, "stat", stat_then_put_anew)
+    monkeypatch.setattr(generations, looking, look_then_put_anew)
     found = generations.open_generation(made.output, 1) if opening else opened
     assert found.row_group(0) == expected
     assert next(paddings, None) is None
