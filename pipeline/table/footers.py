@@ -33,8 +33,8 @@ def read_footer(file: str, size: int) -> pq.FileMetaData:
 def _parsed(data: bytes) -> pq.FileMetaData:
     try:
         return pq.read_metadata(pa.BufferReader(data))
-    except OSError as error:
-        # Arrow's words for a footer that makes no sense; nothing is read here.
+    except (OSError, UnicodeDecodeError) as error:
+        # Arrow's words for a footer that makes no sense, and Python's for names of columns; nothing is read here.
         raise pa.ArrowInvalid(str(error)) from error
 
 
