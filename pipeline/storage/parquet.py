@@ -28,7 +28,7 @@ def read(
 ) -> pa.Table:
     """Read rows, with the checksums of their pages.
 
-    Numbers in lists are not bounded.
+    Numbers in lists are counted only once those of a row group are read: it is refused then, but was held.
 
     Args:
         file: open, and read by seeking.

@@ -65,7 +65,7 @@ class Planned:
     """Unit of the row that took its place."""
     labels: tuple[Labels, ...]
     faults: tuple[tuple[str, str], ...]
-    """Run and fault of attempts at its unit that failed, the newest first."""
+    """Run and fault of the last runs in which its unit failed, the newest first."""
     forgotten: bool = False
     """Whether nothing of it may be shown any more."""
 

@@ -236,7 +236,7 @@ def _worst(failing: Sequence[Failing]) -> str:
     if not failing:
         return ""
     unit = failing[0]
-    told = f"unit {unit.unit[:8]}…, in {counted(unit.runs, 'run')}, last: {redact(unit.last)}"
+    told = f"unit {unit.unit[:8]}…, in {counted(unit.runs, 'run')} of the last {RUNS}, last: {redact(unit.last)}"
     return f"   failing {len(failing):,} ({told})"
 
 

@@ -7,24 +7,31 @@ import pyarrow as pa
 from pipeline.errors import UserError
 from pipeline.storage import parquet
 from pipeline.storage.paths import redact
-from pipeline.storage.read import read_bytes
+from pipeline.storage.read import TooLarge, read_bytes
 from pipeline.storage.retry import denied
 from pipeline.table.schema import look_at_names
+
+MOST = parquet.MOST
+"""Bytes of a file: no more than its rows may stand for."""
 
 
 def read_unit(uri: str) -> pa.Table:
     """Rows of one unit's file.
 
     Raises:
-        UserError: it is no whole Parquet file, went away or may not be read; with the remedy.
+        UserError: it is no whole Parquet file, is too large, went away or may not be read; with the remedy.
         StorageFault: it cannot be read.
     """
     try:
-        data = read_bytes(uri)
+        data = read_bytes(uri, most=MOST)
     except FileNotFoundError as error:
         raise UserError(f"{redact(uri)}: the file went away while it was being read. Run the command again.") from error
     except PermissionError as error:
         raise denied(uri, "reading", "s3:GetObject") from error
+    except TooLarge as error:
+        raise UserError(
+            f"{redact(uri)}: is too large for a unit's file ({error}). Delete it; the next run does that unit again."
+        ) from error
     try:
         table = parquet.read(pa.BufferReader(data))
         # Text that is no UTF-8 would be found by whoever looks at it first.

@@ -52,7 +52,7 @@ def test_an_error_and_a_pending_row_are_told(table: Any, capsys: Any) -> None:
     assert "  transcribe pending\n" in capsys.readouterr().out
 
 
-def test_attempts_that_failed_are_told_newest_first_without_secrets(table: Any, capsys: Any) -> None:
+def test_runs_in_which_its_unit_failed_are_told_newest_first_without_secrets(table: Any, capsys: Any) -> None:
     (found,) = explain(table.output, "c/c.wav")
     fault = "s3://key:secret@b/x: SlowDown (503) while writing"
     write_run(table.output, "20261120T1", {"faults": {found.unit.name: fault, "f" * 32: "another unit"}})

@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from pipeline.errors import UserError
+from pipeline.table import unit_file
 from pipeline.table.encode import encode
 from pipeline.table.unit_file import is_of_a_file, read_unit
 
@@ -44,3 +45,14 @@ def test_errors_of_the_storage_are_of_no_file() -> None:
     assert is_of_a_file(OSError("could not verify page integrity"))
     assert is_of_a_file(FileNotFoundError(2, "gone"))
     assert not is_of_a_file(OSError(5, "Input/output error"))
+
+
+def test_no_more_is_read_than_a_units_file_ever_has(made: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    made.plan("a.wav")
+    made.commit()
+    size = made.file(0).stat().st_size
+    monkeypatch.setattr(unit_file, "MOST", size)
+    assert read_unit(str(made.file(0))).num_rows == 1
+    monkeypatch.setattr(unit_file, "MOST", size - 1)
+    with pytest.raises(UserError, match=rf"is too large for a unit's file \({size:,} bytes, of which .*\)\. Delete it"):
+        read_unit(str(made.file(0)))

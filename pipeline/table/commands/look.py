@@ -143,7 +143,7 @@ ERRORS = Command(
 )
 EXPLAIN = Command(
     "explain",
-    "all that is known of one recording: source, unit, attempts, what became of it",
+    "all that is known of one recording: source, unit, what became of it, the runs in which its unit failed",
     _explain,
     _explain_options,
     ("out/ archive/2026/a.flac --clip a.wav",),
