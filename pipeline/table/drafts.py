@@ -112,7 +112,8 @@ def _looked_at(uri: str, gone: Forgotten, names: Names) -> Telling | None:
             tells = name.endswith(TEXTS) and names.told_in(read_bytes(uri).decode(errors="replace"))
     except FileNotFoundError:
         return None
-    except (pa.ArrowException, OSError, KeyError, UnicodeDecodeError):
+    except (pa.ArrowException, OSError, KeyError, TypeError, AttributeError, UnicodeDecodeError):
+        # Bytes that make no sense, other columns than these, or values of other types in them.
         return None if old is None else Telling(uri, old, proven=False)
     return Telling(uri, old, proven=True) if tells and old is not None else None
 

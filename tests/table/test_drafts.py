@@ -8,6 +8,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from pipeline.plan.forgotten import remember
@@ -100,6 +102,19 @@ def test_one_that_a_process_may_be_writing_stays_and_is_named(table: Any, capsys
     assert not whole.exists()
     assert not half.exists()
     assert verify(table.output).complete
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [{"x": [1]}, {"id": [None], "recording": [None], "spans": [None]}, {"id": [1], "recording": [2], "spans": [1]}],
+)
+def test_one_with_other_columns_or_values_may_hold_one(table: Any, rows: Any) -> None:
+    assert main(["forget", table.output, "c/a", "--yes"]) == 0
+    file = table.file(0).with_name("other.parquet")
+    pq.write_table(pa.table(rows), file)
+    left = draft(file)
+    file.unlink()
+    assert violations(table) == {left.name: f"a draft that may hold forgotten recordings{REMEDY}"}
 
 
 def test_what_a_run_or_an_evaluation_at_work_wrote_afterwards_is_told(table: Any) -> None:
