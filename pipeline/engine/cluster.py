@@ -286,17 +286,30 @@ def check_versions() -> None:
 
     remote = ray.remote(num_cpus=0)(versions_here)
     asked = {
-        node["NodeManagerAddress"]: remote.options(
-            scheduling_strategy=NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)
-        ).remote()
-        for node in ray.nodes()
-        if node["Alive"]
+        node: remote.options(scheduling_strategy=NodeAffinitySchedulingStrategy(node, soft=False)).remote()
+        for node in _nodes()
     }
+    told = {}
+    for node, answer in asked.items():
+        try:
+            told[node] = ray.get(answer, timeout=120)
+        except ray.exceptions.RayError:
+            # Of a node that has died since nothing is asked any more.
+            if node in _nodes():
+                raise
+    where = _nodes()
     differences = compare_versions(
-        versions_here(), {where: ray.get(answer, timeout=120) for where, answer in asked.items()}
+        versions_here(), {where[node]: versions for node, versions in told.items() if node in where}
     )
     if differences:
         raise UserError("; ".join(differences) + ". Give driver and workers one image.")
+
+
+def _nodes() -> dict[str, str]:
+    """Addresses of the nodes that are alive, by their ids."""
+    import ray
+
+    return {node["NodeID"]: node["NodeManagerAddress"] for node in ray.nodes() if node["Alive"]}
 
 
 def compare_versions(driver: dict[str, str], workers: dict[str, dict[str, str]]) -> list[str]:

@@ -242,8 +242,8 @@ def _state(uri: str) -> tuple[int, str]:
 def _open(uri: str, number: int, size: int, version: str) -> Generation:
     with _reading(uri, size) as file:
         footer = pq.ParquetFile(file).metadata
+        metadata = parquet.told(footer)
         types = {each.name: each.type for each in footer.schema.to_arrow_schema()}
-    metadata = footer.metadata or {}
     layout_version = metadata.get(_VERSION_KEY.encode(), b"").decode(errors="replace")
     if layout_version != VERSION:
         found = f"plan version {layout_version}" if layout_version else "Parquet, but no plan"

@@ -6,6 +6,7 @@ before it is written out. What a footer says of its columns is not asked: of a d
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Sequence
 from typing import BinaryIO
 
@@ -54,6 +55,26 @@ def read(
         _refuse(size)
         parts.append(part.cast(_of(schema, part.column_names).with_metadata(part.schema.metadata)))
     return pa.concat_tables(parts)
+
+
+def told(footer: pq.FileMetaData) -> dict[bytes, bytes]:
+    """What a footer tells beside where its rows are. It has no checksum, but Arrow writes all of this down twice.
+
+    Raises:
+        pa.ArrowInvalid: one differs from the other.
+    """
+    metadata = dict(footer.metadata or {})
+    packed = metadata.pop(b"ARROW:schema", None)
+    if packed is not None and _told_again(packed) != metadata:
+        raise pa.ArrowInvalid("what its footer tells is not what was written")
+    return metadata
+
+
+def _told_again(packed: bytes) -> dict[bytes, bytes]:
+    try:
+        return dict(pa.ipc.read_schema(pa.py_buffer(base64.b64decode(packed))).metadata or {})
+    except (ValueError, OSError, RuntimeError) as error:
+        raise pa.ArrowInvalid(f"its schema makes no sense: {error}") from error
 
 
 def _chosen(path: str, columns: Sequence[str] | None) -> bool:

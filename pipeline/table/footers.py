@@ -8,6 +8,7 @@ from collections.abc import Mapping
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from pipeline.storage import parquet
 from pipeline.storage.fetch import read_range
 from pipeline.storage.listing import Entry, stat
 from pipeline.table.encode import FOOTER
@@ -51,7 +52,7 @@ def footer_of(file: str, size: int) -> Mapping[bytes, bytes] | None:
     seen: Entry | None = None
     while True:
         try:
-            return read_footer(file, size).metadata or {}
+            return parquet.told(read_footer(file, size))
         except FileNotFoundError:
             return None
         except (pa.ArrowException, EOFError):

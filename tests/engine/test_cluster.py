@@ -193,3 +193,11 @@ def test_a_task_that_is_ended_for_want_of_memory_each_time_is_not_begun_without_
         [sys.executable, "-c", WITHOUT_MEMORY], env=variables, capture_output=True, text=True, timeout=200, check=False
     )
     assert done.stdout.splitlines()[-1:] == ["OutOfMemoryError"], done.stdout + done.stderr[-2000:]
+
+
+def test_a_node_that_dies_while_versions_are_compared_is_not_asked(ray_cluster, monkeypatch):
+    alive = cluster._nodes()
+    looks = iter([{**alive, "f" * 56: "10.0.0.9"}])
+    monkeypatch.setattr(cluster, "_nodes", lambda: next(looks, alive))
+    cluster.check_versions()
+    assert next(looks, None) is None
