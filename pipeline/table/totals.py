@@ -107,10 +107,11 @@ def _count(file: str, size: int, hidden: set[str]) -> Count | None:
         return None if told is None else Count(size, 0, *told)
     try:
         rows = read_unit(file)
-    except UserError:
+        ids, failed = rows.column("id").to_pylist(), rows.column("error").is_valid().to_pylist()
+        shown = [error for id, error in zip(ids, failed, strict=True) if id not in hidden]
+    except (UserError, KeyError, TypeError):
+        # Of whole Parquet too, whose columns are not there, twice or of lists.
         return None
-    ids, failed = rows.column("id").to_pylist(), rows.column("error").is_valid().to_pylist()
-    shown = [error for id, error in zip(ids, failed, strict=True) if id not in hidden]
     return Count(size, len(hidden), len(shown), sum(shown))
 
 

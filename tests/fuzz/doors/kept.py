@@ -17,6 +17,7 @@ import pyarrow.parquet as pq
 from pipeline.errors import UserError
 from pipeline.plan import layout as plan_layout
 from pipeline.plan.forgotten import _last, digest, forgotten, remember
+from pipeline.plan.store import load_unit
 from pipeline.table import layout, lease
 from pipeline.table.done import committed_sizes
 from pipeline.table.publish import difference, manifest, places
@@ -77,6 +78,7 @@ def open_totals(folder: Path) -> Opened:
     right = totals(table.output, table.task, sizes, (), {})
     write_known(table.output, table.task, right.units)
     path = Path(layout.totals_file(table.output, table.task))
+    hidden = (table.units[0].name, load_unit(table.output, table.units[0]).recordings[0].id)
     few = dict(list(right.units.items())[:1])
     seeds = [path.read_bytes()]
     write_known(table.output, table.task, few)
@@ -88,6 +90,9 @@ def open_totals(folder: Path) -> Opened:
         found = totals(table.output, table.task, sizes, (), known)
         if (found.rows, found.errors, found.damaged) != (right.rows, right.errors, ()):
             raise Wrong(f"{found.rows} rows and {found.errors} errors of a damaged cache")
+        fewer = totals(table.output, table.task, sizes, {hidden}, known)
+        if (fewer.rows, fewer.damaged) != (right.rows - 1, ()):
+            raise Wrong(f"{fewer.rows} rows of a damaged cache, one hidden")
         return footer_read(data)
 
     return Opened(seeds, check, parquet)

@@ -15,11 +15,33 @@ _TOLD = (b"", b"0", b"99", b"nothing", b"{}", b"[1]", b"\xff", b"[" * 200, b"nul
 
 def rewritten(dice: Random, seeds: Sequence[bytes]) -> bytes:
     """A file with a column gone, of another type or twice, rows moved, or a footer that says nothing sensible."""
-    rows = pq.ParquetFile(pa.BufferReader(dice.choice(seeds))).read()
-    rows = dice.choice((_without, _retyped, _twice, _moved, _told, _told, _unlike))(dice, rows)
+    return _written(
+        dice.choice((_without, _retyped, _twice, _moved, _told, _told, _unlike, _unlike))(dice, _read(dice, seeds))
+    )
+
+
+def footed(dice: Random, seeds: Sequence[bytes]) -> bytes:
+    """A generation of the plan with a column of another type, or a footer that says what no plan is of."""
+    return _written(dice.choice((_retyped, _planned, _planned))(dice, _read(dice, seeds)))
+
+
+def _read(dice: Random, seeds: Sequence[bytes]) -> pa.Table:
+    return pq.ParquetFile(pa.BufferReader(dice.choice(seeds))).read()
+
+
+def _written(rows: pa.Table) -> bytes:
     sink = pa.BufferOutputStream()
     pq.write_table(rows, sink, compression="zstd", write_page_checksum=True)
     return bytes(sink.getvalue().to_pybytes())
+
+
+def _planned(dice: Random, rows: pa.Table) -> pa.Table:
+    metadata: dict[bytes, bytes] = dict(rows.schema.metadata or {})
+    name = dice.choice((b"voxmill.plan", b"voxmill.corpus", b"voxmill.sources"))
+    metadata[name] = dice.choice((b"", b"99", b"{}", b"[1]", b"\xff", b"[" * 200))
+    if dice.random() < 0.2:
+        del metadata[name]
+    return rows.replace_schema_metadata(metadata)
 
 
 def _without(dice: Random, rows: pa.Table) -> pa.Table:
@@ -57,7 +79,8 @@ def _unlike(dice: Random, rows: pa.Table) -> pa.Table:
         "text": (None,), "words": ([crossed, crossed], [late]), "id": ("x", ""), "unit": ("0" * 32,),
         "version": ("9-9",),
     }  # fmt: skip
-    name = dice.choice([name for name in values if name in rows.column_names])
+    # Of words there is the most to tell.
+    name = dice.choice([name for name in (*values, "words", "words") if name in rows.column_names])
     at = rows.column_names.index(name)
     column = rows.column(at).to_pylist()
     column[dice.randrange(len(column))] = dice.choice(values[name])

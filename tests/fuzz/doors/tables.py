@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 from pipeline.corpus import Recording
 from pipeline.errors import UserError
 from pipeline.plan import known
-from pipeline.plan.generations import Scope
+from pipeline.plan.generations import Scope, numbers, open_generation
 from pipeline.plan.store import Bounds, extend_from, load_unit
 from pipeline.plan.success import read_success
 from pipeline.plan.superseded import superseded
@@ -28,11 +28,12 @@ from pipeline.table import footers, layout, runs, status, task
 from pipeline.table.failures import failures
 from pipeline.table.holding import Gone
 from pipeline.table.read import Table, dataset_of
+from pipeline.table.totals import totals
 from pipeline.table.unit_file import read_unit
 from tests.fuzz import mutate
 from tests.fuzz.documents import documented
 from tests.fuzz.door import Door, Opened, Wrong, refused
-from tests.fuzz.doors.rewritten import rewritten
+from tests.fuzz.doors.rewritten import footed, rewritten
 from tests.table.conftest import Made
 
 
@@ -72,7 +73,11 @@ def parquet(dice: Random, seeds: Sequence[bytes]) -> bytes:
 
 
 def _unit(dice: Random, seeds: Sequence[bytes]) -> bytes:
-    return rewritten(dice, seeds) if dice.random() < 0.2 else parquet(dice, seeds)
+    return rewritten(dice, seeds) if dice.random() < 0.35 else parquet(dice, seeds)
+
+
+def _plan(dice: Random, seeds: Sequence[bytes]) -> bytes:
+    return footed(dice, seeds) if dice.random() < 0.2 else parquet(dice, seeds)
 
 
 def open_unit(folder: Path) -> Opened:
@@ -89,6 +94,11 @@ def open_unit(folder: Path) -> Opened:
     other.commit(broken=("c/b.wav",))
     seeds = [file.read_bytes(), table.file(1).read_bytes(), other.file(0).read_bytes()]
     whole = [before, read_unit(str(other.file(0)))]
+    hidden = (ref.name, unit.recordings[0].id)
+
+    def counted(size: int) -> None:
+        footers.counts(uri, size)
+        totals(table.output, table.task, {ref.name: size}, {hidden}, {})
 
     def check(data: bytes) -> bool:
         file.write_bytes(data)
@@ -98,10 +108,11 @@ def open_unit(folder: Path) -> Opened:
             after = read_unit(uri)
         except UserError as error:
             refused(error, ref.name)
-            footers.counts(uri, len(data))
+            counted(len(data))
             return footer_read(data)
         noticed = list(rows_check.contradictions(after, unit, record.schema, Gone.of(set())))
-        footers.counts(uri, len(data))
+        list(rows_check.contradictions(after, unit, record.schema, Gone.of(set(), {hidden})))
+        counted(len(data))
         if not noticed and not any(_same(after, each) for each in whole):
             raise Wrong("other rows that nothing notices")
         if looked and not noticed and (shown is None or not shown.equals(_shown_of(after, record.schema))):
@@ -169,6 +180,7 @@ def open_plan(folder: Path) -> Opened:
             found.units,
             found.scopes,
             superseded(output),
+            [ref for number in numbers(output) for ref in open_generation(output, number).units()],
             found.spans,
             [bytes(each) for each in found.digests],
         )
@@ -189,7 +201,7 @@ def open_plan(folder: Path) -> Opened:
             raise Wrong("another plan that nothing notices")
         return True
 
-    return Opened(seeds[1:], check, parquet)
+    return Opened(seeds[1:], check, _plan)
 
 
 def _fields(recording: Recording) -> dict[str, object]:
@@ -200,8 +212,13 @@ def open_record(folder: Path) -> Opened:
     table = made(folder)
     path = folder / "out/transcribe/_task.json"
     whole = path.read_bytes()
+    (folder / "out/empty").mkdir()
 
     def check(data: bytes) -> bool:
+        if zlib.crc32(data) % 32 == 0:
+            path.unlink(missing_ok=True)
+            _gone(table.output, "transcribe")
+            _gone(table.output, "empty")
         path.write_bytes(data)
         try:
             found = task.read_record(table.output, "transcribe")
@@ -218,6 +235,16 @@ def open_record(folder: Path) -> Opened:
         return True
 
     return Opened([whole], check, documented(("transcribe", 1, {"name": "a", "hash": "b"}, "AAAA", "/////w==")))
+
+
+def _gone(output: str, name: str) -> None:
+    """Look for a record that is not there."""
+    try:
+        task.read_record(output, name)
+    except UserError as error:
+        refused(error, "_task.json")
+        return
+    raise Wrong("a record without a file")
 
 
 def open_run(folder: Path) -> Opened:
