@@ -197,7 +197,7 @@ def test_a_task_that_is_ended_for_want_of_memory_each_time_is_not_begun_without_
 
 def test_a_node_that_dies_while_versions_are_compared_is_not_asked(ray_cluster, monkeypatch):
     alive = cluster._nodes()
-    looks = iter([{**alive, "f" * 56: "10.0.0.9"}])
+    looks = iter([{**alive, "a" * 56: "10.0.0.9"}])
     monkeypatch.setattr(cluster, "_nodes", lambda: next(looks, alive))
     cluster.check_versions()
     assert next(looks, None) is None
