@@ -39,9 +39,12 @@ def survive(folder: Path, each: int) -> None:
         end_group(process)
     assert process.returncode == 0, screen
     assert verify(str(folder / "out")).complete
-    rows = read_table(str(folder / "out")).to_pandas()
-    found = {
+    assert told(folder / "out") == ends
+
+
+def told(output: Path) -> dict[str, str]:
+    """What became of each key of a tar: its text, or the stage and type of its error."""
+    return {
         row.key.rpartition("::")[2]: row.text if row.error is None else f"{row.error['stage']}.{row.error['type']}"
-        for row in rows.itertuples()
+        for row in read_table(str(output)).to_pandas().itertuples()
     }
-    assert found == ends
