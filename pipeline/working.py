@@ -11,12 +11,13 @@ from pipeline import alone, choices, flow, table
 from pipeline.asked import Asked
 from pipeline.choices import Choice
 from pipeline.display import showing, waiting
-from pipeline.errors import StorageFault
+from pipeline.errors import StorageFault, UserError
 from pipeline.job import Job, Work
 from pipeline.placement import choose_dtype
 from pipeline.plan import Planned
 from pipeline.receipts import Receipt
 from pipeline.stopping import Stopped, stoppable
+from pipeline.summary import FAILURE, PARTIAL
 from pipeline.tally import Tally
 
 
@@ -89,7 +90,7 @@ def _workers(
     models = ", ".join(f"{each.checkpoint.name} {each.checkpoint.hash[:8]}" for each in needed)
     for line in choices.shared_encoders(needed):
         asked.say(line)
-    if alone.fits(lacking, config):
+    if alone.fits(lacking, config) and not _left_off(asked):
         device = alone.device(config)
         asked.say(f"one recording, so without a cluster  ·  {device}  ·  model {models}")
         job = job_of(asked, needed, device)
@@ -104,6 +105,18 @@ def _workers(
         asked.say(f"{opened.describe()}  ·  model {models}")
         job = job_of(asked, needed, opened.device)
         yield opened.receipts(job, lacking, checkpoints), opened.workers, opened.pools.describe(), opened.deaths
+
+
+def _left_off(asked: Asked) -> bool:
+    """Whether the last run was ended before its time: a recording that ends its process needs one that outlives it."""
+    try:
+        last = table.newest_run(asked.output)
+    except UserError:
+        return True
+    left_off = last is not None and last.get("exit_code") in (None, FAILURE, PARTIAL)
+    if left_off:
+        asked.say("one recording, but the last run did not come to its end, so on a cluster: it survives a worker's death")
+    return left_off
 
 
 def job_of(asked: Asked, needed: Sequence[Choice], device: str) -> Job:

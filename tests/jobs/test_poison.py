@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import itertools
+import signal
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from pipeline.table import read_table
 from pipeline.table.verify import verify
 from tests.jobs.corpora import clips, driver, encoded, end_group, write_tar
 from tests.jobs.poisoned import PATH, survive, told
@@ -28,13 +28,17 @@ MODEL_ENDS = {
 """Frames of a silent recording, which `tests/isolation/poison` knows, and the error of its row."""
 
 
+def silence(frames: int) -> bytes:
+    """Digital silence that makes so many frames of the model."""
+    return encoded(np.zeros(400 + 160 * (2 * frames - 1), np.float32))
+
+
 def hostile_to_the_model(folder: Path, frames: Sequence[int]) -> tuple[Path, dict[str, str]]:
     """A tar of silent recordings of so many frames, between good ones; the text or error of each key."""
     members, ends = {}, {}
     for number, (clip, count) in enumerate(zip(itertools.cycle(clips()), frames)):
         good, text = encoded(clip.samples, rate=clip.rate), clip.text
-        silence = encoded(np.zeros(400 + 160 * (2 * count - 1), np.float32))
-        members |= {f"a{number:03d}.flac": good, f"b{number:03d}.flac": silence}
+        members |= {f"a{number:03d}.flac": good, f"b{number:03d}.flac": silence(count)}
         ends |= {f"a{number:03d}": text, f"b{number:03d}": MODEL_ENDS[count]}
     return write_tar(folder / "hostile.tar", members), ends
 
@@ -61,14 +65,33 @@ def test_recordings_that_end_the_model_are_rows_with_their_errors_too(tmp_path, 
     assert told(tmp_path / "out") == ends
 
 
+def one(folder: Path, source: Path) -> tuple[int, str]:
+    """Exit code and screen of a job on one file."""
+    process = driver([str(source), str(folder / "out"), "--max-errors", "100%"], home=folder, path=PATH)
+    try:
+        screen = process.communicate(timeout=300)[0]
+    finally:
+        end_group(process)
+    return process.returncode, screen
+
+
 def test_a_hostile_recording_alone_without_a_cluster_is_a_row_too(tmp_path):
     source = tmp_path / "one.flac"
     source.write_bytes(b"POISON:crash".ljust(3000, b"\0"))
-    process = driver([str(source), str(tmp_path / "out"), "--max-errors", "100%"], home=tmp_path, path=PATH)
-    try:
-        screen = process.communicate(timeout=200)[0]
-    finally:
-        end_group(process)
-    assert process.returncode == 0, screen
+    code, screen = one(tmp_path, source)
+    assert code == 0, screen
     assert "SIGSEGV" in screen
-    assert read_table(str(tmp_path / "out")).to_pandas().error[0]["type"] == "crashed"
+    assert list(told(tmp_path / "out").values()) == ["decode.crashed"]
+
+
+@pytest.mark.timeout(600)
+def test_a_recording_alone_that_ends_the_model_ends_one_run_and_is_a_row_of_the_next(tmp_path):
+    source = tmp_path / "one.flac"
+    source.write_bytes(silence(51))
+    code, screen = one(tmp_path, source)
+    assert code == -signal.SIGSEGV, screen
+    assert told(tmp_path / "out") == {}
+    code, screen = one(tmp_path, source)
+    assert code == 0, screen
+    assert "did not come to its end" in screen
+    assert list(told(tmp_path / "out").values()) == ["model.crashed"]
