@@ -115,7 +115,7 @@ def _left_off(asked: Asked) -> bool:
         return True
     left_off = last is not None and last.get("exit_code") in (None, FAILURE, PARTIAL)
     if left_off:
-        asked.say("one recording, but the last run did not come to its end, so on a cluster: it survives a worker's death")
+        asked.say("one recording, but the last run did not come to its end, so on a cluster, which survives it")
     return left_off
 
 
