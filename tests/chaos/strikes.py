@@ -34,8 +34,8 @@ NOTICE = 2.0
 """Seconds between a spot notice and the end of its node."""
 WAIT = 20.0
 """Seconds in which a process of a kind must be there to be killed."""
-FAREWELL = 60.0
-"""Seconds in which workers must have noticed that their driver is gone, on a busy machine."""
+FAREWELL = 90.0
+"""Seconds in which workers must have noticed that their driver is gone; Ray's agents look for their head for 60 of them."""
 
 
 class Strikes:
