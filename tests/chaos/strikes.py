@@ -35,7 +35,7 @@ NOTICE = 2.0
 WAIT = 20.0
 """Seconds in which a process of a kind must be there to be killed."""
 FAREWELL = 90.0
-"""Seconds in which workers must have noticed that their driver is gone; Ray's agents look for their head for 60 of them."""
+"""Seconds in which workers must have noticed that their driver is gone: Ray's agents look for their head for 60."""
 
 
 class Strikes:
