@@ -90,7 +90,7 @@ def _workers(
     models = ", ".join(f"{each.checkpoint.name} {each.checkpoint.hash[:8]}" for each in needed)
     for line in choices.shared_encoders(needed):
         asked.say(line)
-    if alone.fits(lacking, config) and not _left_off(asked):
+    if alone.fits(lacking, config) and not left_off(asked):
         device = alone.device(config)
         asked.say(f"one recording, so without a cluster  ·  {device}  ·  model {models}")
         job = job_of(asked, needed, device)
@@ -107,7 +107,7 @@ def _workers(
         yield opened.receipts(job, lacking, checkpoints), opened.workers, opened.pools.describe(), opened.deaths
 
 
-def _left_off(asked: Asked) -> bool:
+def left_off(asked: Asked) -> bool:
     """Whether the last run was ended before its time: a recording that ends its process needs one that outlives it."""
     try:
         last = table.newest_run(asked.output)

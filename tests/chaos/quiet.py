@@ -11,7 +11,7 @@ from unittest import mock
 import numpy as np
 from rich.console import Console
 
-from pipeline import alone, config
+from pipeline import alone, config, working
 from pipeline.audio import FEATURE_SIZE, Window
 from pipeline.errors import UserError, VoxmillError
 from pipeline.featurising import here
@@ -68,6 +68,7 @@ def at_hand() -> Iterator[None]:
     """All units are done in this process, one after the other, without a model; storage is given up soon."""
     with (
         mock.patch.object(alone, "fits", return_value=True),
+        mock.patch.object(working, "left_off", return_value=False),
         mock.patch.object(alone, "Isolated", _Here),
         mock.patch.object(Job, "load_predictors", return_value=[_Ear()]),
         mock.patch.multiple(patience, DELAYS=(0.005,) * 5, FIRST=0.01, LONGEST=0.02, LASTING=0.2),

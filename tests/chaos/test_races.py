@@ -11,7 +11,6 @@ from tests.chaos import races, stores
 from tests.chaos.promise import Broken
 
 
-@pytest.mark.slow
 def test_runs_at_once_agree_and_a_sleeper_changes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(stores, "STORES", {})
     counts = races.run(1, time.monotonic(), tmp_path)
