@@ -100,15 +100,9 @@ def unit(lengths: Sequence[int], silent: Sequence[int]) -> UnitFeatures:
     return UnitFeatures(recordings, np.concatenate(parts), tuple(lengths), facts, {})
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
-    ("frames", "how"),
-    [
-        (51, "SIGSEGV"),
-        *(
-            pytest.param(*each, marks=pytest.mark.slow)
-            for each in ((52, "exit code 3"), (53, "SIGKILL"), (54, "timeout"), (55, "memory"))
-        ),
-    ],
+    ("frames", "how"), [(51, "SIGSEGV"), (52, "exit code 3"), (53, "SIGKILL"), (54, "timeout"), (55, "memory")]
 )
 def test_a_process_finds_the_one_that_ends_it(
     monkeypatch: pytest.MonkeyPatch, checkpoint_hash: str, frames: int, how: str

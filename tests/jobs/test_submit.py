@@ -108,6 +108,7 @@ def test_both_forms_make_the_table(head, form, tmp_path):
     assert table.error.notna().sum() == 1
 
 
+@pytest.mark.slow
 def test_a_cluster_without_a_gpu_is_not_used_by_mistake(head, tmp_path):
     done = head.submit(
         "python", "jobs/transcribe_corpus.py", "pipeline/demo", str(tmp_path / "out"),
