@@ -17,8 +17,14 @@ from pipeline.placement import choose_dtype
 from pipeline.plan import Planned
 from pipeline.receipts import Receipt
 from pipeline.stopping import Stopped, stoppable
-from pipeline.summary import FAILURE, PARTIAL
+from pipeline.storage.retry import at_once
+from pipeline.summary import PARTIAL
 from pipeline.tally import Tally
+
+HERE = "this process"
+"""What does the work of one short recording, as the run's manifest tells it."""
+RECENT = 20
+"""Runs among which the last one of a task is looked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +55,7 @@ def do(asked: Asked, planned: Planned, lacking: Sequence[Work]) -> Done:
         # Only now is it known that there are workers to make such labels.
         for choice in asked.wanted:
             table.declare(asked.output, choice.name, choice.record(asked.config), option=asked.beside(choice))
-        asked.write_down({**asked.facts(), "state": "running", "lease": True})
+        asked.write_down({**asked.facts(), "state": "running", "lease": True, "pools": pools})
         tally = Tally(
             recordings=planned.shown([work.unit for work in lacking]),
             audio_seconds=sum(work.unit.seconds for work in lacking),
@@ -90,11 +96,15 @@ def _workers(
     models = ", ".join(f"{each.checkpoint.name} {each.checkpoint.hash[:8]}" for each in needed)
     for line in choices.shared_encoders(needed):
         asked.say(line)
-    if alone.fits(lacking, config) and not left_off(asked):
+    here = alone.fits(lacking, config)
+    if here and left_off(asked):
+        here = False
+        asked.say("one recording, over which the last run did not come to its end, so on a cluster, which survives it")
+    if here:
         device = alone.device(config)
         asked.say(f"one recording, so without a cluster  ·  {device}  ·  model {models}")
         job = job_of(asked, needed, device)
-        yield alone.receipts(job, lacking, checkpoints, say=asked.say), alone.WORKERS, "this process", {}
+        yield alone.receipts(job, lacking, checkpoints, say=asked.say), alone.WORKERS, HERE, {}
         return
     from pipeline.engine import session
 
@@ -108,15 +118,18 @@ def _workers(
 
 
 def left_off(asked: Asked) -> bool:
-    """Whether the last run was ended before its time: a recording that ends its process needs one that outlives it."""
-    try:
-        last = table.newest_run(asked.output)
-    except UserError:
-        return True
-    left_off = last is not None and last.get("exit_code") in (None, FAILURE, PARTIAL)
-    if left_off:
-        asked.say("one recording, but the last run did not come to its end, so on a cluster, which survives it")
-    return left_off
+    """Whether the last run of the task did it in its own process and did not come to its end.
+
+    What ended it may be the recording, over which only workers shall die. Where the storage does not tell, nothing is
+    lost by another try.
+    """
+    mine = {name: asked.facts()[name] for name in ("task", "name")}
+    with contextlib.suppress(UserError, StorageFault), at_once():
+        for record in table.newest_runs(asked.output, RECENT):
+            if mine.items() <= record.items():
+                ended = record.get("exit_code") not in (None, PARTIAL) or record.get("faults")
+                return record.get("pools") == HERE and not ended
+    return False
 
 
 def job_of(asked: Asked, needed: Sequence[Choice], device: str) -> Job:

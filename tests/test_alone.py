@@ -6,16 +6,17 @@ import json
 import resource
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import pandas as pd
 import pytest
 
 import pipeline
-from pipeline import alone, config, flow, plan, stopping
+from pipeline import alone, config, flow, plan, stopping, working
 from pipeline.errors import StorageFault
 from pipeline.job import Work
 from pipeline.plan import UnitRef
-from pipeline.table import read_table
+from pipeline.table import read_table, write_run
 from pipeline.table.__main__ import main as table_main
 from pipeline.table.verify import verify
 from tests.jobs.corpora import MODEL, ROOT, clips, encoded, environment, newest_run, transcribed
@@ -83,6 +84,9 @@ def test_a_run_alone_leaves_what_a_run_on_a_cluster_leaves(audio, tmp_path, ray_
 def test_a_unit_that_somebody_else_committed_meanwhile_is_taken(audio, tmp_path, monkeypatch):
     featurise = flow.featurise
 
+    # Else the second would be on a cluster, as the first is not at its end.
+    monkeypatch.setattr(working, "left_off", lambda asked: False)
+
     def slowly(*arguments):
         monkeypatch.setattr(flow, "featurise", featurise)
         assert transcribed([audio], tmp_path / "out").taken == 0
@@ -103,7 +107,41 @@ def test_a_fault_leaves_the_unit_pending_and_the_next_run_does_it(audio, tmp_pat
     assert (summary.exit_code, summary.pending_units, summary.rows) == (4, 1, 0)
     assert list(summary.faults.values()) == ["s3://b/one.flac: 503 SlowDown, still after 6 tries"]
     monkeypatch.undo()
-    assert transcribed([audio], tmp_path / "out").exit_code == 0
+    again = transcribed([audio], tmp_path / "out")
+    assert (again.exit_code, again.pools) == (0, working.HERE)
+
+
+RUN = {"task": "transcribe", "name": "transcribe", "pools": "this process", "state": "running"}
+
+
+@pytest.mark.parametrize(
+    ("runs", "left"),
+    [
+        ([], False),
+        ([RUN], True),
+        ([RUN | {"exit_code": 4, "stopped": "by SIGINT"}], True),
+        ([RUN | {"exit_code": 4, "faults": {"u": "503"}}], False),
+        ([RUN | {"exit_code": 0}], False),
+        ([RUN, RUN | {"exit_code": 0}], False),
+        ([RUN, RUN | {"name": "another", "exit_code": 0}], True),
+        ([RUN, RUN | {"pools": "1 model actor", "exit_code": 4}], False),
+        ([RUN, "damaged"], True),
+        ([RUN, *[RUN | {"task": "embed", "exit_code": 0}] * 20], False),
+    ],
+)
+def test_a_recording_over_which_a_run_of_the_task_ended_is_done_on_a_cluster(tmp_path, monkeypatch, runs, left):
+    for number, record in enumerate(runs):
+        write_run(str(tmp_path), f"20261120T0214{number:02d}", record)
+    asked = SimpleNamespace(output=str(tmp_path), facts=lambda: {**RUN, "model": "m"})
+    assert working.left_off(asked) == left
+
+
+def test_a_storage_that_does_not_tell_is_tried_again(monkeypatch):
+    def refuse(*arguments):
+        raise StorageFault("s3://b/_runs: 503 SlowDown")
+
+    monkeypatch.setattr("pipeline.table.newest_runs", refuse)
+    assert not working.left_off(SimpleNamespace(output="s3://b", facts=lambda: RUN))
 
 
 def test_a_run_that_is_stopped_says_so_and_writes_down_what_it_did(audio, tmp_path, monkeypatch):
@@ -115,6 +153,7 @@ def test_a_run_that_is_stopped_says_so_and_writes_down_what_it_did(audio, tmp_pa
     summary = transcribed([audio], tmp_path / "out")
     assert (summary.exit_code, summary.stopped) == (4, "by SIGTERM")
     assert newest_run(tmp_path / "out")["stopped"] == "by SIGTERM"
+    assert newest_run(tmp_path / "out")["pools"] == working.HERE
 
 
 def test_one_small_file_needs_no_ray_and_seconds_of_work(audio, tmp_path):

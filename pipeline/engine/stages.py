@@ -17,7 +17,7 @@ import threadpoolctl
 from pipeline import flow
 from pipeline.engine import ledger, rows, suspects
 from pipeline.engine.ledger import AtWork
-from pipeline.engine.orphans import leave_with_run
+from pipeline.engine.orphans import leave_when_dead
 from pipeline.engine.rows import Row
 from pipeline.engine.shipping import Shipped, local_folders
 from pipeline.errors import ErrorRow, StorageFault, VoxmillError
@@ -55,7 +55,7 @@ class Features:
 
     def __init__(self, job: Job, cpus: float) -> None:
         limit_threads(cpus)
-        leave_with_run()
+        leave_when_dead()
         self._job = job
         # Its process starts with the first unit: half a second of a CPU, which an actor without work need not spend.
         self._decoder = Isolated(job.limits)
@@ -84,7 +84,7 @@ class Inference:
         self, job: Job, shipped: Sequence[Shipped], cpus: float, encoders: Sequence[str] = (), last: bool = True
     ) -> None:
         limit_threads(cpus)
-        leave_with_run()
+        leave_when_dead()
         self._job = job
         self._last = last
         checkpoints = local_folders(shipped)
@@ -169,7 +169,7 @@ class Commit:
 
     def __init__(self, job: Job, shipped: Sequence[Shipped]) -> None:
         limit_threads(1)
-        leave_with_run()
+        leave_when_dead()
         self._job = job
         self._tasks = job.load_tasks(local_folders(shipped))
 

@@ -4,7 +4,7 @@ from pipeline.table.complete import mark_listed
 from pipeline.table.done import Standing, committed, pending, standing
 from pipeline.table.presence import require_plan
 from pipeline.table.read import Table, read_table
-from pipeline.table.runs import newest_run, write_run
+from pipeline.table.runs import newest_runs, write_run
 from pipeline.table.task import TaskRecord, compare, declare
 from pipeline.table.totals import Count, Totals, read_known, totals, write_known
 
@@ -18,7 +18,7 @@ __all__ = [
     "compare",
     "declare",
     "mark_listed",
-    "newest_run",
+    "newest_runs",
     "pending",
     "read_known",
     "read_table",

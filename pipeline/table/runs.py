@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
@@ -46,7 +47,7 @@ def read_run(output: str, run: str) -> dict[str, Any]:
     """
     uri = layout.run_file(output, run)
     try:
-        record = documents.parse(read_bytes(uri))
+        record = documents.parse(read_bytes(uri, most=documents.LARGEST))
     except FileNotFoundError as error:
         raise UserError(f"{redact(uri)}: there is no such run.") from error
     except PermissionError as error:
@@ -62,6 +63,13 @@ def newest_run(output: str) -> dict[str, Any] | None:
     """Manifest of the newest run, or None where no run has ended."""
     names = runs(output)
     return read_run(output, names[-1]) if names else None
+
+
+def newest_runs(output: str, most: int) -> Iterator[dict[str, Any]]:
+    """Manifests of so many runs, the newest first; one that is damaged or closed is left out."""
+    for run in reversed(runs(output)[-most:]):
+        with contextlib.suppress(UserError):
+            yield read_run(output, run)
 
 
 @dataclass(frozen=True, slots=True)

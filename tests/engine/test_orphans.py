@@ -1,56 +1,63 @@
-"""Actors that Ray leaves behind: those that watch end with their driver, and nothing else does."""
+"""Which actors a cluster takes for dead, and that one that it does ends itself."""
 
 from __future__ import annotations
 
 import subprocess
 import sys
+import threading
 
-import psutil
 import pytest
 import ray
 
-from pipeline.engine.orphans import leave_with_run
+from pipeline.engine import orphans, stages
 from tests.engine.test_pulse import until
 from tests.jobs.corpora import ROOT
 
-LOOK = 0.2
-LEAVES_TWO = f"""
-import os, sys, time
-import ray
 
-class Left:
-    def __init__(self, watches):
-        if watches:
-            from pipeline.engine.orphans import leave_with_run
-            leave_with_run(every={LOOK})
+class Watched:
+    """What it says of itself, and how many threads look after it."""
 
-    def pid(self):
-        return os.getpid()
+    def __init__(self) -> None:
+        stages.leave_when_dead(0.05)
+        stages.leave_when_dead(0.05)
 
-ray.init(address=sys.argv[1], log_to_driver=False, logging_level="ERROR", namespace="orphans")
-# What is detached is what Ray does not end with its driver.
-left = ray.remote(num_cpus=0)(Left)
-actors = [left.options(lifetime="detached", name=name).remote(name == "watches") for name in ("watches", "does not")]
-before = ray.get([each.pid.remote() for each in actors])
-time.sleep({10 * LOOK})
-assert before == ray.get([each.pid.remote() for each in actors])
-print(*before)
-"""
+    def told(self) -> tuple[str, bool, int]:
+        actor = ray.get_runtime_context().get_actor_id()
+        watching = [each.name for each in threading.enumerate()].count("voxmill-orphans")
+        return actor, orphans.dead(actor), watching
 
 
 @pytest.mark.usefixtures("ray_cluster")
-def test_an_actor_that_is_left_ends_with_its_driver_and_not_before():
-    command = [sys.executable, "-c", LEAVES_TWO, ray.get_runtime_context().gcs_address]
-    told = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True, timeout=120, cwd=ROOT).stdout
-    watches, other = map(int, told.split())
-    try:
-        assert until(lambda: not psutil.pid_exists(watches))
-        assert psutil.pid_exists(other)
-    finally:
-        ray.kill(ray.get_actor("does not", namespace="orphans"))
+def test_an_actor_is_dead_once_it_is_killed_and_not_before():
+    watched = ray.remote(num_cpus=0)(Watched).remote()
+    for _ in range(20):
+        actor, dead, watching = ray.get(watched.told.remote())
+        assert (dead, watching) == (False, 1)
+    ray.kill(watched)
+    assert until(lambda: orphans.dead(actor))
+    assert not orphans.dead("f" * len(actor))
+
+
+def test_one_that_is_taken_for_dead_ends_whatever_it_is_at():
+    lines = (
+        "from pipeline.engine import orphans",
+        "answers = iter([False, False, True])",
+        "orphans.dead = lambda actor: next(answers)",
+        "orphans.threading.Thread(target=orphans._watch, args=('a', 0.01)).start()",
+        "while True: pass",
+    )
+    program = [sys.executable, "-c", "\n".join(lines)]
+    ended = subprocess.run(program, cwd=ROOT, timeout=60, capture_output=True, text=True, check=False)
+    assert ended.returncode == 0
+    assert "taken this worker for dead" in ended.stderr
+
+
+def test_a_head_that_does_not_answer_ends_nothing(monkeypatch):
+    monkeypatch.setattr("ray._private.state.actors", lambda actor_id: 1 / 0)
+    assert not orphans.dead("a" * 32)
 
 
 @pytest.mark.usefixtures("ray_cluster")
 def test_a_driver_is_no_actor(monkeypatch):
     monkeypatch.setattr("threading.Thread", None)
-    leave_with_run()
+    orphans.leave_when_dead.__wrapped__()

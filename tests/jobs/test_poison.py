@@ -93,5 +93,5 @@ def test_a_recording_alone_that_ends_the_model_ends_one_run_and_is_a_row_of_the_
     assert told(tmp_path / "out") == {}
     code, screen = one(tmp_path, source)
     assert code == 0, screen
-    assert "did not come to its end" in screen
+    assert "so on a cluster" in screen
     assert list(told(tmp_path / "out").values()) == ["model.crashed"]

@@ -8,7 +8,7 @@ import pytest
 
 from pipeline.errors import UserError
 from pipeline.table import write_run
-from pipeline.table.runs import newest_run, read_run, runs
+from pipeline.table.runs import newest_run, newest_runs, read_run, runs
 
 
 def test_the_newest_is_the_last_by_name(tmp_path: Path) -> None:
@@ -19,6 +19,9 @@ def test_the_newest_is_the_last_by_name(tmp_path: Path) -> None:
     write_run(output, "20261119T021400-ffff", {"exit_code": 2})
     assert newest_run(output) == {"exit_code": 4}
     assert read_run(output, "20261120T021400-7f3a")["name"] == "späť"
+    assert [each["exit_code"] for each in newest_runs(output, 2)] == [4, 0]
+    (tmp_path / "_runs/20261120T021400-7f3a.json").write_text("[")
+    assert [each["exit_code"] for each in newest_runs(output, 3)] == [4, 2]
     assert len(runs(output)) == 3
 
 
