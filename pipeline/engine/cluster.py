@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import atexit
+import contextlib
+import itertools
 import logging
 import math
 import os
@@ -12,9 +14,11 @@ import signal
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
+
+import psutil
 
 from pipeline.engine.pulse import last_words
 from pipeline.engine.resources import Cluster
@@ -35,6 +39,9 @@ LEAVE = 30.0
 
 KILL = 2.0
 """Seconds that ending a local Ray's processes may take where the process is about to end itself."""
+
+GRACE = 1.0
+"""Seconds that a local Ray's agents have to end with it."""
 
 TRIES_WITHOUT_MEMORY = 3
 """How often Ray repeats a task that it has ended for want of memory, after 1 s, 2 s and 4 s."""
@@ -64,7 +71,7 @@ def joined(address: str | None, *, num_cpus: int | None = None) -> Iterator[Scra
         with scratch() as own:
             with _stoppable_start():
                 _start(own, num_cpus)
-            with _left():
+            with _left(_agents()):
                 yield own
     else:
         _check_answers(where)
@@ -73,7 +80,7 @@ def joined(address: str | None, *, num_cpus: int | None = None) -> Iterator[Scra
                 ray.init(address=where, **_silent())
         except (ConnectionError, TimeoutError, ValueError, RuntimeError) as error:
             raise UserError(_no_cluster(where, str(error).partition("\n")[0])) from error
-        with _left():
+        with _left([]):
             yield Scratch()
 
 
@@ -98,13 +105,36 @@ def _start(own: Scratch, num_cpus: int | None) -> None:
 
 
 @contextmanager
-def _left() -> Iterator[None]:
+def _left(agents: Sequence[psutil.Process]) -> Iterator[None]:
+    def end() -> None:
+        within(KILL, _kill_own)
+        _end(agents)
+
     try:
         # Not around the end: a raylet that goes then goes as it should.
-        with last_words(raylet_address(), before=lambda: within(KILL, _kill_own)):
+        with last_words(raylet_address(), before=end):
             yield
     finally:
         _leave()
+        _end(agents)
+
+
+def _agents() -> list[psutil.Process]:
+    """What the raylet of a local Ray has started; without a head some of it stays for two minutes."""
+    from ray._private import worker
+
+    node: Any = worker._global_node
+    found: list[psutil.Process] = []
+    for each in itertools.chain.from_iterable(node.all_processes.values()):
+        with contextlib.suppress(psutil.Error):
+            found += psutil.Process(each.process.pid).children(recursive=True)
+    return found
+
+
+def _end(agents: Sequence[psutil.Process]) -> None:
+    for each in psutil.wait_procs(agents, timeout=GRACE)[1]:
+        with contextlib.suppress(psutil.Error):
+            each.kill()
 
 
 def _leave() -> None:

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 
+import psutil
 import pytest
 import ray
 import ray.autoscaler.sdk
@@ -17,6 +18,7 @@ import ray.autoscaler.sdk
 from pipeline.engine import cluster
 from pipeline.errors import StorageFault, UserError
 from pipeline.stopping import Stopped
+from tests.engine.test_pulse import until
 from tests.jobs.corpora import ROOT, environment
 
 HERE = {"python": "3.11", "ray": "2.60.0", "torch": "2.13.0", "voxmill": "0.1.0"}
@@ -201,3 +203,28 @@ def test_a_node_that_dies_while_versions_are_compared_is_not_asked(ray_cluster, 
     monkeypatch.setattr(cluster, "_nodes", lambda: next(looks, alive))
     cluster.check_versions()
     assert next(looks, None) is None
+
+
+HEADLESS = """
+import os, signal, sys
+from pipeline.engine import cluster
+from ray._private import worker
+
+with cluster.joined(None, num_cpus=1):
+    print(*(each.pid for each in cluster._agents()))
+    if sys.argv[1:]:
+        os.kill(worker._global_node.all_processes["gcs_server"][0].process.pid, signal.SIGKILL)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("killed", [[], ["head"]])
+def test_nothing_is_left_of_a_local_ray_even_where_its_head_was_killed(tmp_path, killed):
+    program = [sys.executable, "-c", HEADLESS, *killed]
+    done = subprocess.run(
+        program, env=environment(tmp_path), cwd=ROOT, stdout=subprocess.PIPE, text=True, check=False, timeout=120
+    )
+    agents = [int(each) for each in done.stdout.split()]
+    assert len(agents) >= 2
+    # By itself one of them would end a minute later.
+    assert until(lambda: not any(map(psutil.pid_exists, agents)), seconds=15)
