@@ -108,7 +108,8 @@ def _start(own: Scratch, num_cpus: int | None) -> None:
 def _left(agents: Sequence[psutil.Process]) -> Iterator[None]:
     def end() -> None:
         within(KILL, _kill_own)
-        _end(agents)
+        # Ray itself ends this process about now, and there are words to be said first.
+        _end(agents, grace=0.0)
 
     try:
         # Not around the end: a raylet that goes then goes as it should.
@@ -116,11 +117,11 @@ def _left(agents: Sequence[psutil.Process]) -> Iterator[None]:
             yield
     finally:
         _leave()
-        _end(agents)
+        _end(agents, grace=GRACE)
 
 
 def _agents() -> list[psutil.Process]:
-    """What the raylet of a local Ray has started; without a head some of it stays for two minutes."""
+    """What the raylet of a local Ray has started; without a head some of it stays for more than 90 s."""
     from ray._private import worker
 
     node: Any = worker._global_node
@@ -131,8 +132,8 @@ def _agents() -> list[psutil.Process]:
     return found
 
 
-def _end(agents: Sequence[psutil.Process]) -> None:
-    for each in psutil.wait_procs(agents, timeout=GRACE)[1]:
+def _end(agents: Sequence[psutil.Process], *, grace: float) -> None:
+    for each in psutil.wait_procs(agents, timeout=grace)[1]:
         with contextlib.suppress(psutil.Error):
             each.kill()
 

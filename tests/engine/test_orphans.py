@@ -59,5 +59,7 @@ def test_a_head_that_does_not_answer_ends_nothing(monkeypatch):
 
 @pytest.mark.usefixtures("ray_cluster")
 def test_a_driver_is_no_actor(monkeypatch):
-    monkeypatch.setattr("threading.Thread", None)
+    watches = []
+    monkeypatch.setattr(orphans.threading, "Thread", lambda **settings: watches.append(settings))
     orphans.leave_when_dead.__wrapped__()
+    assert watches == []
