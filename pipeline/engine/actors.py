@@ -14,24 +14,32 @@ from ray._private import state, worker
 STAGES = {"Features": "features", "Inference": "model", "Commit": "commit"}
 """Class of a stage -> how it is called; the class is part of the name that Ray Data gives to its actors."""
 
+ENDED = "ended"
+"""State of an actor whose work is done, or that is given up."""
+
 _CLASS = re.compile(r"MapBatches\((\w+)\)")
 
 
 @dataclass(frozen=True, slots=True)
 class Actor:
-    """One actor that is not dead."""
+    """One actor of a stage."""
 
     id: str
     stage: str
     state: str
-    """`alive`, `restarting` or `pending`."""
+    """`alive`, `restarting`, `pending`, or `ended`."""
     node: str
     """Address; '' while it has no place."""
 
 
-def living() -> list[Actor]:
-    """Actors of this driver's stages that are not dead."""
+def known() -> list[Actor]:
+    """Actors of this driver's stages."""
     return [actor for each in _ours() if (actor := _actor(each))]
+
+
+def living() -> list[Actor]:
+    """Actors of this driver's stages that have not ended."""
+    return [actor for actor in known() if actor.state != ENDED]
 
 
 def deaths() -> Counter[str]:
@@ -58,11 +66,11 @@ def _ours() -> list[Mapping[str, object]]:
 
 def _actor(found: Mapping[str, object]) -> Actor | None:
     named, how = _CLASS.search(str(found["ActorClassName"])), str(found["State"])
-    if not named or named[1] not in STAGES or how == "DEAD":
+    if not named or named[1] not in STAGES:
         return None
     address = found["Address"]
     node = str(address["IPAddress"]) if isinstance(address, dict) else ""
     return Actor(str(found["ActorID"]), STAGES[named[1]], _STATES.get(how, how.lower()), node)
 
 
-_STATES = {"DEPENDENCIES_UNREADY": "pending", "PENDING_CREATION": "pending"}
+_STATES = {"DEPENDENCIES_UNREADY": "pending", "PENDING_CREATION": "pending", "DEAD": ENDED}

@@ -232,14 +232,16 @@ def _make_importable() -> None:
 
 
 def measure() -> Cluster:
-    """CPUs, GPUs and memory of the joined cluster."""
+    """CPUs, GPUs and memory of the joined cluster; a head that does no work has no CPUs, and is no node of it."""
     import ray
 
-    resources = ray.cluster_resources()
+    nodes = [node["Resources"] for node in ray.nodes() if node["Alive"] and node["Resources"].get("CPU")]
     return Cluster(
-        cpus=float(resources.get("CPU", 0)),
-        gpus=float(resources.get("GPU", 0)),
-        memory=int(resources.get("memory", 0)),
+        cpus=sum(float(node["CPU"]) for node in nodes),
+        gpus=sum(float(node.get("GPU", 0)) for node in nodes),
+        memory=sum(int(node.get("memory", 0)) for node in nodes),
+        nodes=max(1, len(nodes)),
+        node_cpus=tuple(float(node["CPU"]) for node in nodes),
     )
 
 

@@ -63,6 +63,30 @@ class Cluster:
     """Bytes for all workers together; 0 where no node tells how much it has."""
     nodes: int = 1
     """Machines that these are spread over; a worker has its place on one of them."""
+    node_cpus: tuple[float, ...] = ()
+    """Of each of them; empty where all have as many."""
+
+    def holds(self, workers: int, share: float, *, beside: float) -> bool:
+        """Whether workers of so many CPUs have places beside all others.
+
+        Args:
+            workers: of the same size.
+            share: CPUs of each.
+            beside: CPUs of all others together, each of which takes one of `BESIDE_MODEL`.
+        """
+        nodes = self.node_cpus or (self.cpus / self.nodes,) * self.nodes
+        # The others lie where most is left, on one node or another of these one more.
+        most = _level(nodes, beside) - (max(BESIDE_MODEL) if len(nodes) > 1 else 0.0)
+        places = sum(int(max(0.0, min(cpus, most)) / share + ROUNDING) for cpus in nodes)
+        # Where the others lie as badly as they can, there is a place for one worker at least.
+        return places >= workers and sum(max(0.0, cpus - share) for cpus in nodes) + ROUNDING >= beside
+
+
+def _level(nodes: Sequence[float], taken: float) -> float:
+    """What the emptiest nodes have left once so much is taken of whichever is the emptiest."""
+    emptiest = sorted(nodes, reverse=True)
+    levels = ((sum(emptiest[:count]) - taken) / count for count in range(1, len(nodes) + 1))
+    return max(levels)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -226,12 +250,20 @@ def _on_cpus(
     # Each node may have less left than a worker needs: with one such share less on all but one of them, no stage finds
     # every node full, in whatever order workers start or come back.
     rest -= (cluster.nodes - 1) * max(shares)
-    share = max(LEAST_OF_A_CORE, rest / (models * num_teams))
+    small = reads * shares.read + features * shares.features + commits * shares.commit
+    model_cpus = _with_places(cluster, models * num_teams, rest / (models * num_teams), beside=small)
     return Pools(
         read_tasks=reads, read_cpus=shares.read, feature_actors=features, feature_cpus=shares.features,
-        model_actors=models, model_cpus=float(int(share)) if share >= 1 else math.floor(100 * share) / 100,
-        model_gpus=0.0, commit_tasks=commits, commit_cpus=shares.commit,
+        model_actors=models, model_cpus=model_cpus, model_gpus=0.0, commit_tasks=commits, commit_cpus=shares.commit,
     )  # fmt: skip
+
+
+def _with_places(cluster: Cluster, workers: int, share: float, *, beside: float) -> float:
+    """The largest share of CPUs up to this one with which the workers have places on the cluster's nodes."""
+    whole = [float(cpus) for cpus in range(int(share), 0, -1)]
+    parts = [percent / 100 for percent in range(min(99, int(100 * share)), int(100 * LEAST_OF_A_CORE), -1)]
+    fit = (each for each in (*whole, *parts) if cluster.holds(workers, each, beside=beside))
+    return next(fit, LEAST_OF_A_CORE)
 
 
 def _on_gpus(
@@ -248,6 +280,8 @@ def _on_gpus(
     reads = read_tasks or max(1, min(READS_A_GPU_ACTOR * models, int(cluster.cpus / CPUS_A_READ)))
     commits = max(1, min(models, int(cluster.cpus / CPUS_A_COMMIT)))
     rest = cluster.cpus - models * num_teams * model_cpus - reads * READ_CPUS - commits * COMMIT_CPUS
+    # What is left of a node may be too little for one more worker.
+    rest -= cluster.nodes - 1
     feature_cpus = 1.0 if rest >= 1 else 0.5
     others = reads * needs.read + commits * needs.commit + models * needs.model
     features = feature_actors or _with_room(

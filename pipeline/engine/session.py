@@ -143,7 +143,7 @@ def _look(run: str) -> View:
 
     from pipeline.engine import actors, ledger
 
-    return View(tuple(ledger.entries(run)), tuple(actors.living()), ray.available_resources(), ray.cluster_resources())
+    return View(tuple(ledger.entries(run)), tuple(actors.known()), ray.available_resources(), ray.cluster_resources())
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,7 +204,7 @@ def opened(
         if nodes > 1:
             cluster.check_versions()
         share = config.gpus_per_actor if device == "cuda" else None
-        usable = replace(found, gpus=min(found.gpus, config.gpus or found.gpus), nodes=nodes)
+        usable = replace(found, gpus=min(found.gpus, config.gpus or found.gpus))
         teams = team_up(sizes, asked=config.share_actor, gpus_per_actor=share, room=_room(device, sizes))
         if len(teams) > 1:
             say("models in actors of their own: " + ", ".join(f"{team.num_bytes / 1e6:,.0f} MB" for team in teams))

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from pipeline.corpus import Seconds
-from pipeline.engine.actors import Actor
+from pipeline.engine.actors import ENDED, Actor
 from pipeline.engine.ledger import Entry
 from pipeline.engine.resources import Pools
 from pipeline.quantities import show_seconds
@@ -47,9 +47,7 @@ def lacks(view: View | None, pools: Pools, workers: Mapping[str, int]) -> str | 
     """What a run that has not begun is waiting for; None where all its actors have begun, or nobody knows."""
     if view is None:
         return None
-    alive = Counter(actor.stage for actor in view.actors if actor.state == "alive")
-    late = {stage: count - alive[stage] for stage, count in workers.items() if stage != "read"}
-    late = {stage: count for stage, count in late.items() if count > 0}
+    late = _late(view, workers)
     if not late:
         return None
     begun = ", ".join(f"{workers[stage] - count} of {workers[stage]} {stage}" for stage, count in late.items())
@@ -64,6 +62,19 @@ def lacks(view: View | None, pools: Pools, workers: Mapping[str, int]) -> str | 
     return f"waiting for {' and '.join(needs)}, the cluster has {' and '.join(has)} free; begun have {begun} actors"
 
 
+def _late(view: View, workers: Mapping[str, int]) -> dict[str, int]:
+    """Stage -> actors of it that have not begun; a stage whose actors end has none, for it has done all its work."""
+    states: dict[str, Counter[str]] = {stage: Counter() for stage in workers if stage != "read"}
+    for actor in view.actors:
+        states[actor.stage][actor.state] += 1
+    late = {stage: workers[stage] - found["alive"] for stage, found in states.items() if not _over(found)}
+    return {stage: count for stage, count in late.items() if count > 0}
+
+
+def _over(states: Counter[str]) -> bool:
+    return bool(states[ENDED]) and not states["pending"] and not states["restarting"]
+
+
 def _share(view: View, name: str, words: str) -> str:
     return f"{view.free.get(name, 0):g} of {view.total.get(name, 0):g} {words}"
 
@@ -73,11 +84,10 @@ def _holder(view: View, workers: Mapping[str, int]) -> str:
         named = "; ".join(_told(each) for each in view.entries[:MOST_NAMED])
         more = len(view.entries) - MOST_NAMED
         return f"{view.entries[0].stage} holds it, at {named}" + (f" and {more} more" if more > 0 else "")
-    alive = Counter(actor.stage for actor in view.actors if actor.state == "alive")
-    for stage, count in workers.items():
-        if stage != "read" and alive[stage] < count:
-            free = ", ".join(f"{view.free.get(name, 0):g} {name}" for name in ("CPU", "GPU") if name in view.total)
-            return f"{stage} holds it, {alive[stage]} of {count} actors have begun and the cluster has {free} free"
+    for stage, count in _late(view, workers).items():
+        free = ", ".join(f"{view.free.get(name, 0):g} {name}" for name in ("CPU", "GPU") if name in view.total)
+        begun = f"{workers[stage] - count} of {workers[stage]}"
+        return f"{stage} holds it, {begun} actors have begun and the cluster has {free} free"
     return "no worker is at work, so Ray holds it"
 
 

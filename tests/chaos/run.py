@@ -16,6 +16,7 @@ import importlib
 import json
 import random
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -135,4 +136,6 @@ def _git(*arguments: str) -> str:
 
 
 if __name__ == "__main__":
+    # As Ctrl-C does: the nodes and drivers of a part end with it.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     sys.exit(main())

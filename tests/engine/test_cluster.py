@@ -16,6 +16,7 @@ import ray
 import ray.autoscaler.sdk
 
 from pipeline.engine import cluster
+from pipeline.engine.resources import Cluster
 from pipeline.errors import StorageFault, UserError
 from pipeline.stopping import Stopped
 from tests.engine.test_pulse import until
@@ -58,6 +59,14 @@ def remote_with(answer):
             return ray.put(answer)
 
     return Remote()
+
+
+def test_nodes_that_do_work_are_measured_and_no_others(ray_cluster, monkeypatch):
+    assert cluster.measure().node_cpus == (4.0,)
+    head, dead = {"memory": 9.0}, {"CPU": 64.0, "GPU": 8.0, "memory": 9.0}
+    has = [(True, head), (True, {"CPU": 2.0, "GPU": 1.0, "memory": 3.0}), (False, dead), (True, {"CPU": 6.0})]
+    monkeypatch.setattr(ray, "nodes", lambda: [{"Alive": alive, "Resources": each} for alive, each in has])
+    assert cluster.measure() == Cluster(cpus=8.0, gpus=1.0, memory=3, nodes=2, node_cpus=(2.0, 6.0))
 
 
 def test_waiting_for_gpus_asks_the_autoscaler_and_says_so(ray_cluster, monkeypatch):

@@ -50,6 +50,54 @@ def test_no_stage_finds_every_node_full_in_whatever_order_workers_start(nodes, c
         assert free / nodes >= share - 1e-9  # where all others have their place, some node has as much left
 
 
+@given(node_cpus=st.lists(st.integers(1, 64), min_size=1, max_size=16), models=st.integers(1, 64))
+def test_models_have_places_on_the_nodes_that_there_are(node_cpus, models):
+    cluster = Cluster(cpus=sum(node_cpus), nodes=len(node_cpus), node_cpus=tuple(node_cpus), memory=1 << 50)
+    with contextlib.suppress(UserError):
+        pools = choose(cluster, gpus_per_actor=None, model_bytes=7_000_000, model_actors=models)
+        others = _others(pools)
+        spread = list(node_cpus)
+        for share in others:
+            spread[spread.index(max(spread))] -= share
+        assert sum(int(free / pools.model_cpus + 1e-9) for free in spread) >= models
+        # To leave no place for any model, all others together would have to take more than they do.
+        assert sum(max(0.0, cpus - pools.model_cpus) for cpus in node_cpus) >= sum(others) - 1e-9
+
+
+def _others(pools):
+    pairs = (
+        (pools.feature_actors, pools.feature_cpus),
+        (pools.read_tasks, pools.read_cpus),
+        (pools.commit_tasks, pools.commit_cpus),
+    )
+    return [share for count, share in pairs for _ in range(count)]
+
+
+@pytest.mark.parametrize(("node_cpus", "models", "share"), [
+    ((2, 2), 1, 1.0), ((2, 2, 2), 1, 1.0), ((8, 8, 8, 8), 5, 3.0), ((64, 4, 4), 1, 60.0), ((64, 4, 4), 3, 20.0),
+])  # fmt: skip
+def test_a_model_has_no_more_cpus_than_a_node_has_beside_all_others(node_cpus, models, share):
+    cluster = Cluster(cpus=sum(node_cpus), nodes=len(node_cpus), node_cpus=node_cpus, memory=1 << 50)
+    pools = choose(cluster, gpus_per_actor=None, model_bytes=7_000_000, model_actors=models)
+    assert (pools.model_actors, pools.model_cpus) == (models, share)
+
+
+def test_few_models_for_want_of_memory_have_no_more_threads_than_a_node():
+    cluster = Cluster(cpus=32, nodes=4, memory=14 * GB)
+    pools = choose(cluster, gpus_per_actor=None, model_bytes=7_000_000, needs=NEEDS)
+    assert pools.model_actors * 8 < 32
+    assert 6 <= pools.model_cpus < 8
+
+
+@given(nodes=st.integers(1, 32), cpus=st.integers(4, 64))
+def test_beside_gpus_no_stage_finds_every_node_full_either(nodes, cpus):
+    cluster = Cluster(cpus=nodes * cpus, gpus=nodes, nodes=nodes, memory=1 << 50)
+    pools = choose(cluster, gpus_per_actor=1.0, model_bytes=1)
+    assert pools.model_actors == nodes
+    largest = max(pools.feature_cpus, pools.model_cpus, pools.read_cpus, pools.commit_cpus)
+    assert cluster.cpus - pools.cpus >= (nodes - 1) * largest - 1e-9
+
+
 @pytest.mark.parametrize(("nodes", "cpus"), [(2, 1), (3, 1), (4, 8)])
 def test_several_nodes_have_as_many_models_as_one_of_all_their_cpus(nodes, cpus):
     spread, one = (

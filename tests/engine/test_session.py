@@ -122,12 +122,11 @@ def test_a_session_joins_a_ray_that_runs_already_and_leaves_it_running(ray_clust
 
 
 def test_workers_of_several_nodes_leave_room_on_each(ray_cluster, monkeypatch):
-    monkeypatch.setattr(sessions.cluster, "num_nodes", lambda: 4)
-    monkeypatch.setattr(sessions.cluster, "check_versions", lambda: None)
+    four = Cluster(cpus=4, nodes=4, memory=1 << 50)
+    monkeypatch.setattr(sessions.cluster, "measure", lambda: four)
     with sessions.opened(config.make({"device": "cpu"}), sizes=SIZES, units=UNITS, say=print) as opened:
-        assert opened.nodes == 4
         assert opened.pools == choose(
-            Cluster(cpus=4, nodes=4, memory=1 << 50), gpus_per_actor=None, model_bytes=7_000_000,
+            four, gpus_per_actor=None, model_bytes=7_000_000,
             teams=[Team(("e",), 7_000_000)], needs=needs(Largest(50_000_000, 3600.0), [7_000_000], gpu=False),
         )  # fmt: skip
 

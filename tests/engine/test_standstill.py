@@ -48,6 +48,19 @@ def test_without_anybody_at_work_it_is_the_stage_without_a_place() -> None:
     assert "model 1 of 2 alive and 1 pending" in said
 
 
+def test_a_stage_whose_actors_have_done_all_is_not_waited_for() -> None:
+    actors = (Actor("1", "features", "ended", "a"), Actor("3", "model", "pending", ""), ALIVE[2])
+    view = View((), actors, FREE, TOTAL)
+    assert "model holds it, 0 of 2 actors have begun" in holds(view, WORKERS, 60.0)
+    assert "features 0 of 1 alive and 1 ended (a), model" in holds(view, WORKERS, 60.0)
+    assert str(lacks(view, POOLS, WORKERS)).endswith("begun have 0 of 2 model actors")
+
+
+def test_a_stage_with_one_that_is_to_come_back_is_waited_for_whatever_ended() -> None:
+    actors = (Actor("1", "features", "ended", "a"), Actor("5", "features", "restarting", ""), *ALIVE[1:])
+    assert "features holds it, 0 of 1 actors have begun" in holds(View((), actors, FREE, TOTAL), WORKERS, 60.0)
+
+
 def test_with_all_in_place_and_nobody_at_work_it_is_ray() -> None:
     view = View((), (*ALIVE, Actor("3", "model", "alive", "a")), FREE, TOTAL)
     assert "no worker is at work, so Ray holds it" in holds(view, WORKERS, 60.0)
