@@ -6,6 +6,7 @@ import contextlib
 import sys
 from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 from pipeline import alone, choices, flow, table
 from pipeline.asked import Asked
@@ -14,7 +15,7 @@ from pipeline.display import showing, waiting
 from pipeline.errors import StorageFault, UserError
 from pipeline.job import Job, Work
 from pipeline.placement import choose_dtype
-from pipeline.plan import Planned
+from pipeline.plan import Planned, held
 from pipeline.receipts import Receipt
 from pipeline.stopping import Stopped, stoppable
 from pipeline.storage.retry import at_once
@@ -111,7 +112,8 @@ def _workers(
     sizes = choices.model_sizes(needed)
     with contextlib.ExitStack() as stack:
         with waiting(asked.console, "joining the cluster" if config.address else "starting Ray"):
-            opened = stack.enter_context(session.opened(config, sizes=sizes, units=lacking, say=asked.say))
+            joined = session.opened(config, sizes=sizes, units=lacking, held=partial(held, asked.output), say=asked.say)
+            opened = stack.enter_context(joined)
         asked.say(f"{opened.describe()}  ·  model {models}")
         job = job_of(asked, needed, opened.device)
         yield opened.receipts(job, lacking, checkpoints), opened.workers, opened.pools.describe(), opened.deaths

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from pipeline.audio.constants import MAX_SECONDS
 from pipeline.corpus import FRAMES_PER_SECOND, LEAST_BYTES_PER_SECOND, WHOLE_SECONDS, Seconds
-from pipeline.job import Work
 from pipeline.plan.generations import UnitRef
 
 READ_BASE = 140_000_000
@@ -39,22 +39,29 @@ class Largest:
     """The largest unit that there is to do, by each measure."""
 
     size: int = 0
-    """Encoded bytes."""
+    """Encoded bytes that its read holds."""
     seconds: Seconds = 0.0
-    """Of audio, as far as the bytes are enough for it: one file with a header that lies would stop the whole run.
-
-    What decodes to more all the same is stopped by the bound of memory that the process which decodes has.
-    """
+    """Of audio, as far as the bytes are enough for it, and a decoder may give so much back: what goes beyond that ends
+    as an error row, whatever its header says."""
 
     @classmethod
-    def of(cls, units: Iterable[Work]) -> Largest:
+    def of(cls, units: Iterable[Largest]) -> Largest:
         """The largest of some units; none of them need be both."""
-        refs = [each.unit for each in units]
-        return cls(max((ref.size for ref in refs), default=0), max(map(_believed, refs), default=0.0))
+        every = tuple(units)
+        return cls(max((each.size for each in every), default=0), max((each.seconds for each in every), default=0.0))
 
 
-def _believed(unit: UnitRef) -> Seconds:
-    return min(unit.seconds, max(WHOLE_SECONDS, unit.size / LEAST_BYTES_PER_SECOND))
+def extent(unit: UnitRef, *, held: int, recording_memory: int) -> Largest:
+    """What a unit takes, as far as its plan is believed.
+
+    Args:
+        unit: as it was planned.
+        held: encoded bytes that its read holds.
+        recording_memory: bytes that decoding one of its files may take.
+    """
+    longest = min(MAX_SECONDS, recording_memory / (FRAME_BYTES * FRAMES_PER_SECOND))
+    enough = max(WHOLE_SECONDS, unit.size / LEAST_BYTES_PER_SECOND)
+    return Largest(held, min(unit.seconds, enough, unit.count * longest))
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +78,11 @@ class Needs:
     def model(self) -> int:
         """Of one actor of every team together."""
         return sum(self.models)
+
+    @property
+    def of_unit(self) -> int:
+        """Of those workers that take more for a larger unit."""
+        return self.read + self.features
 
     @property
     def largest(self) -> int:

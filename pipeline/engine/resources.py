@@ -17,6 +17,10 @@ COMMIT_CPUS = 0.25
 """A commit builds one small Parquet file and waits for one PUT."""
 
 
+class NoRoom(UserError):
+    """The cluster has too little memory for one worker of each stage; smaller units would take less."""
+
+
 class Shares(NamedTuple):
     """CPUs of one worker of each stage that comes before or after a model on CPUs; the model has the rest."""
 
@@ -194,6 +198,7 @@ def choose(
 
     Raises:
         UserError: a stage would have no place; a pipeline that lacks one CPU for one stage would wait for ever.
+        NoRoom: it is memory that is lacking.
     """
     needs = needs if needs and cluster.memory else Needs(models=(0,) * len(teams))
     if gpus_per_actor is None:
@@ -311,7 +316,7 @@ def _check(pools: Pools, cluster: Cluster) -> None:
             "use fewer --model-actors, --feature-actors or --read-tasks, or a larger cluster"
         )
     if cluster.memory and pools.memory > cluster.memory:
-        raise UserError(
+        raise NoRoom(
             f"the stages ask for {pools.memory / 1e9:.1f} GB of memory ({pools.describe()}), the cluster has "
             f"{cluster.memory / 1e9:.1f} GB; use fewer --model-actors, --feature-actors or --read-tasks, a smaller "
             "model, or a larger cluster; what is not planned yet takes less in smaller units (--unit-seconds, "
@@ -319,7 +324,7 @@ def _check(pools: Pools, cluster: Cluster) -> None:
         )
     room = cluster.memory // cluster.nodes
     if cluster.memory and pools.needs.largest > room:
-        raise UserError(
+        raise NoRoom(
             f"one worker asks for {pools.needs.largest / 1e9:.1f} GB of memory ({pools.describe()}), a node has "
             f"{room / 1e9:.1f} GB; use larger nodes; what is not planned yet takes less in smaller units "
             "(--unit-seconds, --unit-bytes)"

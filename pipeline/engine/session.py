@@ -11,7 +11,8 @@ from typing import Literal
 
 from pipeline.config import RunConfig
 from pipeline.corpus import Seconds
-from pipeline.engine import cluster, dataset, memory, resources, shipping, standstill
+from pipeline.engine import cluster, dataset, memory, resources, room, shipping, standstill
+from pipeline.engine.memory import Largest, Needs
 from pipeline.engine.pulse import RAYLET_EVERY, RAYLET_GONE, RAYLET_LOST, Pulse
 from pipeline.engine.resources import Cluster, Pools
 from pipeline.engine.scratch import Scratch
@@ -22,6 +23,8 @@ from pipeline.errors import StorageFault
 from pipeline.featurising import ON_DEVICE
 from pipeline.job import Checkpoints, Job, Work
 from pipeline.placement import LOCAL, choose_device, ray_address
+from pipeline.plan import UnitRef
+from pipeline.quantities import counted
 from pipeline.receipts import Receipt
 
 SMALL = 6 * 10**9
@@ -54,6 +57,8 @@ class Session:
     scratch: Scratch = field(default_factory=Scratch)
     deaths: Counter[str] = field(default_factory=Counter)
     """Stage -> workers that died and came back; counted when the receipts end."""
+    without_room: Mapping[str, str] = field(default_factory=dict)
+    """Name of each unit that takes more memory than there is -> what it takes, and the remedy."""
 
     @property
     def workers(self) -> dict[str, int]:
@@ -82,6 +87,9 @@ class Session:
 
         from pipeline.engine import actors, ledger
 
+        for name, why in self.without_room.items():
+            yield Receipt(name, "fault", fault=why)
+        units = [each for each in units if each.name not in self.without_room]
         shipped = [shipping.ship(folder, hash, nodes=self.nodes) for hash, folder in checkpoints.items()]
         running = dataset.Running()
         head = cluster.head_address()
@@ -181,14 +189,20 @@ class _Saying:
 
 @contextmanager
 def opened(
-    config: RunConfig, *, sizes: Mapping[str, int], units: Sequence[Work], say: Callable[[str], None]
+    config: RunConfig,
+    *,
+    sizes: Mapping[str, int],
+    units: Sequence[Work],
+    held: Callable[[UnitRef], int],
+    say: Callable[[str], None],
 ) -> Generator[Session]:
     """Join or start the cluster, wait for its GPUs, check its versions and share it out.
 
     Args:
         config: the options.
         sizes: hash of each encoder -> bytes of the models on it, in the order in which they run.
-        units: that are to be done; the largest decides what memory a worker needs.
+        units: that are to be done; the largest that has room decides what memory a worker needs.
+        held: encoded bytes that the read of a unit holds.
         say: shows a line.
 
     Raises:
@@ -208,16 +222,26 @@ def opened(
         teams = team_up(sizes, asked=config.share_actor, gpus_per_actor=share, room=_room(device, sizes))
         if len(teams) > 1:
             say("models in actors of their own: " + ", ".join(f"{team.num_bytes / 1e6:,.0f} MB" for team in teams))
-        needs = memory.needs(
-            memory.Largest.of(units), [team.num_bytes for team in teams], gpu=device == "cuda",
-            on_device=config.features == ON_DEVICE,
-        )  # fmt: skip
-        pools = resources.choose(
-            usable, gpus_per_actor=share and sum(team.gpus for team in teams), model_bytes=sum(sizes.values()),
-            model_actors=config.model_actors, feature_actors=config.feature_actors, read_tasks=config.read_tasks,
-            teams=teams, needs=needs,
-        )  # fmt: skip
-        yield Session(found, pools, device, local, nodes, config.stall_timeout, say, own)
+        extents = [
+            memory.extent(each.unit, held=held(each.unit), recording_memory=config.recording_memory) for each in units
+        ]
+
+        def needs(largest: Largest) -> Needs:
+            weights = [team.num_bytes for team in teams]
+            return memory.needs(largest, weights, gpu=device == "cuda", on_device=config.features == ON_DEVICE)
+
+        def choose(largest: Largest) -> Pools:
+            return resources.choose(
+                usable, gpus_per_actor=share and sum(team.gpus for team in teams), model_bytes=sum(sizes.values()),
+                model_actors=config.model_actors, feature_actors=config.feature_actors, read_tasks=config.read_tasks,
+                teams=teams, needs=needs(largest),
+            )  # fmt: skip
+
+        fitting = room.fitting(extents, choose, lambda each: needs(each).of_unit)
+        if fitting.left:
+            say(f"no room on this cluster for {counted(len(fitting.left), 'unit')} of {len(units):,}: {fitting.why}")
+        left = {units[number].name: f"no room for it on this cluster: {fitting.why}" for number in fitting.left}
+        yield Session(found, fitting.pools, device, local, nodes, config.stall_timeout, say, own, without_room=left)
 
 
 def _room(device: str, sizes: Mapping[str, int]) -> int | None:

@@ -4,7 +4,7 @@ from pipeline.plan.forgotten import forgotten
 from pipeline.plan.generations import UnitRef
 from pipeline.plan.planned import Planned, read_planned
 from pipeline.plan.report import PlanReport, format_report
-from pipeline.plan.store import extend, load_unit, units
+from pipeline.plan.store import extend, held, load_unit, units
 from pipeline.plan.superseded import Superseded, superseded
 from pipeline.plan.unseen import unseen
 
@@ -16,6 +16,7 @@ __all__ = [
     "extend",
     "forgotten",
     "format_report",
+    "held",
     "load_unit",
     "read_planned",
     "superseded",

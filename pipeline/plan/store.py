@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import pyarrow as pa
 
-from pipeline.corpus import Seconds, Unit
+from pipeline.corpus import WHOLE_BYTES, Seconds, Unit
 from pipeline.errors import UserError
 from pipeline.plan import generations, layout
 from pipeline.plan.bundle import UNIT_BYTES, bundle, default_unit_seconds
@@ -22,7 +22,7 @@ from pipeline.plan.known import Known, read_known
 from pipeline.plan.publish import Drafted, DraftGeneration, encode_generations
 from pipeline.plan.report import PlanReport
 from pipeline.plan.success import remove_success
-from pipeline.sources import Group, Problem, RowsPlanned, Unchanged, entries
+from pipeline.sources import MOST_MEMBER, Group, Problem, RowsPlanned, Unchanged, by_seeking, entries
 from pipeline.storage.paths import canonical, redact
 from pipeline.storage.put import put_if_absent
 
@@ -134,6 +134,18 @@ def load_unit(output: str, ref: UnitRef) -> Unit:
     """
     unit, gone = planned_unit(output, ref), forgotten(output)
     return Unit(unit.name, tuple(each for each in unit.recordings if not gone.covers(each))) if gone else unit
+
+
+def held(output: str, ref: UnitRef) -> int:
+    """Encoded bytes that a read of a unit holds; asks the plan only about one large recording.
+
+    Raises:
+        UserError, StorageFault: as `load_unit`.
+    """
+    if ref.count > 1 or ref.size <= WHOLE_BYTES:
+        return ref.size
+    (recording,) = planned_unit(output, ref).recordings
+    return 0 if by_seeking(recording) else min(ref.size, MOST_MEMBER)
 
 
 def planned_unit(output: str, ref: UnitRef) -> Unit:

@@ -18,7 +18,7 @@ from pipeline.sources.encoded import Encoded, Group, Problem, RowsPlanned, Uncha
 from pipeline.sources.folder import Files
 from pipeline.sources.names import AUDIO, COMPRESSED_TARS, MANIFESTS, TARS, UNREADABLE, Place, extension
 from pipeline.sources.patterns import Found, find
-from pipeline.sources.reading import open_audio, read
+from pipeline.sources.reading import MOST_MEMBER, by_seeking, open_audio, read
 from pipeline.storage import listing
 from pipeline.storage.listing import Entry
 from pipeline.storage.parallel import in_order
@@ -26,7 +26,10 @@ from pipeline.storage.paths import is_local, redact
 from pipeline.storage.read import probe_any
 from pipeline.storage.retry import hasty, unreachable
 
-__all__ = ["Encoded", "Group", "RowsPlanned", "Problem", "Unchanged", "entries", "open_audio", "probe", "read"]
+__all__ = [
+    "MOST_MEMBER", "Encoded", "Group", "Problem", "RowsPlanned", "Unchanged", "by_seeking", "entries", "open_audio",
+    "probe", "read",
+]  # fmt: skip
 
 _Item = Group | Problem | Unchanged
 _Job = Callable[[], Iterable[_Item]]

@@ -4,26 +4,35 @@ from __future__ import annotations
 
 import pytest
 
-from pipeline.engine.memory import Largest, Needs, needs
-from pipeline.job import Work
+from pipeline.engine.memory import Largest, Needs, extent, needs
 from pipeline.plan import UnitRef
 
 MB = 10**6
 
 
-def work(seconds: float, size: int) -> Work:
-    return Work(UnitRef("u", 1, 0, 0, 1, seconds, size), ("labels",))
+def unit(seconds: float, size: int, count: int = 1) -> UnitRef:
+    return UnitRef("u", 1, 0, 0, count, seconds, size)
 
 
 def test_the_largest_counts_by_each_measure() -> None:
-    assert Largest.of([work(5.0, 70), work(90.0, 3), work(1.0, 1)]) == Largest(70, 90.0)
+    assert Largest.of([Largest(70, 5.0), Largest(3, 90.0), Largest(1, 1.0)]) == Largest(70, 90.0)
     assert Largest.of([]) == Largest(0, 0.0)
 
 
+def believed(unit: UnitRef, recording_memory: int = 8000 * MB) -> float:
+    return extent(unit, held=0, recording_memory=recording_memory).seconds
+
+
 def test_a_length_that_the_bytes_are_not_enough_for_is_not_believed() -> None:
-    assert Largest.of([work(500_000.0, MB)]).seconds == 14_400
-    assert Largest.of([work(50_000.0, 10 * MB)]).seconds == 50_000
-    assert Largest.of([work(14_000.0, 0)]).seconds == 14_000
+    assert believed(unit(500_000.0, MB)) == 14_400
+    assert believed(unit(50_000.0, 10 * MB)) == 50_000
+    assert believed(unit(14_000.0, 0)) == 14_000
+
+
+def test_no_more_is_believed_than_decoding_may_give_back() -> None:
+    assert believed(unit(266_667.0, 800 * MB)) == 24 * 3600
+    assert believed(unit(266_667.0, 800 * MB, count=2)) == 48 * 3600
+    assert believed(unit(266_667.0, 800 * MB), 320 * MB) == 10_000
 
 
 MEASURED = {

@@ -31,6 +31,10 @@ SIZES = {"e": 7_000_000}
 UNITS = [Work(UnitRef("u", 1, 0, 0, 9, 3600.0, 50_000_000), ("transcribe",))]
 
 
+def held(unit: UnitRef) -> int:
+    return unit.size
+
+
 def session(**settings: Any) -> Session:
     cluster = Cluster(cpus=4)
     pools = choose(cluster, gpus_per_actor=None, model_bytes=7_000_000)
@@ -115,7 +119,7 @@ def test_a_bug_stays_a_bug(monkeypatch):
 def test_a_session_joins_a_ray_that_runs_already_and_leaves_it_running(ray_cluster):
     import ray
 
-    with sessions.opened(config.make({"device": "cpu"}), sizes=SIZES, units=UNITS, say=print) as opened:
+    with sessions.opened(config.make({"device": "cpu"}), sizes=SIZES, units=UNITS, held=held, say=print) as opened:
         assert (opened.cluster.cpus, opened.nodes, opened.device) == (4, 1, "cpu")
         assert opened.pools.cpus <= 4
     assert ray.is_initialized()
@@ -124,7 +128,7 @@ def test_a_session_joins_a_ray_that_runs_already_and_leaves_it_running(ray_clust
 def test_workers_of_several_nodes_leave_room_on_each(ray_cluster, monkeypatch):
     four = Cluster(cpus=4, nodes=4, memory=1 << 50)
     monkeypatch.setattr(sessions.cluster, "measure", lambda: four)
-    with sessions.opened(config.make({"device": "cpu"}), sizes=SIZES, units=UNITS, say=print) as opened:
+    with sessions.opened(config.make({"device": "cpu"}), sizes=SIZES, units=UNITS, held=held, say=print) as opened:
         assert opened.pools == choose(
             four, gpus_per_actor=None, model_bytes=7_000_000,
             teams=[Team(("e",), 7_000_000)], needs=needs(Largest(50_000_000, 3600.0), [7_000_000], gpu=False),
@@ -136,7 +140,7 @@ def test_no_more_gpus_are_used_than_were_asked_for(ray_cluster, monkeypatch, ask
     found = Cluster(cpus=64, gpus=8)
     monkeypatch.setattr(sessions.cluster, "measure", lambda: found)
     monkeypatch.setattr(sessions.cluster, "wait_for_gpus", lambda gpus, say: None)
-    with sessions.opened(config.make({"gpus": asked}), sizes={"e": 1}, units=UNITS, say=print) as opened:
+    with sessions.opened(config.make({"gpus": asked}), sizes={"e": 1}, units=UNITS, held=held, say=print) as opened:
         assert (opened.device, opened.cluster, opened.pools.model_actors) == ("cuda", found, used)
 
 
@@ -144,6 +148,6 @@ def test_pools_that_do_not_fit_are_refused_before_any_work(ray_cluster):
     asked = config.make({"device": "cpu", "model_actors": 14})
     with (
         pytest.raises(UserError, match="the cluster has 4, and a stage without a place would wait for ever"),
-        sessions.opened(asked, sizes=SIZES, units=UNITS, say=print),
+        sessions.opened(asked, sizes=SIZES, units=UNITS, held=held, say=print),
     ):
         pass

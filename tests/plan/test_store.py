@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from pipeline.corpus import Recording
 from pipeline.errors import StorageFault, UserError
-from pipeline.plan import load_unit, publish, store, units
+from pipeline.plan import held, load_unit, publish, store, units
 from pipeline.plan.generations import Scope
 from pipeline.plan.ids import unit_name
 from pipeline.plan.superseded import Superseded, hidden, superseded
@@ -141,6 +141,20 @@ def test_lines_of_one_file_share_a_unit_and_count_its_bytes_once(plan: Any, make
     refs = units(plan.output)
     assert [ref.count for ref in refs] == [3, 100]
     assert refs[1].size == 10**6
+
+
+def test_a_read_holds_no_more_of_a_large_recording_than_is_read_at_once(plan: Any, make: Make) -> None:
+    unknown = {"seconds_from": "estimate", "seconds": 9e6}
+    listed = [
+        make("a.mp3", size=10**9, **unknown),
+        make("b.mp3", size=30 * 10**9, **unknown),
+        make("c.tar.gz", member="m", streamed=True, size=2 * 10**9, **unknown),
+        make("d.tar.gz", member="m", streamed=True, size=900 * 10**9, **unknown),
+        make("e.wav", size=7),
+        make("f.wav", size=8),
+    ]
+    plan(listed)
+    assert [held(plan.output, ref) for ref in units(plan.output)] == [10**9, 0, 2 * 10**9, 4 * 10**9, 15]
 
 
 def test_spans_spread_over_units(plan: Any, make: Make) -> None:
