@@ -1,7 +1,7 @@
 """What every worker is at work on, kept by the cluster itself: it outlives the worker, and the driver reads it.
 
 An entry is written when a stage begins with a unit and taken away when it ends. One that is there already was left by
-a worker that died over the unit, or was killed while it had it.
+a worker that died over the unit, or was killed while it had it; where its node went, that says nothing about the unit.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from typing import TypeVar
 from ray.experimental import internal_kv
 
 from pipeline.corpus import Seconds
+from pipeline.engine import nodes
 
 log = logging.getLogger(__name__)
 
@@ -40,9 +41,12 @@ class Entry:
     since: float
     """Seconds since the epoch, by the worker's clock."""
     deaths: int = 0
-    """Workers of this stage that began with the unit before and did not end."""
+    """Workers of this stage that began with the unit before and did not end, though their nodes are there to stay."""
     step: int = 0
     """Notes of progress so far."""
+    node: str = ""
+    died_on: tuple[str, ...] = ()
+    """Nodes of all workers of this stage that began with the unit before and did not end."""
 
 
 class AtWork:
@@ -55,7 +59,7 @@ class AtWork:
 
     @property
     def deaths(self) -> int:
-        """Workers of this stage that began with the unit before and did not end."""
+        """Workers that died over it, see `Entry`."""
         return self._entry.deaths
 
     def beat(self) -> None:
@@ -71,7 +75,7 @@ class AtWork:
 def at_work(run: str, stage: str, unit: str) -> Iterator[AtWork]:
     """Keep an entry while the block runs; without a cluster, none."""
     key = f"{run}/{stage}/{unit}"
-    entry = Entry(stage, unit, f"{socket.gethostname()}:{os.getpid()}", time.time())
+    entry = Entry(stage, unit, f"{socket.gethostname()}:{os.getpid()}", time.time(), node=_quietly(nodes.here, ""))
     yield_to = AtWork(key, _quietly(lambda: _begun(key, entry), entry))
     try:
         yield yield_to
@@ -94,7 +98,10 @@ def _begun(key: str, entry: Entry) -> Entry:
     if not _put(key, entry, overwrite=False):
         return entry
     before = _get(key)
-    entry = replace(entry, deaths=before.deaths + 1 if before else 0)
+    died_on = (*before.died_on, before.node) if before else ()
+    # A node that is given up for dead, or has had notice, took its workers along, whatever they were at.
+    staying = nodes.staying() if died_on else set()
+    entry = replace(entry, died_on=died_on, deaths=sum(node in staying for node in died_on))
     _put(key, entry)
     return entry
 
@@ -106,7 +113,10 @@ def _put(key: str, entry: Entry, *, overwrite: bool = True) -> bool:
 
 def _get(key: str | bytes) -> Entry | None:
     value = internal_kv._internal_kv_get(key, namespace=_NAMESPACE)
-    return Entry(**json.loads(value)) if value else None
+    if not value:
+        return None
+    told = json.loads(value)
+    return Entry(**told | {"died_on": tuple(told["died_on"])})
 
 
 def _quietly(work: Callable[[], _T], otherwise: _T) -> _T:

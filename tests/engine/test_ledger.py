@@ -6,7 +6,7 @@ import os
 
 import pytest
 
-from pipeline.engine import ledger
+from pipeline.engine import ledger, nodes
 
 
 @pytest.fixture
@@ -30,6 +30,8 @@ def kept(monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
     monkeypatch.setattr(
         kv, "_internal_kv_list", lambda prefix, *, namespace: [each for each in store if each.startswith(prefix)]
     )
+    monkeypatch.setattr(nodes, "here", lambda: "n1")
+    monkeypatch.setattr(nodes, "staying", lambda: {"n1"})
     return store
 
 
@@ -61,6 +63,14 @@ def test_deaths_are_counted_for_each_unit_and_stage(kept: dict[str, str]) -> Non
         assert (at_work.deaths, other.deaths) == (2, 0)
     with ledger.at_work("run", "model", "u1") as at_work:
         assert at_work.deaths == 0
+
+
+def test_who_dies_with_a_node_or_after_its_notice_is_not_counted(kept: dict[str, str], monkeypatch) -> None:
+    for node in ("gone", "n1", "told"):
+        monkeypatch.setattr(nodes, "here", lambda node=node: node)
+        killed("run", "model", "u1")
+    with ledger.at_work("run", "model", "u1") as at_work:
+        assert at_work.deaths == 1
 
 
 def test_an_error_is_no_death(kept: dict[str, str]) -> None:
