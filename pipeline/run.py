@@ -16,6 +16,7 @@ from pipeline.choices import Choice
 from pipeline.config import RunConfig
 from pipeline.display import listing
 from pipeline.errors import UserError
+from pipeline.isolation import Lengths, Limits
 from pipeline.job import Work
 from pipeline.outcome import Outcome, outcome, standing
 from pipeline.overlap import leased
@@ -161,7 +162,8 @@ def _probe_output(asked: Asked) -> None:
 
 def _plan(asked: Asked) -> tuple[PlanReport, float]:
     begin, config = time.monotonic(), asked.config
-    with listing(asked.console, every=config.log_every) as show:
+    limits = Limits(config.recording_timeout, config.recording_memory)
+    with listing(asked.console, every=config.log_every) as show, Lengths(limits) as lengths:
         report = plan.extend(
             asked.sources,
             asked.output,
@@ -169,6 +171,7 @@ def _plan(asked: Asked) -> tuple[PlanReport, float]:
             unit_seconds=config.unit_seconds,
             unit_bytes=config.unit_bytes,
             on_progress=show,
+            exact=lengths.exact,
             dry_run=config.dry_run,
         )
     return report, time.monotonic() - begin

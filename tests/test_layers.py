@@ -43,7 +43,7 @@ ONLY_IN = {
     "s3fs": {"storage"},
     "aiobotocore": {"storage"},
     "botocore": {"storage"},
-    "soundfile": {"audio", "sources", "demo"},
+    "soundfile": {"audio", "demo"},
     "safetensors": {"models", "training"},
     "rich": {"run", "asked", "display", "noise", "command", "cli", "demo", "evaluation", "tuning"},
     "jiwer": {"scoring"},

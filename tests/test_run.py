@@ -27,6 +27,8 @@ from pipeline.table.runs import runs
 from pipeline.table.status import format_status, status
 from pipeline.table.verify import verify
 from pipeline.versions import PACKAGES
+from tests.isolation.test_lengths import hostile
+from tests.isolation.test_process import POISON
 from tests.jobs.corpora import MODEL, clips, encoded, newest_run, transcribed, write_tar
 
 # Ray copies its own settings and warns about some of them.
@@ -351,6 +353,13 @@ def test_a_dry_run_says_what_it_would_do_and_writes_nothing(tmp_path):
     summary = transcribed([folder], output, dry_run=True)
     assert (summary.exit_code, summary.new_recordings, summary.rows) == (0, 1, 0)
     assert not output.exists()
+
+
+def test_audio_that_ends_its_decoder_does_not_end_the_planning(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(str(POISON))
+    hostile(tmp_path / "audio.mp3", f"once:{tmp_path / 'met'}")
+    assert transcribed([tmp_path / "audio.mp3"], tmp_path / "out", dry_run=True).new_recordings == 1
+    assert (tmp_path / "met").exists(), "nobody measured it"
 
 
 def test_a_dry_run_over_a_table_leaves_it_alone(one):

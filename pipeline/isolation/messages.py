@@ -70,9 +70,14 @@ def encode_files(files: Sequence[AudioFile]) -> bytes:
 def _from_file(file: AudioFile) -> dict[str, Any]:
     message = {"crops": file.crops, "place": file.place, "context": file.context, "features": file.features}
     if file.place is None and file.first is not None:
-        # What is said about it is not needed to read it, and may be long.
-        message["first"] = dataclasses.astuple(dataclasses.replace(file.first, reference=None, metadata=None))
+        message["first"] = from_recording(file.first)
     return message
+
+
+def from_recording(recording: Recording) -> tuple[Any, ...]:
+    """What is to be known of a recording to read it."""
+    # What is said about it is not needed for that, and may be long.
+    return dataclasses.astuple(dataclasses.replace(recording, reference=None, metadata=None))
 
 
 def decode_files(data: bytes) -> list[AudioFile]:

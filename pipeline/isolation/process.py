@@ -22,7 +22,7 @@ from pipeline.quantities import show_seconds
 TRIES = 2
 """A process may also be killed from outside: only a file over which two died, one after the other, is blamed."""
 
-_MARGIN: Seconds = 10.0
+MARGIN: Seconds = 10.0
 """Beyond a file's time, after which the process ends itself where nobody else does."""
 
 _AT_WORK = 0.5
@@ -125,7 +125,7 @@ class Isolated:
                     rest = rest[self._shared.write(rest) :]
         except OSError as error:
             raise StorageFault(f"no room to hand a unit over to the process that decodes ({error})") from error
-        return {"payload": len(payload), "files": len(listed), "seconds": self._limits.seconds + _MARGIN}
+        return {"payload": len(payload), "files": len(listed), "seconds": self._limits.seconds + MARGIN}
 
     def _ask(self, order: dict[str, float]) -> bool:
         """Have a process begin with a file; False where it died before it heard of it.

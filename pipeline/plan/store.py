@@ -32,6 +32,9 @@ _ROW_GROUPS_KEPT = 4
 Entries = Callable[[RowsPlanned], Iterable[Group | Problem | Unchanged]]
 """Starts one listing, given what is planned already; called again where another planner was first."""
 
+Exact = Callable[[Iterable[Group | Problem | Unchanged]], Iterable[Group | Problem | Unchanged]]
+"""Gives a listing with the exact lengths of what is to be cut."""
+
 
 def extend(
     sources: Sequence[str],
@@ -41,6 +44,7 @@ def extend(
     unit_seconds: Seconds | None = None,
     unit_bytes: int = UNIT_BYTES,
     on_progress: Callable[[int], None] | None = None,
+    exact: Exact = iter,
     dry_run: bool = False,
 ) -> PlanReport:
     """List sources, and plan what is new or changed as the next generations of the plan.
@@ -57,6 +61,7 @@ def extend(
             is new.
         unit_bytes: bound on the encoded bytes of a unit.
         on_progress: called with the number of entries listed so far.
+        exact: gives what is listed with the exact lengths of what is to be cut; without it estimates stay.
         dry_run: look and count, write nothing.
 
     Raises:
@@ -66,7 +71,7 @@ def extend(
     scope = Scope(corpus, tuple(canonical(source) for source in sources))
 
     def listed(known: RowsPlanned) -> Iterable[Group | Problem | Unchanged]:
-        return entries(sources, corpus=corpus, known=known, on_progress=on_progress)
+        return exact(entries(sources, corpus=corpus, known=known, on_progress=on_progress))
 
     bounds = Bounds(unit_seconds, unit_bytes)
     return extend_from(listed, output, scope=scope, bounds=bounds, dry_run=dry_run)

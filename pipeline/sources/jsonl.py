@@ -20,7 +20,7 @@ from pipeline.sources import labels
 from pipeline.sources.encoded import Group, Problem, RowsPlanned, Unchanged
 from pipeline.sources.headers import Measured
 from pipeline.sources.names import Place, extension, is_text, without_extension
-from pipeline.sources.planned import exact, measure_file, read_head
+from pipeline.sources.planned import measure_file, read_head
 from pipeline.storage.lines import pieces
 from pipeline.storage.listing import Entry, stat
 from pipeline.storage.paths import canonical, parent
@@ -211,7 +211,7 @@ def _measured(entry: Entry) -> Measured:
         return Measured(0.0, "estimate", 0)
     format = extension(entry.uri)
     head = read_head(entry.uri, 0, entry.size) if entry.size else b""
-    return exact(measure_file(entry, head, format), entry.uri, offset=0, size=entry.size)
+    return measure_file(entry, head, format)
 
 
 def _id(line: Line, path: str, place: Place) -> str:

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import soundfile
-
-from pipeline.corpus import WHOLE_BYTES, WHOLE_SECONDS, Recording
+from pipeline.corpus import Recording
 from pipeline.sources.durations import measure
 from pipeline.sources.headers import Measured
 from pipeline.sources.labels import Labels
 from pipeline.sources.mpeg import id3_end
 from pipeline.sources.names import Place, extension, without_extension
 from pipeline.storage.listing import Entry
-from pipeline.storage.read import RangeFile, read_range
+from pipeline.storage.read import read_range
 
 HEAD = 16 * 1024
 """Bytes from the start of audio that planning looks at."""
@@ -21,7 +19,7 @@ def from_file(entry: Entry, place: Place, *, head: bytes, labels: Labels) -> Rec
     """Plan a file that is one recording."""
     path = place.below(entry.uri)
     format = extension(path)
-    measured = exact(measure_file(entry, head, format), entry.uri, offset=0, size=entry.size)
+    measured = measure_file(entry, head, format)
     whole = place.id(path)
     return Recording(
         id=whole,
@@ -54,15 +52,3 @@ def read_head(uri: str, start: int, size: int) -> bytes:
         return read_range(uri, start, min(HEAD, size - start))
     except (EOFError, FileNotFoundError, PermissionError, IsADirectoryError):
         return b""
-
-
-def exact(measured: Measured, uri: str, *, offset: int, size: int) -> Measured:
-    """Measure by seeking through the audio where it is long and its header does not say how long."""
-    long = measured.seconds > WHOLE_SECONDS or size > WHOLE_BYTES
-    if not long or measured.seconds_from == "header":
-        return measured
-    try:
-        with RangeFile(uri, offset, size) as file, soundfile.SoundFile(file) as sound:
-            return Measured(sound.frames / sound.samplerate, "header", sound.samplerate)
-    except (soundfile.LibsndfileError, EOFError, FileNotFoundError, PermissionError):
-        return measured

@@ -15,7 +15,7 @@ from pipeline.sources.durations import measure
 from pipeline.sources.encoded import Group, Problem, RowsPlanned, Unchanged
 from pipeline.sources.headers import Measured
 from pipeline.sources.names import AUDIO, Place, extension, is_text, shown, tar_key
-from pipeline.sources.planned import HEAD, exact
+from pipeline.sources.planned import HEAD
 from pipeline.sources.tarformat import DamagedTar, Member, members, read_fully
 from pipeline.storage.listing import Entry
 from pipeline.storage.read import MEGABYTE, RangeFile
@@ -199,7 +199,7 @@ class _Scan:
         if self.streamed:
             return measure(head, member.size, format)
         size = max(min(member.size, self.entry.size - member.offset), 0)
-        return exact(measure(head, size, format), self.entry.uri, offset=member.offset, size=size)
+        return measure(head, size, format)
 
 
 def _hidden(name: str) -> bool:

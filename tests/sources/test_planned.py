@@ -1,24 +1,10 @@
 from collections.abc import Callable
 from pathlib import Path
 
-import pytest
-
-from pipeline.sources import Problem, entries, planned
+from pipeline.sources import Problem, entries
 from pipeline.storage import put
 
 Audio = Callable[..., bytes]
-
-
-def test_long_audio_without_a_length_is_measured_exactly(
-    folder: str, audio: Audio, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    put.put(f"{folder}/a.ogg", audio(3.0, "OGG", rate=44100))
-    ((first,),) = [item for item in entries([folder]) if not isinstance(item, Problem)]
-    assert first.seconds_from == "bitrate"
-    monkeypatch.setattr(planned, "WHOLE_SECONDS", 1.0)
-    monkeypatch.setattr(planned, "WHOLE_BYTES", 1000)
-    ((exact,),) = [item for item in entries([folder]) if not isinstance(item, Problem)]
-    assert (exact.seconds, exact.seconds_from, exact.sample_rate) == (3.0, "header", 44100)
 
 
 def test_long_nonsense_stays_an_estimate(tmp_path: Path) -> None:

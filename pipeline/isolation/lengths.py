@@ -1,0 +1,148 @@
+"""How long audio is that would be cut but whose header does not say it: only its decoder tells, in a process apart."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import math
+from collections import deque
+from collections.abc import Iterable, Iterator
+from types import TracebackType
+from typing import Self
+
+from pipeline.corpus import WHOLE_BYTES, WHOLE_SECONDS, Recording, Seconds
+from pipeline.errors import StorageFault
+from pipeline.isolation import messages
+from pipeline.isolation.handle import Handle
+from pipeline.isolation.process import MARGIN, TRIES, Limits, memory_file
+from pipeline.sources import Group, Problem, Unchanged
+
+AT_ONCE = 4
+"""Processes; by judgement, for most of the time goes into waiting for storage."""
+_AHEAD = 1000
+"""Items that may wait behind a file that is measured."""
+
+_Item = Group | Problem | Unchanged
+_File = tuple[str, int]
+"""Source and offset."""
+
+
+class Lengths:
+    """Measures what planning finds too long for its header's word, each in a process that is started for the first.
+
+    A file over which two processes die, or one for longer than its time, keeps its estimate: so it is planned whole,
+    and what is wrong with it is its own row's error.
+    """
+
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
+        self._shared = memory_file()
+        self._idle: list[Handle] = []
+        self._asked: dict[_File, Handle] = {}
+
+    def __enter__(self) -> Self:
+        """Start nothing yet."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, fault: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """End the processes."""
+        for child in (*self._idle, *self._asked.values()):
+            child.end()
+        self._shared.close()
+
+    def exact(self, items: Iterable[_Item], /) -> Iterator[_Item]:
+        """The same items in the same order, long recordings with their exact length where it can be had.
+
+        Raises:
+            StorageFault: a file cannot be read now, or no process can be started.
+        """
+        ahead: deque[tuple[_Item, dict[_File, Recording]]] = deque()
+        for item in items:
+            files = _unmeasured(item)
+            for file in files.keys() - self._asked.keys():
+                self._ask(file, files[file])
+            ahead.append((item, files))
+            while ahead and (not ahead[0][1] or len(self._asked) >= AT_ONCE or len(ahead) > _AHEAD):
+                yield self._measured(*ahead.popleft())
+        for item, files in ahead:
+            yield self._measured(item, files)
+
+    def _measured(self, item: _Item, files: dict[_File, Recording]) -> _Item:
+        found = {file: self._hear(file, recording) for file, recording in files.items()}
+        if not isinstance(item, tuple) or not any(found.values()):
+            return item
+        return tuple(_with_length(each, found.get((each.source, each.offset))) for each in item)
+
+    def _ask(self, file: _File, recording: Recording) -> None:
+        child = self._idle.pop() if self._idle else Handle.start(
+            "pipeline.isolation.child", self._shared.fileno(), self._limits.num_bytes
+        )  # fmt: skip
+        self._asked[file] = child
+        order = {"length": messages.from_recording(recording), "seconds": self._limits.seconds + MARGIN}
+        # One that is dead is found out when it is heard.
+        with contextlib.suppress(OSError):
+            child.ask(order)
+
+    def _hear(self, file: _File, recording: Recording) -> tuple[Seconds, int] | None:
+        """Length and rate in Hz; None where they are not to be had."""
+        for tries in range(TRIES):
+            if file not in self._asked:
+                self._ask(file, recording)
+            child = self._asked[file]
+            try:
+                child.await_begin()
+                told = child.hear(self._limits.seconds)
+                if "fault" in told:
+                    raise StorageFault(str(told["fault"]))
+                length = _checked(told)
+            except TimeoutError:
+                self._end(file)
+                return None
+            except (EOFError, OSError, messages.Malformed) as error:
+                how = self._end(file)
+                if tries + 1 == TRIES and not child.ready:
+                    raise StorageFault(f"the process that measures long audio does not start ({how})") from error
+            else:
+                self._idle.append(self._asked.pop(file))
+                return length
+        return None
+
+    def _end(self, file: _File) -> str:
+        return self._asked.pop(file).end()
+
+
+def _unmeasured(item: _Item) -> dict[_File, Recording]:
+    """Files of which the length must be exact and is not."""
+    if not isinstance(item, tuple):
+        return {}
+    return {(each.source, each.offset): each for each in item if _doubtful(each)}
+
+
+def _doubtful(recording: Recording) -> bool:
+    long = recording.start + recording.seconds > WHOLE_SECONDS or recording.size > WHOLE_BYTES
+    return long and recording.seconds_from != "header" and not recording.streamed
+
+
+def _checked(told: dict[str, object]) -> tuple[Seconds, int] | None:
+    """What a process tells, which a hostile file may have taken over.
+
+    Raises:
+        messages.Malformed: it is no length.
+    """
+    seconds, rate = told.get("seconds"), told.get("rate")
+    if seconds is None:
+        return None
+    if not isinstance(seconds, float) or not isinstance(rate, int) or not (math.isfinite(seconds) and seconds >= 0):
+        raise messages.Malformed(f"{seconds} s")
+    return seconds, rate
+
+
+def _with_length(recording: Recording, found: tuple[Seconds, int] | None) -> Recording:
+    if found is None or not _doubtful(recording):
+        return recording
+    whole, rate = found
+    end = whole if recording.end is None else min(recording.end, whole)
+    seconds = max(end - recording.start, 0.0)
+    return dataclasses.replace(recording, seconds=seconds, seconds_from="header", sample_rate=rate)
