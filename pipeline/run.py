@@ -27,6 +27,7 @@ from pipeline.sources import probe
 from pipeline.storage.paths import canonical, redact
 from pipeline.storage.put import probe_folder, probe_write
 from pipeline.storage.retry import at_once
+from pipeline.storage.secrets import refuse_secrets
 from pipeline.summary import COMPLETE, ERRORS, MEANINGS, PARTIAL, RunSummary, TaskTotals
 from pipeline.table import Standing, layout
 from pipeline.versions import versions
@@ -56,7 +57,8 @@ def run(
     """
     started, begin = datetime.now(UTC), time.monotonic()
     models = [config.model, config.speech, *(text.partition("=")[2] for text in config.task)]
-    _refuse_credentials([*sources, output, *models])
+    for uri in (*sources, output, *models):
+        refuse_secrets(uri)
     asked = Asked(
         name=f"{started:%Y%m%dT%H%M%S}.{started.microsecond // 1000:03d}-{secrets.token_hex(2)}",
         kind=kind,
@@ -138,13 +140,6 @@ def _label(asked: Asked, report: PlanReport, plan_seconds: float) -> RunSummary:
 
 def _now() -> str:
     return datetime.now(UTC).isoformat()
-
-
-def _refuse_credentials(sources: Sequence[str]) -> None:
-    """Ids and rows keep a source's URI as it is, so nothing secret may be in it."""
-    secret = [redact(source) for source in sources if redact(source) != source]
-    if secret:
-        raise UserError(f"{secret[0]}: credentials do not belong into a URI; put them into the environment (AWS_...)")
 
 
 def _probe_output(asked: Asked) -> None:

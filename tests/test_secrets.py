@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -122,3 +123,22 @@ def test_credentials_in_an_endpoint_or_a_source_are_not_shown(job: Job, source: 
         assert job.run(source, output, endpoint) in (2, 4), job.printed
     for uri in (f"s3://{KEY}:{SECRET}@bucket/in", "s3://key:hunter2secret@bucket/in"):
         assert job.run(uri, output, s3_server.endpoint) == 2, job.printed
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        {"path": "http://host/a.flac?X-Amz-Credential=AKIA/x&X-Amz-Signature=hunter2secret", "duration": 1},
+        {"path": "http://user:hunter2secret@host/a.flac", "duration": 1},
+        {"path": "a.flac", "id": "http://host/a.flac?sig=hunter2secret"},
+    ],
+)
+def test_credentials_in_a_line_of_a_manifest_are_refused_and_not_kept(
+    line: dict[str, Any], job: Job, source: str, s3_server: Any
+) -> None:
+    output, manifest = f"{s3_server.uri}/out", f"{source}/m.jsonl"
+    put(manifest, f'{{"path": "a.flac"}}\n\n{json.dumps(line)}\n'.encode())
+    assert job.run(manifest, output, s3_server.endpoint) == 2, job.printed
+    assert "in/m.jsonl, line 3: " in job.printed
+    assert "credentials do not belong" in job.printed
+    assert [entry.uri for entry in walk(output) if _secret(read_bytes(entry.uri).decode("latin-1"))] == []

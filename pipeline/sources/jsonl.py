@@ -24,6 +24,7 @@ from pipeline.sources.planned import measure_file, read_head
 from pipeline.storage.lines import pieces
 from pipeline.storage.listing import Entry, stat
 from pipeline.storage.paths import canonical, parent
+from pipeline.storage.secrets import refuse_secrets
 
 LOOKS = 48
 """Audio files that are looked at in storage at the same time."""
@@ -57,8 +58,8 @@ def scan(entry: Entry, place: Place, known: RowsPlanned) -> Iterator[Group | Pro
     offset and duration. So text and metadata that change later change nothing that is planned.
 
     Raises:
-        UserError: a line is wrong; names file and line number. Every line is checked before any is planned. Or
-            there are more bytes than are held.
+        UserError: a line is wrong, or holds credentials; names file and line number. Every line is checked before
+            any is planned. Or there are more bytes than are held.
         StorageFault: storage failed for longer than the retries.
     """
     manifest = bytearray()
@@ -83,8 +84,11 @@ def _grouped(entry: Entry, manifest: bytearray) -> Iterator[list[tuple[int, int]
     for number, piece in enumerate(pieces(entry.uri, entry.size), start=1):
         line = piece.removeprefix(_BYTE_ORDER if number == 1 else b"").removesuffix(b"\n")
         if line.strip():
+            parsed = _parse(line, entry.uri, number)
+            for kept in (parsed.audio, parsed.id or ""):
+                refuse_secrets(kept, f"{entry.uri}, line {number}: ")
             # Equal marks of different files only put them into one unit.
-            marks.append(hash(_parse(line, entry.uri, number).audio))
+            marks.append(hash(parsed.audio))
             starts.append(len(manifest))
             manifest += line
             stops.append(len(manifest))

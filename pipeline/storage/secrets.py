@@ -9,6 +9,8 @@ import re
 import traceback
 from pathlib import Path
 
+from pipeline.errors import UserError
+
 _VARIABLES = ("AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_ACCESS_KEY_ID")
 _FILES = (("AWS_SHARED_CREDENTIALS_FILE", "~/.aws/credentials"), ("AWS_CONFIG_FILE", "~/.aws/config"))
 _SHORTEST = 8
@@ -26,6 +28,19 @@ def redact(text: str) -> str:
     for value in _known():
         text = text.replace(value, "***")
     return _SIGNED.sub(r"\1=***", _USER_INFO.sub("***@", text))
+
+
+def refuse_secrets(text: str, place: str = "") -> None:
+    """Check a URI, or another text that ids and rows keep as it is.
+
+    Raises:
+        UserError: there is something secret in it; names `place` and the text without it.
+    """
+    shown = redact(text)
+    if shown != text:
+        raise UserError(
+            f"{place}{shown}: credentials do not belong into a URI; put them into the environment (AWS_...)"
+        )
 
 
 def redacted_trace() -> str:
