@@ -100,9 +100,14 @@ def _keys(page: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def _page(fs: AbstractFileSystem, bucket: str, prefix: str, **options: Any) -> dict[str, Any]:
-    call = functools.partial(fs.call_s3, "list_objects_v2", Bucket=bucket, Prefix=prefix, **options)
-    page: dict[str, Any] = attempt(f"s3://{bucket}/{prefix}", "listing", call)
-    return page
+    def call() -> dict[str, Any]:
+        page: dict[str, Any] = fs.call_s3("list_objects_v2", Bucket=bucket, Prefix=prefix, **options)
+        # An answer without a body is parsed as a page without keys, the end of every listing.
+        if "IsTruncated" not in page:
+            raise ConnectionError("the answer does not say whether it is the last page")
+        return page
+
+    return attempt(f"s3://{bucket}/{prefix}", "listing", call)
 
 
 def _prefix(path: str) -> tuple[str, str]:

@@ -165,6 +165,18 @@ def test_a_broken_listing_is_never_a_short_one(
         list(listing.walk(f"{s3_proxy.bucket.uri}/c"))
 
 
+def test_an_empty_answer_is_not_the_end_of_a_listing(s3_proxy: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    hurry(monkeypatch)
+    page = s3._page
+    monkeypatch.setattr(s3, "_page", lambda *args, **options: page(*args, **{"MaxKeys": 3, **options}))
+    _make(f"{s3_proxy.bucket.uri}/c", [f"{n}.wav" for n in range(10)])
+    s3_proxy.shorten_body("continuation-token", to=0, times=2)
+    assert len(list(listing.walk(f"{s3_proxy.bucket.uri}/c"))) == 10
+    s3_proxy.shorten_body("list-type=2", to=0)
+    with pytest.raises(StorageFault, match="/c/: ConnectionError while listing"):
+        listing.list_names(f"{s3_proxy.bucket.uri}/c")
+
+
 def test_a_closed_object_is_told_from_expired_credentials(s3_proxy: Any) -> None:
     _make(s3_proxy.bucket.uri, ["x"])
     s3_proxy.refuse("^HEAD ", status=403, code="")
