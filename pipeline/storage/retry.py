@@ -18,11 +18,16 @@ from pipeline.storage.paths import is_local, redact
 T = TypeVar("T")
 
 _THROTTLING_CODES = (
-    "BandwidthLimitExceeded", "RequestLimitExceeded", "RequestThrottled", "ServiceUnavailable", "SlowDown",
-    "Throttl", "TooManyRequests",
+    "BandwidthLimitExceeded", "EC2Throttled", "LimitExceeded", "PriorRequestNotComplete", "ProvisionedThroughput",
+    "RequestLimitExceeded", "RequestThrottled", "ServiceUnavailable", "SlowDown", "Throttl", "TooManyRequests",
+    "TransactionInProgress",
 )  # fmt: skip
 _THROTTLING_STATUS = (429, 503)
-_TRANSIENT_CODES = ("InternalError", "OperationAborted", "RequestTimeout")
+_TRANSIENT_CODES = (
+    "BadDigest", "IDPCommunicationError", "IncompleteBody", "InternalError", "OperationAborted", "RequestTimeout",
+    "XAmzContentSHA256Mismatch",
+)  # fmt: skip
+"""With those above what botocore and s3fs retry, which are told not to, and bodies that arrived in part."""
 _TRANSIENT_STATUS = (408, 409, 425)
 _TRANSIENT_ERRNO = {
     errno.EAGAIN, errno.EBUSY, errno.ECONNABORTED, errno.ECONNREFUSED, errno.ECONNRESET, errno.EHOSTUNREACH,

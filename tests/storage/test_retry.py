@@ -1,4 +1,6 @@
 import errno
+from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -58,6 +60,28 @@ def test_errors_of_the_client_library_are_transient(name: str) -> None:
 
     error = getattr(botocore.exceptions, name)(endpoint_url="http://x")
     assert retry.attempt("s3://b/x", "reading", Flaky(error)) == 7
+
+
+def _policies(node: Any) -> Iterator[tuple[str, int]]:
+    """Code and status of each answer that botocore's older retries are for."""
+    if isinstance(node, dict):
+        if "http_status_code" in node:
+            yield node.get("service_error_code", ""), node["http_status_code"]
+        for each in node.values():
+            yield from _policies(each)
+
+
+def test_what_the_client_libraries_would_try_again_is_transient() -> None:
+    from botocore.loaders import Loader
+    from botocore.retries.standard import ThrottledRetryableChecker, TransientRetryableChecker
+
+    throttled = [(code, 400) for code in ThrottledRetryableChecker._THROTTLED_ERROR_CODES]
+    broken = [(code, 400) for code in TransientRetryableChecker._TRANSIENT_ERROR_CODES]
+    broken += [("", status) for status in TransientRetryableChecker._TRANSIENT_STATUS_CODES]
+    broken += [("XAmzContentSHA256Mismatch", 400), ("IncompleteBody", 400), *_policies(Loader().load_data("_retry"))]
+    assert ("BadDigest", 400) in broken
+    assert [each for each in throttled if not retry.is_throttling(_answer(*each))] == []
+    assert [each for each in throttled + broken if not retry.is_transient(_answer(*each))] == []
 
 
 @pytest.mark.parametrize(
