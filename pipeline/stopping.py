@@ -26,6 +26,7 @@ class _Asked:
     at: float | None = None
     how: str = ""
     depth: int = 0
+    event = threading.Event()
 
 
 @contextmanager
@@ -47,6 +48,7 @@ def stoppable() -> Iterator[None]:
         _Asked.depth -= 1
         if not _Asked.depth:
             _Asked.at = None
+            _Asked.event.clear()
 
 
 def check() -> None:
@@ -55,9 +57,22 @@ def check() -> None:
         raise Stopped(_Asked.how)
 
 
+def waited(seconds: float) -> bool:
+    """Wait; in threads beside the main one, which the signal does not reach, no longer than until it comes.
+
+    Returns:
+        False where the time is not over: the run is asked to end, and what waits holds it up.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        return not _Asked.event.wait(seconds)
+    time.sleep(seconds)
+    return True
+
+
 def _stop(number: int, frame: FrameType | None) -> None:
     now = time.monotonic()
     if _Asked.at is not None and now - _Asked.at < GRACE:
         return
     _Asked.at, _Asked.how = now, f"by {signal.Signals(number).name}"
+    _Asked.event.set()
     raise Stopped(_Asked.how)

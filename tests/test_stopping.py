@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import signal
+import threading
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import pytest
 
-from pipeline import stopping
+from pipeline import cli, stopping
 from pipeline.stopping import Stopped, stoppable
+from pipeline.storage import patience
+from pipeline.storage.put import put
+from tests.jobs.corpora import MODEL
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
@@ -112,3 +119,39 @@ def test_a_signal_that_was_lost_is_found_again(monkeypatch: pytest.MonkeyPatch) 
         with pytest.raises(Stopped, match="^by SIGTERM$"):
             stopping.check()
     stopping.check()
+
+
+def test_a_busy_store_does_not_hold_up_the_end(
+    s3_proxy: Any, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("FIRST", "LONGEST", "LASTING"):
+        monkeypatch.setattr(patience, name, 20.0)
+    put(f"{s3_proxy.bucket.uri}/one/a.flac", b"x")
+    s3_proxy.refuse("two", status=503, code="SlowDown")
+    asked = []
+
+    def ask() -> None:
+        while not any("two" in line for line in s3_proxy.requests):
+            time.sleep(0.05)
+        time.sleep(0.3)
+        asked.append(time.monotonic())
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=ask, daemon=True).start()
+    sources = [f"{s3_proxy.bucket.uri}/{name}" for name in ("one", "two")]
+    code = cli.main(["transcribe", *sources, f"{s3_proxy.bucket.uri}/out", "--model", MODEL, "--device", "cpu"])
+    assert time.monotonic() - asked[0] < 3
+    assert code == 4
+    assert "stopped by SIGTERM: what is committed stays" in capfd.readouterr().err
+
+
+def test_the_clean_end_waits_for_its_second_try() -> None:
+    with contextlib.suppress(Stopped), stoppable():
+        try:
+            signal.raise_signal(signal.SIGTERM)
+        finally:
+            assert stopping.waited(0.0)
+            with ThreadPoolExecutor(1) as pool:
+                assert not pool.submit(stopping.waited, 20.0).result()
+    with ThreadPoolExecutor(1) as pool:
+        assert pool.submit(stopping.waited, 0.0).result()

@@ -6,11 +6,11 @@ import contextlib
 import errno
 import re
 import sys
-import time
 from collections.abc import Callable, Iterator
 from contextvars import ContextVar
 from typing import Any, TypeVar
 
+from pipeline import stopping
 from pipeline.errors import StorageFault, UserError
 from pipeline.storage import patience
 from pipeline.storage.paths import is_local, redact
@@ -111,7 +111,8 @@ def attempt(uri: str, doing: str, call: Callable[[], T]) -> T:
         FileNotFoundError, FileExistsError, PermissionError, IsADirectoryError, NotADirectoryError, EOFError:
             as they come; they say something about one object.
         UserError: missing bucket, missing or refused credentials, an endpoint that is no URL.
-        StorageFault: transient errors that lasted, and everything else that storage answers.
+        StorageFault: transient errors that lasted, or until the run was asked to end, and everything else that storage
+            answers.
     """
     breaks, throttling = (waits() for waits in _waits.get())
     while True:
@@ -121,9 +122,8 @@ def attempt(uri: str, doing: str, call: Callable[[], T]) -> T:
             _pass(uri, doing, error)
             waits = throttling if is_throttling(error) else breaks
             delay = next(waits, None) if is_transient(error) else None
-            if delay is None:
+            if delay is None or not stopping.waited(delay):
                 raise _fault(uri, doing, error) from error
-            time.sleep(delay)
 
 
 @contextlib.contextmanager

@@ -147,8 +147,9 @@ class Clock:
     def __init__(self) -> None:
         self.now = 0.0
 
-    def sleep(self, seconds: float) -> None:
+    def waited(self, seconds: float) -> bool:
         self.now += seconds
+        return True
 
 
 @pytest.fixture
@@ -156,7 +157,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     """The clock of the retries, at their usual patience."""
     clock = Clock()
     monkeypatch.undo()
-    monkeypatch.setattr(retry, "time", clock)
+    monkeypatch.setattr(retry, "stopping", clock)
     return clock
 
 
