@@ -65,12 +65,14 @@ class Chances:
     seed: int
     rate: float
     """Share of the requests that something happens to."""
-    latest: float = 0.05
+    latest: float = 0.25
     """Seconds of the longest delay of an answer that comes."""
     too_late: float | None = None
     """Seconds after which an answer comes that nobody waits for; None: there is none."""
 
 
+SLOW = 0.1
+"""Seconds from which a delay is a fault: stores that are well take as long, as in `tests/benchmarks/slowstore.py`."""
 ALWAYS = ("slow down", "500", "reset", "delay")
 """Kinds that may befall any request."""
 KINDS = (*ALWAYS, "burst", "cut", "short", "lost answer", "stale listing", "too late")
@@ -89,7 +91,7 @@ class Proxy:
     faults: list[Fault] = field(default_factory=list)
     chances: Chances | None = None
     counts: Counter[str] = field(default_factory=Counter)
-    """Kind of each fault that chance made -> how often."""
+    """Kind of each fault that chance made -> how often; what made no difference to an answer is none."""
     lock: threading.Lock = field(default_factory=threading.Lock)
     _asked: Counter[str] = field(default_factory=Counter)
     _bursts: Counter[str] = field(default_factory=Counter)
@@ -134,27 +136,37 @@ class Proxy:
             found = await self._ask(request, body, session) if fault.forward else Answer(500)
             return fault.act(found)
         kind, dice = self._drawn(line)
-        if kind in ("slow down", "burst"):
-            return _refusal(503, "SlowDown", "Please reduce your request rate.")
-        if kind == "500":
-            return _refusal(500, "InternalError", "We encountered an internal error. Please try again.")
-        if kind == "reset":
-            return None
+        if kind in _UNASKED:
+            self._count(kind)
+            return _UNASKED[kind]
         found = await self._ask(request, body, session)
-        return await self._harmed(kind, dice, line, found)
+        waits = self._wait(kind, dice)
+        await asyncio.sleep(waits)
+        harmed = self._harmed(kind, dice, line, found)
+        if harmed != found or waits >= SLOW:
+            self._count(kind)
+        return harmed
 
-    async def _harmed(self, kind: str, dice: random.Random, line: str, found: Answer) -> Answer | None:
+    def _wait(self, kind: str, dice: random.Random) -> float:
+        """Seconds for which an answer is held back."""
         chances = self.chances
-        if kind == "lost answer" or chances is None:
-            return None if kind else found
-        if kind in ("delay", "too late"):
-            await asyncio.sleep(chances.too_late or 0 if kind == "too late" else dice.uniform(0, chances.latest))
+        if chances is None or kind not in ("delay", "too late"):
+            return 0.0
+        return chances.too_late or 0.0 if kind == "too late" else dice.uniform(0, chances.latest)
+
+    def _harmed(self, kind: str, dice: random.Random, line: str, found: Answer) -> Answer | None:
+        if kind == "lost answer":
+            return None
         if kind in ("cut", "short") and found.status in (200, 206) and found.body:
             at = dice.randrange(len(found.body))
-            found = replace(found, cut=at) if kind == "cut" else replace(found, body=found.body[:at])
+            return replace(found, cut=at) if kind == "cut" else replace(found, body=found.body[:at])
         if kind == "stale listing":
-            found = replace(found, body=self._stale(line, found.body, dice))
+            return replace(found, body=self._stale(line, found.body, dice))
         return found
+
+    def _count(self, kind: str) -> None:
+        with self.lock:
+            self.counts[kind] += 1
 
     def _scripted(self, line: str) -> Fault | None:
         with self.lock:
@@ -182,7 +194,6 @@ class Proxy:
                 return "", dice
             if kind == "burst" and not self._bursts[name]:
                 self._bursts[name] = dice.randrange(4)
-            self.counts[kind] += 1
         return kind, dice
 
     async def _ask(self, request: web.BaseRequest, body: bytes, session: aiohttp.ClientSession) -> Answer:
@@ -310,6 +321,14 @@ def _reset(request: web.BaseRequest) -> web.StreamResponse:
 def _refusal(status: int, code: str, message: str) -> Answer:
     body = f"<?xml version='1.0'?><Error><Code>{escape(code)}</Code><Message>{escape(message)}</Message></Error>"
     return Answer(status, [("Content-Type", "application/xml")], body.encode())
+
+
+_UNASKED = {
+    **dict.fromkeys(("slow down", "burst"), _refusal(503, "SlowDown", "Please reduce your request rate.")),
+    "500": _refusal(500, "InternalError", "We encountered an internal error. Please try again."),
+    "reset": None,
+}
+"""Kinds at which the server is not asked, and what is answered."""
 
 
 def _kinds(line: str, *, late: bool) -> list[str]:

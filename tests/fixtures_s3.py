@@ -29,7 +29,7 @@ class Bucket:
         return f"s3://{self.name}"
 
 
-ON_BOTH = ("test_put", "test_s3", "test_s3_run")
+ON_BOTH = ("test_faultproxy", "test_put", "test_s3", "test_s3_run")
 """Modules whose tests run on moto and on a store as archives lie on: they depend most on what a store does."""
 
 

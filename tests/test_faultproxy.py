@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import threading
+import time
 import uuid
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -11,17 +12,19 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from pipeline.storage.listing import walk
+from pipeline.storage.put import delete, put
 from tests import faultproxy
 
 ROUNDS = 40
 
 
 class Store(BaseHTTPRequestHandler):
-    """Answers whatever is asked with the same 100 bytes."""
+    """Answers whatever is asked with the same 100 bytes, but there is no file of the name `gone`."""
 
     def do_GET(self) -> None:
         self.rfile.read(int(self.headers.get("Content-Length", 0)))
-        self.send_response(200)
+        self.send_response(404 if self.path.endswith("/gone") else 200)
         self.send_header("Content-Length", "100")
         self.end_headers()
         self.wfile.write(bytes(100))
@@ -79,3 +82,62 @@ def test_the_same_seed_does_the_same_to_the_same_requests_in_another_bucket(stor
     assert counted == counts
     assert len(counts) > 6, counts
     assert befallen(store, 8)[0] != found
+
+
+def only(monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
+    monkeypatch.setattr(faultproxy, "_kinds", lambda line, late: [kind])
+
+
+@pytest.mark.parametrize("kind", ["cut", "short"])
+def test_a_fault_of_a_body_is_counted_where_there_is_one(
+    store: str, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    only(monkeypatch, kind)
+    with faultproxy.running(store) as proxy:
+        proxy.begin(faultproxy.Chances(1, rate=1.0))
+        assert came(proxy.endpoint, "GET", "/b/gone") == (404, 100)
+        assert proxy.counts == {}
+        assert came(proxy.endpoint, "GET", "/b/a.wav") != (200, 100)
+        assert proxy.counts == {kind: 1}
+
+
+@pytest.mark.parametrize(
+    ("latest", "kind", "too_late"), [(0.09, "delay", None), (0.3, "delay", None), (0.0, "too late", 0.2)]
+)
+def test_a_delay_is_counted_where_it_is_longer_than_those_of_a_store_that_is_well(
+    store: str, monkeypatch: pytest.MonkeyPatch, latest: float, kind: str, too_late: float | None
+) -> None:
+    only(monkeypatch, kind)
+    with faultproxy.running(store) as proxy:
+        proxy.begin(faultproxy.Chances(1, rate=1.0, latest=latest, too_late=too_late))
+        taken = []
+        for number in range(4):
+            began = time.monotonic()
+            assert came(proxy.endpoint, "GET", f"/b/{number}") == (200, 100)
+            taken.append(time.monotonic() - began)
+        assert proxy.counts[kind] <= sum(each > faultproxy.SLOW for each in taken)
+        assert (proxy.counts[kind] > 0) == (latest > faultproxy.SLOW or too_late is not None)
+
+
+def test_a_stale_listing_hides_what_was_just_put_and_shows_what_was_deleted(
+    s3_proxy: faultproxy.Proxy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    only(monkeypatch, "stale listing")
+
+    def names(folder: str) -> set[str]:
+        return {each.uri.rpartition("/")[2] for each in walk(f"{s3_proxy.bucket.uri}/{folder}")}
+
+    s3_proxy.begin(faultproxy.Chances(1, rate=0.0))
+    for name in ("kept/a", *(f"out/{number}" for number in range(7)), "out/gone", "out/f %+e.flac"):
+        put(f"{s3_proxy.bucket.uri}/{name}", b"x")
+    delete(f"{s3_proxy.bucket.uri}/out/gone")
+    whole = {*map(str, range(7)), "f %+e.flac"}
+    assert names("out") == whole
+
+    s3_proxy.chances = faultproxy.Chances(1, rate=1.0)
+    listings = [names("out") for _ in range(10)]
+    assert all("f %+e.flac" not in each and {"0", "1"} <= each <= {*whole, "gone"} for each in listings)
+    assert sum("gone" in each for each in listings) in range(1, 10)
+    assert s3_proxy.counts == {"stale listing": 10}
+    assert names("kept") == {"a"}
+    assert s3_proxy.counts == {"stale listing": 10}

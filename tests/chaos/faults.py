@@ -38,6 +38,8 @@ CHANCES = 5
 """Runs over one corpus that misbehaving storage may spoil."""
 RATES = (0.15, 0.3, 0.4, 0.5)
 """Shares of the requests that something happens to."""
+ENOUGH = 500
+"""Faults of which each kind must be one: that by chance one lacks of which there is one in thirty is under 1e-7."""
 OPTIONS = {"unit_seconds": 2.0, "max_errors": 1.0}
 
 
@@ -123,7 +125,7 @@ def run(seed: int, deadline: float, folder: Path, *, most: int | None = None) ->
         most: corpora after which to end sooner.
 
     Raises:
-        Broken: a promise did not hold.
+        Broken: a promise did not hold, or of many faults none was of some kind.
     """
     counts: Counter[str] = Counter()
     with contextlib.ExitStack() as stack:
@@ -132,6 +134,8 @@ def run(seed: int, deadline: float, folder: Path, *, most: int | None = None) ->
             share = (deadline - time.monotonic()) / (len(found) - number)
             counts.update(_on(upstream, seed, time.monotonic() + share, most))
             counts[f"corpora on {name}"] = counts.pop("corpora")
+    if counts["storage faults"] >= ENOUGH and (kinds := lacking(counts)):
+        raise Broken(f"seed {seed}: of {counts['storage faults']} faults none was {' or '.join(kinds)}")
     return dict(counts)
 
 
@@ -169,7 +173,9 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as folder:
         counts = run(options.seed, time.monotonic() + 60 * options.minutes, Path(folder))
     print(" ".join(f"{name.replace(' ', '_')}={count}" for name, count in sorted(counts.items())))
-    return 1 if lacking(counts) else 0
+    if kinds := lacking(counts):
+        print(f"none of {', '.join(kinds)}")
+    return 1 if kinds else 0
 
 
 if __name__ == "__main__":

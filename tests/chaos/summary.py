@@ -17,6 +17,7 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from pipeline.quantities import counted  # noqa: E402
+from tests import faultproxy  # noqa: E402
 
 RESULTS = Path(__file__).with_name("results.jsonl")
 
@@ -31,6 +32,10 @@ class Promise:
     """Name of a count -> the figure to reach."""
     each: int = 0
     """The figure that every other count is to reach, where there is one."""
+    some: tuple[str, ...] = ()
+    """Names of other counts of which none may be 0."""
+    called: str = ""
+    """What those are."""
 
 
 PROMISES = {
@@ -44,6 +49,8 @@ PROMISES = {
         "an object store fails in every way known of it. Every planned recording is one row, which has an error only "
         "where the file is no audio",
         {"storage faults": 2000},
+        some=faultproxy.KINDS,
+        called="kinds",
     ),
     "races": Promise(
         "several drivers work on one output at once. Every planned recording is one row, which has an error only "
@@ -111,7 +118,8 @@ def page(lines: Sequence[dict[str, Any]], commit: str) -> str:
 
 def _goal(promise: Promise) -> str:
     told = [f"{figure:,} {name}" for name, figure in promise.goal.items()]
-    return ", ".join(told + ([f"{promise.each:,} of each"] if promise.each else []))
+    told += [f"{promise.each:,} of each"] if promise.each else []
+    return ", ".join(told + ([f"all {len(promise.some)} {promise.called}"] if promise.some else []))
 
 
 def _counted(promise: Promise, found: Sum | None) -> str:
@@ -123,6 +131,7 @@ def _counted(promise: Promise, found: Sum | None) -> str:
     rest = _in_all(others) if promise.each else [f"{name} {count:,}" for name, count in others.items()]
     short = [name for name, figure in promise.goal.items() if found.counts[name] < figure]
     short += [name for name, count in others.items() if count < promise.each and not name.endswith(BESIDE)]
+    short += [name for name in promise.some if not others.get(name)]
     if len(short) > 4:
         short = [*short[:3], f"{len(short) - 3} more"]
     told = "; ".join(filter(None, [", ".join(first), ", ".join(rest), f"{found.minutes:.0f} minutes"]))

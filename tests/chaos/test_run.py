@@ -14,6 +14,7 @@ import pytest
 
 from tests.chaos import run, summary
 from tests.chaos.promise import Broken
+from tests.faultproxy import KINDS
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -205,7 +206,18 @@ def test_the_table_is_the_sum_of_one_commit():
         "| 100,000 of each | 2 kinds, each at least 99,999 (wav), 299,999 in all, 50% past header, least 25% (tar); "
         "12 minutes; short of the goal: wav |"
     )
-    assert rows[3].endswith("| 2,000 storage faults | not run |")
+    assert rows[3].endswith("| 2,000 storage faults, all 10 kinds | not run |")
+
+
+def test_a_kind_of_fault_that_did_not_happen_is_short_of_the_goal():
+    kinds = {f"faults: {kind}": 1 for kind in KINDS}
+
+    def row(**counts: int) -> str:
+        return summary.page([line("faults", **{"storage faults": 2500, **counts})], "new").splitlines()[3]
+
+    assert "short of" not in row(**kinds)
+    assert row(**kinds | {"faults: cut": 0}).endswith("; short of the goal: cut |")
+    assert row().endswith("; short of the goal: slow down, 500, reset, 7 more |")
 
 
 def test_what_was_counted_on_changed_code_is_left_out(tmp_path):
