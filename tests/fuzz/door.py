@@ -35,7 +35,7 @@ class Door:
     open: Callable[[Path], Opened]
     """Makes it ready; may keep files in the folder that it is given."""
     memory: int = 256 << 20
-    """Bytes that a process may grow by over one input."""
+    """Bytes that a process may hold with one input, beyond what it holds after the seeds."""
 
 
 def case(opened: Opened, name: str, seed: int, number: int) -> bytes:

@@ -106,7 +106,8 @@ def _work(door: Door, seed: int, numbers: range, deadline: float, shared: mmap.m
         # The first inputs fill caches and pools; what they take is not theirs.
         for data in opened.seeds:
             opened.check(data)
-        peak, told_of = _peak(), set()
+        _forget_peak()
+        base, told_of = _peak(), set()
         for number in numbers:
             if done % 16 == 0 and time.monotonic() > deadline:
                 break
@@ -125,11 +126,12 @@ def _work(door: Door, seed: int, numbers: range, deadline: float, shared: mmap.m
             signal.alarm(0)
             signal.setitimer(signal.ITIMER_PROF, 0)
             done += 1
-            now = _peak()
-            if now > peak + door.memory:
+            more = _peak() - base
+            if more > door.memory and "memory" not in told_of:
+                told_of.add("memory")
                 kept = _keep(told.parent, door.name, seed, number, data)
-                _tell(told, f"{door.name}: {(now - peak) >> 20} MB more memory with {kept}")
-            peak = max(peak, now)
+                _tell(told, f"{door.name}: {more >> 20} MB more memory with {kept}")
+            _forget_peak()
             if done % 512 == 0:
                 gc.collect()
         shared[:] = _STATE.pack(numbers.stop, done, past)
@@ -170,7 +172,15 @@ def _limit(more: int) -> None:
 
 
 def _peak() -> int:
+    """Bytes that this process held at most since the peak was forgotten, or since its start where none is."""
+    with contextlib.suppress(OSError):
+        return int(Path("/proc/self/status").read_text().partition("VmHWM:")[2].split()[0]) << 10
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+
+
+def _forget_peak() -> None:
+    with contextlib.suppress(OSError):
+        Path("/proc/self/clear_refs").write_text("5")
 
 
 def _place(error: BaseException) -> str:

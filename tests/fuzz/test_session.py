@@ -91,3 +91,13 @@ def test_memory_beyond_the_bound_is_told(tmp_path: Path) -> None:
     _, findings = told(check, tmp_path)
     assert len(findings) == 1
     assert "MB more memory" in findings[0]
+
+
+def test_memory_beyond_the_bound_is_told_where_the_inputs_before_took_nearly_as_much(tmp_path: Path) -> None:
+    taken = iter((1, 40, 50, 60, 90, *[1] * 40))
+
+    def check(data: bytes) -> bool:
+        return len(b"\1" * (next(taken) << 20)) > 0
+
+    _, findings = told(check, tmp_path)
+    assert [each.partition(" with ")[2] for each in findings] == ["made-1-3.bin"]
