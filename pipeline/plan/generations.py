@@ -20,6 +20,7 @@ from pipeline.corpus import Seconds
 from pipeline.errors import UserError
 from pipeline.plan import layout
 from pipeline.plan.columns import CLOSING, PLAN_SCHEMA, VERSION
+from pipeline.plan.values import contradiction
 from pipeline.storage import parquet
 from pipeline.storage.listing import list_names, stat
 from pipeline.storage.paths import redact
@@ -107,7 +108,7 @@ class Generation:
             names = documents.parse(told)
         except ValueError as error:
             raise damaged(self.uri, error) from error
-        if not isinstance(names, list) or not all(map(_is_text, names)):
+        if not isinstance(names, list) or not names or not all(map(_is_text, names)):
             raise damaged(self.uri, "its tasks are none")
         return tuple(names)
 
@@ -115,7 +116,7 @@ class Generation:
         """Rows of one row group.
 
         Raises:
-            UserError: the bytes are no Parquet.
+            UserError: the bytes are no Parquet, or its rows are none of a plan.
             StorageFault: they cannot be read.
         """
         generation = self
@@ -134,6 +135,8 @@ class Generation:
             table = parquet.read(file, groups=[number], columns=columns, footer=self.footer)
             # Text that is no UTF-8 would be found by whoever looks at it first.
             table.validate(full=True)
+            if wrong := contradiction(table):
+                raise pa.ArrowInvalid(wrong)
             return table
 
     def row_groups(self, columns: Sequence[str]) -> Iterator[pa.Table]:
@@ -268,10 +271,11 @@ def unit_runs(table: pa.Table, generation: Generation, *, row_group: int) -> lis
     starts = np.flatnonzero(np.concatenate(([True], codes[1:] != codes[:-1])))
     stops = np.append(starts[1:], len(codes))
     seconds = np.add.reduceat(table.column("seconds").to_numpy(), starts)
-    sizes = np.add.reduceat(table.column("payload").to_numpy(), starts)
+    # Integers would turn negative beyond 2^63.
+    sizes = np.add.reduceat(table.column("payload").to_numpy(), starts, dtype=np.float64)
     names = coded.dictionary.take(pa.array(codes[starts])).to_pylist()
     return [
-        UnitRef(name, generation.number, row_group, first, stop - first, long, large, generation.tasks)
+        UnitRef(name, generation.number, row_group, first, stop - first, long, int(large), generation.tasks)
         for name, first, stop, long, large in zip(
             names, starts.tolist(), stops.tolist(), seconds.tolist(), sizes.tolist(), strict=True
         )

@@ -12,7 +12,7 @@ import numpy as np
 from pipeline.errors import UserError
 from pipeline.plan import generations
 from pipeline.plan import layout as plan_layout
-from pipeline.plan.columns import OldRow
+from pipeline.plan.columns import PLAN_SCHEMA, OldRow
 from pipeline.plan.emptying import texts
 from pipeline.plan.forgotten import Forgotten, forgotten
 from pipeline.plan.generations import UnitRef
@@ -141,7 +141,8 @@ def _plan(output: str, old: Collection[OldRow], gone: Forgotten, found: list[Vio
     units: list[UnitRef] = []
     ids: list[np.ndarray] = [digests([])]
     for generation in generations.opened(output):
-        for group, table in enumerate(generation.row_groups(("id", "unit", "seconds", "payload"))):
+        # All columns, because what no reader has asked for yet is looked at too.
+        for group, table in enumerate(generation.row_groups(PLAN_SCHEMA.names)):
             units += generations.unit_runs(table, generation, row_group=group)
             rows = zip(table.column("unit").to_pylist(), table.column("id").to_pylist(), strict=True)
             ids.append(digests([id for unit, id in rows if not old or (unit, id) not in old]))

@@ -46,6 +46,7 @@ OURS = {
     "pipeline.audio.extractor": ("feature-settings",),
     "pipeline.plan.generations": ("plan",),
     "pipeline.plan.columns": ("plan",),
+    "pipeline.plan.values": ("plan",),
     "pipeline.table.unit_file": ("unit",),
     "pipeline.table.check": ("unit",),
     "pipeline.table.task": ("task-record",),

@@ -332,7 +332,7 @@ def test_a_damaged_plan_is_an_error(plan: Any, make: Make, damage: Callable[[byt
             act()
 
 
-@pytest.mark.parametrize("tasks", [b"{", b"3", b"[1]"])
+@pytest.mark.parametrize("tasks", [b"{", b"3", b"[1]", b"[]"])
 def test_a_generation_for_tasks_that_are_none_is_an_error(plan: Any, make: Make, tasks: bytes) -> None:
     plan([make("a.wav")])
     file = Path(plan.output, "_plan/000001.parquet")

@@ -19,6 +19,7 @@ from pipeline.table.__main__ import main
 from pipeline.table.clip import clip
 from pipeline.table.explain import explain
 from tests.jobs.corpora import clips, encoded, write_tar
+from tests.plan.test_values import put
 from tests.units import recordings_of
 
 
@@ -72,6 +73,19 @@ def test_every_version_of_a_recording_is_told_oldest_first(table: Any) -> None:
     old, new = explain(table.output, "c/b.wav")
     assert (old.newer, new.newer) == (new.unit.name, None)
     assert [each.unit.generation for each in (old, new)] == [1, 2]
+
+
+@pytest.mark.parametrize(
+    ("command", "names"),
+    [("explain", ("source", "size", "offset", "start", "seconds")), ("forget", ("id", "source", "recording", "spans"))],
+)
+def test_a_plan_that_lacks_a_value_is_told_by_its_file(
+    command: str, names: tuple[str, ...], table: Any, capsys: Any
+) -> None:
+    for name in names:
+        put(table.output, name, None)
+        assert main([command, table.output, "c/b.wav"]) == 2
+        assert "000001.parquet: the plan file is damaged (no " in capsys.readouterr().err
 
 
 def test_an_id_that_is_not_planned_is_answered_with_ids_like_it(table: Any, capsys: Any) -> None:

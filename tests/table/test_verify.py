@@ -17,6 +17,7 @@ from pipeline.table.encode import encode
 from pipeline.table.unit_check import by_footer
 from pipeline.table.vacuum import vacuum
 from pipeline.table.verify import format_verdict, verify
+from tests.plan.test_values import put
 from tests.table.conftest import mark_success
 
 
@@ -191,6 +192,13 @@ def test_a_damaged_plan_is_a_violation(whole: Any) -> None:
     plan.write_bytes(plan.read_bytes()[:-20])
     (message,) = messages(whole)
     assert message.startswith("000001.parquet: the plan file is damaged")
+
+
+def test_a_value_that_no_planner_writes_is_a_violation_of_what_is_pending_too(made: Any) -> None:
+    made.plan("0.wav", "1.wav")
+    put(made.output, "size", -5)
+    (message,) = messages(made)
+    assert message.startswith("000001.parquet: the plan file is damaged (size out of range)")
 
 
 def test_claims_that_cannot_be(whole: Any) -> None:

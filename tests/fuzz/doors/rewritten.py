@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 _TYPES = (pa.int64(), pa.float64(), pa.string(), pa.binary(), pa.list_(pa.string()))
+_NO_FOOTER = (b"", b"99", b"{}", b"[1]", b"\xff", b"[" * 200)
 _TOLD = (b"", b"0", b"99", b"nothing", b"{}", b"[1]", b"\xff", b"[" * 200, b"null\n", b'["a", 5]')
 
 
@@ -21,8 +22,8 @@ def rewritten(dice: Random, seeds: Sequence[bytes]) -> bytes:
 
 
 def footed(dice: Random, seeds: Sequence[bytes]) -> bytes:
-    """A generation of the plan with a column of another type, or a footer that says what no plan is of."""
-    return _written(dice.choice((_retyped, _planned, _planned))(dice, _read(dice, seeds)))
+    """A generation of the plan with a column or a value that no plan has, or a footer that says what none is of."""
+    return _written(dice.choice((_retyped, _planned, _planned, _valued, _valued))(dice, _read(dice, seeds)))
 
 
 def _read(dice: Random, seeds: Sequence[bytes]) -> pa.Table:
@@ -38,10 +39,31 @@ def _written(rows: pa.Table) -> bytes:
 def _planned(dice: Random, rows: pa.Table) -> pa.Table:
     metadata: dict[bytes, bytes] = dict(rows.schema.metadata or {})
     name = dice.choice((b"voxmill.plan", b"voxmill.corpus", b"voxmill.sources"))
-    metadata[name] = dice.choice((b"", b"99", b"{}", b"[1]", b"\xff", b"[" * 200))
+    metadata[name] = dice.choice(_NO_FOOTER)
     if dice.random() < 0.2:
         del metadata[name]
+    if dice.random() < 0.2:
+        metadata[b"voxmill.tasks"] = dice.choice((*_NO_FOOTER, b"[]", b"null", b'["a", 5]'))
     return rows.replace_schema_metadata(metadata)
+
+
+def _valued(dice: Random, rows: pa.Table) -> pa.Table:
+    """A value that is missing or beyond belief; a name of a unit that leads elsewhere."""
+    name = dice.choice([name for name in rows.column_names if name not in ("member", "reference", "metadata")])
+    at, kind = rows.column_names.index(name), rows.schema.field(name).type
+    values: Sequence[Any] = (None,)
+    if pa.types.is_floating(kind):
+        values = (*((None,) if name != "end" else ()), float("nan"), float("inf"), -1.0, -1e-9, 1e300)
+    elif pa.types.is_integer(kind):
+        values = (None, -1, -5, -(2**31)) if kind == pa.int32() else (None, -1, -(2**62))
+    elif name == "unit":
+        values = (None, "", "../../../evil", "0" * 31, "A" * 32, "0" * 32 + "\n", "é" * 16)
+    elif name == "supersedes":
+        unit = rows.column("unit")[0].as_py()
+        values = ([None], [{"unit": unit, "id": None}], [{"unit": None, "id": "c"}], [{"unit": "../e", "id": "c"}])
+    column = rows.column(at).to_pylist()
+    column[dice.randrange(len(column))] = dice.choice(values)
+    return rows.set_column(at, rows.schema.field(at), pa.array(column, kind))
 
 
 def _without(dice: Random, rows: pa.Table) -> pa.Table:

@@ -77,7 +77,7 @@ def _unit(dice: Random, seeds: Sequence[bytes]) -> bytes:
 
 
 def _plan(dice: Random, seeds: Sequence[bytes]) -> bytes:
-    return footed(dice, seeds) if dice.random() < 0.2 else parquet(dice, seeds)
+    return footed(dice, seeds) if dice.random() < 0.3 else parquet(dice, seeds)
 
 
 def open_unit(folder: Path) -> Opened:
