@@ -66,6 +66,14 @@ def rows_of(unit: Unit, *, broken: Sequence[str] = (), text: str = "one two") ->
     return pa.table({name: columns[name] for name in SCHEMA.names}, schema=SCHEMA)
 
 
+def mislead(file: Path, text: bytes) -> None:
+    """Flip a bit of the least `text` that the footer of a file tells of a column: it is no longer the least then."""
+    data = bytearray(file.read_bytes())
+    at = data.index(text, len(data) - 8 - int.from_bytes(data[-8:-4], "little"))
+    data[at + len(text) - 1] ^= 2
+    file.write_bytes(data)
+
+
 @dataclass
 class Made:
     """One output, to be planned and committed step by step."""

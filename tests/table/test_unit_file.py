@@ -36,6 +36,13 @@ def test_every_byte_of_a_page_is_checked(made: Any, rows: Any, tmp_path: Path) -
     assert wrong == 0
 
 
+def test_its_footer_says_nothing_of_its_columns_that_could_hide_a_row(made: Any) -> None:
+    made.plan("a.wav", "b.wav", seconds=30.0)
+    made.commit()
+    group = pq.read_metadata(made.file(0)).row_group(0)
+    assert not any(group.column(number).is_stats_set for number in range(group.num_columns))
+
+
 def test_a_file_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"x\.parquet: the file went away while it was being read\. Run the command"):
         read_unit(str(tmp_path / "x.parquet"))

@@ -23,6 +23,8 @@ from pipeline.table.unit_file import read_unit
 READERS = 16
 """Unit files read at the same time, ahead of the writer."""
 _BUFFER = 2**20
+DAMAGED = (pa.ArrowException, EOFError, OSError, UnicodeDecodeError)
+"""What a file raises that is no Parquet, or damaged."""
 
 
 def of_units(
@@ -53,17 +55,38 @@ def of_file(folder: str, file: PublishedFile, schema: pa.Schema) -> Iterator[pa.
     """
     uri = join(folder, file.path)
     try:
-        with io.BufferedReader(RangeFile(uri, 0, file.size), _BUFFER) as source:
-            footer = pq.ParquetFile(source).metadata
-            for group in range(footer.num_row_groups):
-                yield fitted(parquet.read(source, groups=[group], footer=footer), schema, uri)
+        for part in groups(uri, file.size):
+            yield fitted(part, schema, uri)
     except FileNotFoundError as error:
         raise UserError(f"{redact(uri)}: the file went away. Publish again.") from error
-    except (pa.ArrowException, EOFError, OSError) as error:
-        reason = (str(error).splitlines() or [type(error).__name__])[0].rstrip(".")
+    except DAMAGED as error:
         raise UserError(
-            f"{redact(uri)}: cannot be read as Parquet ({reason}). Delete it; the next publish makes it again."
+            f"{redact(uri)}: cannot be read as Parquet ({reason(error)}). Delete it; the next publish makes it again."
         ) from error
+
+
+def groups(uri: str, size: int, *, columns: Sequence[str] | None = None) -> Iterator[pa.Table]:
+    """Rows of a published file, a row group at a time, with the checksums of their pages.
+
+    Args:
+        uri: the file.
+        size: its bytes.
+        columns: names of those that are read, of which there may be less; all by default.
+
+    Raises:
+        FileNotFoundError: it is not there.
+        pa.ArrowException, EOFError, OSError, UnicodeDecodeError: it is no Parquet, or is damaged; see `DAMAGED`.
+        StorageFault: it cannot be read.
+    """
+    with io.BufferedReader(RangeFile(uri, 0, size), _BUFFER) as source:
+        footer = pq.ParquetFile(source).metadata
+        for group in range(footer.num_row_groups):
+            yield parquet.read(source, groups=[group], columns=columns, footer=footer)
+
+
+def reason(error: Exception) -> str:
+    """Why a file cannot be read, in a few words."""
+    return (str(error).splitlines() or [type(error).__name__])[0].rstrip(".")
 
 
 def without(rows: pa.Table, column: str, values: Collection[str]) -> pa.Table:

@@ -14,6 +14,7 @@ from pathlib import Path
 from random import Random
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from pipeline.corpus import Recording
@@ -117,6 +118,8 @@ def open_unit(folder: Path) -> Opened:
             raise Wrong("other rows that nothing notices")
         if looked and not noticed and (shown is None or not shown.equals(_shown_of(after, record.schema))):
             raise Wrong("readers see other rows than verify")
+        if looked and not noticed and not _found(table, uri, record.schema, after):
+            raise Wrong("a filter finds other rows than there are")
         return True
 
     return Opened(seeds, check, _unit)
@@ -133,6 +136,13 @@ def _shown(table: Made, uri: str, schema: pa.Schema | None) -> pa.Table | None:
         refused(error, "out/")
         return None
     return found
+
+
+def _found(table: Made, uri: str, schema: pa.Schema | None, rows: pa.Table) -> bool:
+    """Whether who looks for the rows of a file one by one finds each."""
+    reader = Table(dataset_of(table.output, [uri], schema, set()), [uri])
+    ids = rows.column("id").to_pylist()
+    return all(reader.to_table(columns=["id"], filter=pc.field("id") == id).num_rows == 1 for id in ids)
 
 
 def _shown_of(rows: pa.Table, schema: pa.Schema | None) -> pa.Table:

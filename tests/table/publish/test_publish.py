@@ -23,7 +23,7 @@ from pipeline.table.publish.checking import contradictions
 from pipeline.table.publish.difference import data_files
 from pipeline.table.rewrite import rewrite
 from pipeline.table.verify import verify
-from tests.table.conftest import Made, rows_of
+from tests.table.conftest import Made, mislead, rows_of
 
 TASK = "transcribe"
 
@@ -349,6 +349,27 @@ def test_a_damaged_file_is_told_by_who_looks_for_rows_in_it(made: Made, damage: 
     file.write_bytes((FOUND / f"{damage}.bin").read_bytes())
     with pytest.raises(UserError, match="cannot be read as Parquet .*Delete it"):
         withdraw(made.output, ["c/nobody", "c/a.wav"])
+
+
+def test_no_bit_of_a_footer_keeps_a_row_from_who_withdraws_it(made: Made) -> None:
+    made.plan("a", "b", seconds=30.0)
+    made.commit()
+    publish(made.output, TASK)
+    (file,) = folder(made).rglob("*.parquet")
+    mislead(file, b"c/a")
+    assert read_published(made.output).count_rows(filter=pa.compute.field("id") == "c/a") == 0
+    assert withdraw(made.output, ["c/a"]) == [str(file)]
+    assert set(shown(made.output)) == {"c/b"}
+
+
+def test_a_file_without_ids_is_told_by_who_looks_for_rows_in_it(made: Made) -> None:
+    made.plan("a", "b", seconds=30.0)
+    made.commit()
+    publish(made.output, TASK)
+    (file,) = folder(made).rglob("*.parquet")
+    pq.write_table(pq.read_table(file).drop_columns(["id"]), file)
+    with pytest.raises(UserError, match=r"cannot be read as Parquet \(it has no column id\), so nobody knows"):
+        withdraw(made.output, ["c/a"])
 
 
 def test_a_withdrawal_stays_when_the_unit_file_was_rewritten_before(made: Made) -> None:
