@@ -22,20 +22,34 @@ from pipeline.plan.superseded import Superseded, hidden, superseded
 from pipeline.quantities import counted
 from pipeline.storage.listing import list_sizes
 from pipeline.storage.paths import redact
-from pipeline.table import layout
+from pipeline.table import layout, unit_check
 from pipeline.table.check import REMEDY
 from pipeline.table.done import stub
 from pipeline.table.drafts import telling
 from pipeline.table.forget import search
 from pipeline.table.holding import Gone
 from pipeline.table.presence import require_plan, require_table
-from pipeline.table.publish import checking as published
+from pipeline.table.publish import checking as published_check
 from pipeline.table.task import read_record, tasks
 from pipeline.table.traces import Names, told_by_runs, told_by_scores
-from pipeline.table.unit_check import Committed, Look, whole
+from pipeline.table.unit_check import Committed
 
 _READERS = 8
 """Unit files read at the same time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What is looked at of the files of a table."""
+
+    units: unit_check.Look
+    published: published_check.Look
+
+
+WHOLE = Look(unit_check.whole, published_check.WHOLE)
+"""All of them, with the checksums of their pages."""
+QUICK = Look(unit_check.by_footer, published_check.BY_FOOTER)
+"""Their footers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,12 +99,12 @@ class Verdict:
         return self.holds and bool(self.tasks) and not any(task.pending for task in self.tasks)
 
 
-def verify(output: str, *, look: Look = whole) -> Verdict:
+def verify(output: str, *, look: Look = WHOLE) -> Verdict:
     """Read the plan and every file of every task, and compare.
 
     Args:
         output: folder of the table.
-        look: what is looked at of each committed file.
+        look: what is looked at of each file, committed or published.
 
     Raises:
         UserError: there is no table.
@@ -105,9 +119,10 @@ def verify(output: str, *, look: Look = whole) -> Verdict:
     except UserError as error:
         file, _, message = str(error).partition(": ")
         return Verdict(0, 0, (), (Violation(file, message),))
-    verdicts = tuple(_task(output, name, units, changes, gone, found, look) for name in tasks(output))
+    verdicts = tuple(_task(output, name, units, changes, gone, found, look.units) for name in tasks(output))
     found += _success(output, units, verdicts)
-    found += itertools.starmap(Violation, published.contradictions(output, {id for _, id in gone}))
+    published = published_check.contradictions(output, {id for _, id in gone}, look.published)
+    found += itertools.starmap(Violation, published)
     found += _traces(output, forgetting, names)
     return Verdict(len(units), sum(unit.count for unit in units), verdicts, tuple(found))
 
@@ -165,7 +180,7 @@ def _task(
     changes: Sequence[Superseded],
     forgotten: Sequence[OldRow],
     found: list[Violation],
-    look: Look,
+    look: unit_check.Look,
 ) -> TaskVerdict:
     folder = layout.task_folder(output, name)
     try:

@@ -14,9 +14,8 @@ from pipeline.errors import UserError
 from pipeline.plan.forgotten import remember
 from pipeline.table.__main__ import main
 from pipeline.table.encode import encode
-from pipeline.table.unit_check import by_footer
 from pipeline.table.vacuum import vacuum
-from pipeline.table.verify import format_verdict, verify
+from pipeline.table.verify import QUICK, format_verdict, verify
 from tests.plan.test_values import put
 from tests.table.conftest import mark_success
 
@@ -219,12 +218,12 @@ def test_no_output_is_an_error(tmp_path: Path) -> None:
 
 def test_quick_reads_footers_alone(whole: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("pipeline.table.unit_check.read_unit", lambda uri: pytest.fail("read whole"))
-    verdict = verify(whole.output, look=by_footer)
+    verdict = verify(whole.output, look=QUICK)
     assert (verdict.complete, verdict.tasks[0].rows, verdict.tasks[0].errors) == (True, 6, 1)
     rewrite(whole.file(1), lambda table: table.slice(1))
     whole.file(2).write_bytes(whole.file(2).read_bytes()[:-9])
     whole.file(0).unlink()
-    verdict = verify(whole.output, look=by_footer)
+    verdict = verify(whole.output, look=QUICK)
     assert verdict.tasks[0].pending == 1
     assert [each.message.partition(".")[0] for each in verdict.violations] == [
         "its footer says 1 rows, the plan has 2 for it", "its footer says nothing of its rows"
@@ -234,11 +233,11 @@ def test_quick_reads_footers_alone(whole: Any, monkeypatch: pytest.MonkeyPatch) 
 def test_quick_knows_what_may_be_gone_and_what_must(whole: Any) -> None:
     whole.plan("0.wav", version="2-2", seconds=30.0)
     whole.commit(3)
-    assert verify(whole.output, look=by_footer).holds
+    assert verify(whole.output, look=QUICK).holds
     vacuum(whole.output, min_age=0.0, dry_run=False)
-    assert verify(whole.output, look=by_footer).complete
+    assert verify(whole.output, look=QUICK).complete
     remember(whole.output, ["c/2.wav"])
-    (violation,) = verify(whole.output, look=by_footer).violations
+    (violation,) = verify(whole.output, look=QUICK).violations
     assert violation.message == "its footer says 2 rows, the plan has 1 for it"
 
 

@@ -10,7 +10,6 @@ from pathlib import Path
 from pipeline.errors import RecordingError, UserError
 from pipeline.quantities import counted
 from pipeline.storage.paths import redact
-from pipeline.table import unit_check
 from pipeline.table.again import failed, try_again
 from pipeline.table.commands.command import BROKEN, HOLDS, PARTIAL, Command, whole
 from pipeline.table.explain import explain, format_explanation, undecodable
@@ -18,7 +17,7 @@ from pipeline.table.failures import failures, format_failures
 from pipeline.table.read import read_table
 from pipeline.table.status import format_status, status, to_json
 from pipeline.table.task import tasks
-from pipeline.table.verify import format_verdict, verify
+from pipeline.table.verify import QUICK, WHOLE, format_verdict, verify
 
 
 def _status_options(parser: argparse.ArgumentParser) -> None:
@@ -42,7 +41,7 @@ def _verify_options(parser: argparse.ArgumentParser) -> None:
 
 
 def _verify(given: argparse.Namespace) -> int:
-    verdict = verify(given.output, look=unit_check.by_footer if given.quick else unit_check.whole)
+    verdict = verify(given.output, look=QUICK if given.quick else WHOLE)
     print(format_verdict(given.output, verdict) + ("\nonly footers were read" if given.quick else ""))
     if not verdict.holds:
         return BROKEN

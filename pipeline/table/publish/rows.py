@@ -22,7 +22,8 @@ from pipeline.table.unit_file import read_unit
 
 READERS = 16
 """Unit files read at the same time, ahead of the writer."""
-_BUFFER = 2**20
+BUFFER = 2**20
+"""Bytes of a published file that are read at once, at least."""
 DAMAGED = (pa.ArrowException, EOFError, OSError, UnicodeDecodeError)
 """What a file raises that is no Parquet, or damaged."""
 
@@ -78,7 +79,7 @@ def groups(uri: str, size: int, *, columns: Sequence[str] | None = None) -> Iter
         pa.ArrowException, EOFError, OSError, UnicodeDecodeError: it is no Parquet, or is damaged; see `DAMAGED`.
         StorageFault: it cannot be read.
     """
-    with io.BufferedReader(RangeFile(uri, 0, size), _BUFFER) as source:
+    with io.BufferedReader(RangeFile(uri, 0, size), BUFFER) as source:
         footer = pq.ParquetFile(source).metadata
         for group in range(footer.num_row_groups):
             yield parquet.read(source, groups=[group], columns=columns, footer=footer)

@@ -21,7 +21,7 @@ from pipeline.plan.store import load_unit
 from pipeline.table import layout, lease
 from pipeline.table.done import committed_sizes
 from pipeline.table.publish import difference, manifest, places
-from pipeline.table.publish.checking import contradictions
+from pipeline.table.publish.checking import WHOLE, contradictions
 from pipeline.table.publish.opening import read_published
 from pipeline.table.publish.publishing import publish
 from pipeline.table.totals import read_known, totals, write_known
@@ -114,7 +114,7 @@ def open_published(folder: Path) -> Opened:
         except UserError as error:
             refused(error, path.name, ".parquet", "out")
             shown = None
-        if any("\n" in each for told in contradictions(table.output) for each in told):
+        if any("\n" in each for told in contradictions(table.output, (), WHOLE) for each in told):
             raise Wrong("several lines")
         try:
             found = manifest.newest(table.output, table.task)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import random
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from pipeline.plan.forgotten import remember
 from pipeline.table import read_table
 from pipeline.table.forget import forget, look
 from pipeline.table.publish import manifest, publish, read_published, succession, withdraw
-from pipeline.table.publish.checking import contradictions
+from pipeline.table.publish.checking import WHOLE, contradictions
 from pipeline.table.publish.difference import data_files
 from pipeline.table.rewrite import rewrite
 from pipeline.table.verify import verify
@@ -53,7 +54,7 @@ def holds(made: Made, **options: Any) -> Any:
     """Publish, and check the set against the table and its manifest against its files."""
     done = publish(made.output, TASK, **options)
     assert shown(made.output) == expected(made.output)
-    assert list(contradictions(made.output)) == []
+    assert list(contradictions(made.output, (), WHOLE)) == []
     return done
 
 
@@ -130,10 +131,49 @@ def test_a_published_file_that_is_gone_or_damaged_is_told_and_made_again(made: M
     first, second, _ = sorted(folder(made).glob("*.parquet"))
     first.unlink()
     second.write_bytes(second.read_bytes()[:-10])
-    told = dict(contradictions(made.output))
+    told = dict(contradictions(made.output, (), WHOLE))
     assert "is gone, and the manifest names it" in told[str(first)]
     assert "the manifest says" in told[str(second)]
     holds(made, file_bytes=1)
+
+
+def flip_a_page(file: Path) -> None:
+    data = bytearray(file.read_bytes())
+    data[pq.read_metadata(file).row_group(0).column(3).data_page_offset + 40] ^= 1
+    file.write_bytes(data)
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (flip_a_page, "cannot be read as Parquet ("),
+        (lambda file: mislead(file, b"c/a"), "what its footer says of column id hides rows from who looks for them."),
+    ],
+    ids=["a page", "the least of a column"],
+)
+def test_one_bit_of_a_published_file_is_found_by_who_reads_all_of_it(
+    made: Made, damage: Callable[[Path], None], message: str
+) -> None:
+    made.plan("a", "b", seconds=30.0)
+    made.commit()
+    publish(made.output, TASK)
+    (file,) = folder(made).rglob("*.parquet")
+    damage(file)
+    (violation,) = verify(made.output).violations
+    assert (violation.file, violation.message.startswith(message)) == (str(file), True)
+    assert violation.message.endswith("Delete it and publish again")
+    file.unlink()
+    holds(made)
+
+
+def test_a_published_file_whose_rows_are_of_other_columns_is_found(made: Made) -> None:
+    made.plan("a", "b", seconds=30.0)
+    made.commit()
+    publish(made.output, TASK)
+    (file,) = folder(made).rglob("*.parquet")
+    file.write_bytes(file.read_bytes().replace(b"sample_rate", b"sample_rats"))
+    (violation,) = verify(made.output).violations
+    assert violation.message == "column sample_rats is not one of this task. Delete it and publish again"
 
 
 def test_small_files_become_one_when_they_pile_up(made: Made) -> None:
@@ -319,7 +359,7 @@ def test_a_damaged_manifest_is_told(made: Made, junk: bytes) -> None:
     file.write_bytes(junk)
     with pytest.raises(UserError, match=r"000001\.manifest: the manifest of what is published is damaged .* Delete it"):
         read_published(made.output)
-    ((name, _),) = contradictions(made.output)
+    ((name, _),) = contradictions(made.output, (), WHOLE)
     assert name == str(file)
 
 
@@ -424,13 +464,13 @@ def test_forgotten_rows_are_neither_published_nor_left(made: Made) -> None:
     made.commit()
     publish(made.output, TASK, file_bytes=1)
     remember(made.output, ["c/a"])
-    told = dict(contradictions(made.output, ["c/a"]))
+    told = dict(contradictions(made.output, ["c/a"], WHOLE))
     (file,) = told
     assert "holds rows of forgotten recordings; `forget OUTPUT --yes`" in told[file]
     assert holds(made, file_bytes=1).replaced_files == 1
     assert set(shown(made.output)) == {"c/b", "c/c", "c/d"}
     forget(made.output, ["c/a"], look(made.output, ["c/a"]))
-    assert list(contradictions(made.output, ["c/a"])) == []
+    assert list(contradictions(made.output, ["c/a"], WHOLE)) == []
     assert verify(made.output).holds
     holds(made, file_bytes=1)
 
