@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 
 from pipeline.errors import UserError
 from pipeline.storage import parquet
@@ -33,7 +34,10 @@ def read_unit(uri: str) -> pa.Table:
             f"{redact(uri)}: is too large for a unit's file ({error}). Delete it; the next run does that unit again."
         ) from error
     try:
-        table = parquet.read(pa.BufferReader(data))
+        footer = pq.read_metadata(pa.BufferReader(data))
+        # Runs count by it: to them a file whose footer contradicts itself is damaged.
+        parquet.told(footer)
+        table = parquet.read(pa.BufferReader(data), footer=footer)
         # Text that is no UTF-8 would be found by whoever looks at it first.
         table.validate(full=True)
         # So would names of columns.

@@ -12,6 +12,7 @@ import pytest
 from pipeline.errors import UserError
 from pipeline.table import unit_file
 from pipeline.table.encode import encode
+from pipeline.table.footers import counts
 from pipeline.table.unit_file import is_of_a_file, read_unit
 
 
@@ -34,6 +35,18 @@ def test_every_byte_of_a_page_is_checked(made: Any, rows: Any, tmp_path: Path) -
         except UserError as error:
             assert str(error).startswith(f"{tmp_path}/x.parquet: cannot be read as Parquet (")  # noqa: PT017
     assert wrong == 0
+
+
+def test_every_byte_that_its_footer_tells_is_told_twice(made: Any) -> None:
+    made.plan("a.wav", "b.wav", seconds=30.0)
+    made.commit()
+    whole = made.file(0).read_bytes()
+    for word in (b"voxmill.attempt", b"voxmill.rows"):
+        at = whole.rindex(word) + len(word) - 1
+        made.file(0).write_bytes(whole[:at] + bytes([whole[at] ^ 1]) + whole[at + 1 :])
+        assert counts(str(made.file(0)), len(whole)) is None
+        with pytest.raises(UserError, match=r"\(what its footer tells is not what was written\)\. Delete it; the next"):
+            read_unit(str(made.file(0)))
 
 
 def test_its_footer_says_nothing_of_its_columns_that_could_hide_a_row(made: Any) -> None:

@@ -97,9 +97,9 @@ def open_unit(folder: Path) -> Opened:
     whole = [before, read_unit(str(other.file(0)))]
     hidden = (ref.name, unit.recordings[0].id)
 
-    def counted(size: int) -> None:
-        footers.counts(uri, size)
+    def counted(size: int) -> bool:
         totals(table.output, table.task, {ref.name: size}, {hidden}, {})
+        return footers.counts(uri, size) is not None
 
     def check(data: bytes) -> bool:
         file.write_bytes(data)
@@ -113,7 +113,8 @@ def open_unit(folder: Path) -> Opened:
             return footer_read(data)
         noticed = list(rows_check.contradictions(after, unit, record.schema, Gone.of(set())))
         list(rows_check.contradictions(after, unit, record.schema, Gone.of(set(), {hidden})))
-        counted(len(data))
+        if not counted(len(data)) and not noticed:
+            raise Wrong("damaged to a run, and not to verify")
         if not noticed and not any(_same(after, each) for each in whole):
             raise Wrong("other rows that nothing notices")
         if looked and not noticed and (shown is None or not shown.equals(_shown_of(after, record.schema))):
