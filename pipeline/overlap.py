@@ -12,11 +12,16 @@ from pipeline.table.lease import Lease, Sign, first, held, this_host
 
 
 @contextlib.contextmanager
-def leased(asked: Asked) -> Generator[None]:
+def leased(asked: Asked, *, conditional: bool) -> Generator[None]:
     """Show that this run is at work while the block runs, and say which others are.
 
+    Args:
+        asked: the run.
+        conditional: whether the storage holds conditional puts; without, of two that plan at once one loses its plan.
+
     Raises:
-        UserError: another one was there first, and it is asked that this one make way.
+        UserError: another one was there first, and it is asked that this one make way; or any is, and storage does not
+            keep them apart.
     """
     host, process = this_host()
     mine = Lease(asked.name, host, process, asked.started.isoformat(timespec="seconds"))
@@ -25,6 +30,11 @@ def leased(asked: Asked) -> Generator[None]:
             raise UserError(
                 f"{asked.shown}: {_told(earlier)}, and --overlap refuse does not run beside it. "
                 "Wait for its end, or stop it"
+            )
+        if others and not conditional:
+            raise UserError(
+                f"{asked.shown}: {_told(others[0])}, and this storage ignores conditional puts (If-None-Match): "
+                "a run can lose what another plans. Wait for its end; one that was killed counts for a minute"
             )
         for each in others:
             asked.say(

@@ -72,19 +72,24 @@ def run(
         begin=begin,
     )
     probe(sources)
-    if not config.dry_run:
-        _probe_output(asked)
-    _compare(asked)
     if config.dry_run:
-        report, _ = _plan(asked)
-        asked.say(plan.format_report(report))
-        _tell_pending(asked)
-        return RunSummary(**asked.facts(), finished=_now(), exit_code=COMPLETE, new_recordings=report.planned)
-    with leased(asked), _written_down(asked):
+        return _foretold(asked)
+    conditional = _probe_output(asked)
+    _compare(asked)
+    with leased(asked, conditional=conditional), _written_down(asked):
         report, plan_seconds = _plan(asked)
         summary = _label(asked, report, plan_seconds)
         asked.write_down(summary.to_json())
     return summary
+
+
+def _foretold(asked: Asked) -> RunSummary:
+    """What a run would do."""
+    _compare(asked)
+    report, _ = _plan(asked)
+    asked.say(plan.format_report(report))
+    _tell_pending(asked)
+    return RunSummary(**asked.facts(), finished=_now(), exit_code=COMPLETE, new_recordings=report.planned)
 
 
 @contextlib.contextmanager
@@ -142,17 +147,19 @@ def _now() -> str:
     return datetime.now(UTC).isoformat()
 
 
-def _probe_output(asked: Asked) -> None:
-    """Check that the output can be written before any work starts, and say what its storage cannot promise."""
-    if not probe_write(asked.output).conditional:
+def _probe_output(asked: Asked) -> bool:
+    """Check that the output can be written before any work starts; say what its storage cannot promise, and give it."""
+    conditional = probe_write(asked.output).conditional
+    if not conditional:
         asked.say(
-            f"{asked.shown}: this storage ignores conditional puts (If-None-Match); a unit that two workers finish "
-            "at the same time is written twice, the last one stays"
+            f"{asked.shown}: this storage ignores conditional puts (If-None-Match), so no run starts beside another; "
+            "a unit that two workers finish at the same time is written twice, the last one stays"
         )
     probe_folder(plan_layout.plan_folder(asked.output))
     probe_folder(layout.runs_folder(asked.output))
     for choice in asked.wanted:
         probe_folder(layout.task_folder(asked.output, choice.name))
+    return conditional
 
 
 def _plan(asked: Asked) -> tuple[PlanReport, float]:

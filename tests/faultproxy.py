@@ -89,6 +89,8 @@ class Proxy:
     """What a test has behind it."""
     requests: list[str] = field(default_factory=list)
     faults: list[Fault] = field(default_factory=list)
+    ignored: set[str] = field(default_factory=set)
+    """Headers of requests, in lower case, that the server never sees."""
     chances: Chances | None = None
     counts: Counter[str] = field(default_factory=Counter)
     """Kind of each fault that chance made -> how often; what made no difference to an answer is none."""
@@ -198,7 +200,9 @@ class Proxy:
 
     async def _ask(self, request: web.BaseRequest, body: bytes, session: aiohttp.ClientSession) -> Answer:
         url = yarl.URL(self.upstream + request.raw_path, encoded=True)
-        headers = [(name, value) for name, value in request.headers.items() if name.lower() not in _DROPPED]
+        headers = [
+            (name, value) for name, value in request.headers.items() if name.lower() not in _DROPPED | self.ignored
+        ]
         async with session.request(
             request.method, url, data=io.BytesIO(body) if body else None, headers=headers, allow_redirects=False
         ) as response:

@@ -14,10 +14,14 @@ from fsspec import AbstractFileSystem
 from pipeline.errors import UserError
 from pipeline.storage.secrets import redact
 
-__all__ = ["canonical", "filesystem", "is_local", "is_s3", "join", "local_path", "parent", "redact", "uri_of"]
+__all__ = [
+    "canonical", "creates", "filesystem", "is_local", "is_s3", "join", "local_path", "parent", "redact", "uri_of",
+]  # fmt: skip
 
 LOCAL = ("file", "local")
 S3 = ("s3", "s3a")
+CREATING = (*S3, "gs", "gcs")
+"""Protocols whose clients put what must be absent under a condition that the store holds (s3fs, gcsfs)."""
 CONNECTIONS = 64
 """Simultaneous requests to one object store; botocore's own default of 10 would queue the rest."""
 CONNECT_TIMEOUT, READ_TIMEOUT = 10, 60
@@ -60,6 +64,11 @@ def local_path(uri: str) -> str:
 def is_s3(fs: AbstractFileSystem) -> bool:
     """Say whether `fs` speaks S3, whose listings and conditions this package uses directly."""
     return "s3" in _protocols(fs)
+
+
+def creates(fs: AbstractFileSystem) -> bool:
+    """Say whether of two clients that create one name one wins; what fsspec has for all looks first and writes then."""
+    return not set(CREATING).isdisjoint(_protocols(fs))
 
 
 def uri_of(fs: AbstractFileSystem, path: str) -> str:

@@ -14,7 +14,7 @@ from typing import BinaryIO
 from fsspec import AbstractFileSystem
 
 from pipeline.errors import StorageFault, UserError
-from pipeline.storage.paths import filesystem, is_local, is_s3, join, local_path, redact
+from pipeline.storage.paths import creates, filesystem, is_local, is_s3, join, local_path, redact
 from pipeline.storage.retry import answer_of, attempt, denied, hasty, unreachable
 
 _SINGLE_PUT = 5 * 2**30
@@ -28,7 +28,8 @@ class ProbeResult:
 
     uri: str
     conditional: bool
-    """True where the second of two conditional puts of one name is refused, as it must be for one winner."""
+    """True where the second of two conditional puts of one name is refused by the storage, and not by a client that
+    looked before: so it must be for one winner."""
 
 
 def put_if_absent(uri: str, data: bytes) -> bool:
@@ -107,9 +108,9 @@ def probe_write(folder_uri: str) -> ProbeResult:
         if is_local(folder_uri):
             _written(folder_uri, lambda: _make_all(local_path(folder_uri)))
         put_if_absent(name, b"probe")
-        conditional = not put_if_absent(name, b"probe again")
+        refused = not put_if_absent(name, b"probe again")
         delete(name)
-    return ProbeResult(folder_uri, conditional)
+    return ProbeResult(folder_uri, refused and (is_local(folder_uri) or creates(filesystem(folder_uri)[0])))
 
 
 def probe_folder(folder_uri: str) -> None:
@@ -166,7 +167,10 @@ def _create(fs: AbstractFileSystem, path: str, data: bytes) -> bool:
         code, status = answer_of(error)
         if code == "PreconditionFailed" or status == 412:
             return False
-        raise
+        if status != 501:
+            raise
+        # A store that does not know the condition says so instead of ignoring it; `probe_write` tells of both.
+        fs.pipe_file(path, data, **options)
     return True
 
 

@@ -112,6 +112,17 @@ def test_probe_finds_a_store_that_ignores_the_condition(s3_server: Any, monkeypa
     assert put.probe_write(s3_server.uri + "/out").conditional is False
 
 
+def test_probe_takes_a_client_that_looks_before_it_writes_for_none_that_holds_the_condition(tmp_path: Path) -> None:
+    assert put.probe_write(f"memory:///{tmp_path.name}/out").conditional is False
+
+
+def test_a_store_that_does_not_know_the_condition_is_as_one_that_ignores_it(s3_proxy: Any) -> None:
+    for number in (1, 2):
+        s3_proxy.refuse("^PUT .*/x$", status=501, code="NotImplemented", times=1)
+        assert put.put_if_absent(f"{s3_proxy.bucket.uri}/x", b"%d" % number)
+        assert read_bytes(f"{s3_proxy.bucket.uri}/x") == b"%d" % number
+
+
 def test_probe_explains_denied_access(s3_proxy: Any) -> None:
     s3_proxy.refuse("^PUT ", status=403, code="AccessDenied")
     with pytest.raises(UserError, match=r"access denied \(403\) while writing. Check AWS_PROFILE or .*s3:PutObject"):
