@@ -46,6 +46,9 @@ GRACE = 1.0
 TRIES_WITHOUT_MEMORY = 3
 """How often Ray repeats a task that it has ended for want of memory, after 1 s, 2 s and 4 s."""
 
+ANSWER = 120.0
+"""Seconds in which a node must have started a worker and answered."""
+
 WAIT_FOR_GPUS = 3600.0
 """Seconds that a run waits for an autoscaler before it gives up."""
 
@@ -297,7 +300,7 @@ def gpu_memory() -> int | None:
 
     try:
         asked = ray.remote(num_gpus=0.01, num_cpus=0)(_gpu_memory_here).remote()
-        return int(ray.get(asked, timeout=120))
+        return int(ray.get(asked, timeout=ANSWER))
     except (ray.exceptions.RayError, TimeoutError, RuntimeError):
         return None
 
@@ -313,9 +316,12 @@ def check_versions() -> None:
 
     Raises:
         UserError: a node differs, with its address and both versions.
+        StorageFault: a node is there and does not answer.
     """
     import ray
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+    from pipeline.engine import faults
 
     remote = ray.remote(num_cpus=0)(versions_here)
     asked = {
@@ -325,11 +331,14 @@ def check_versions() -> None:
     told = {}
     for node, answer in asked.items():
         try:
-            told[node] = ray.get(answer, timeout=120)
-        except ray.exceptions.RayError:
+            told[node] = ray.get(answer, timeout=ANSWER)
+        except ray.exceptions.RayError as error:
             # Of a node that has died since nothing is asked any more.
-            if node in _nodes():
-                raise
+            if address := _nodes().get(node):
+                raise StorageFault(
+                    f"node {address} does not tell its versions ({faults.reason(error)}); end it if it stays so, and "
+                    "run the same command again"
+                ) from error
     where = _nodes()
     differences = compare_versions(
         versions_here(), {where[node]: versions for node, versions in told.items() if node in where}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
@@ -11,7 +10,7 @@ from typing import Literal
 
 from pipeline.config import RunConfig
 from pipeline.corpus import Seconds
-from pipeline.engine import cluster, dataset, memory, resources, room, shipping, standstill
+from pipeline.engine import cluster, dataset, faults, memory, resources, room, shipping, standstill
 from pipeline.engine.memory import Largest, Needs
 from pipeline.engine.pulse import RAYLET_EVERY, RAYLET_GONE, RAYLET_LOST, Pulse
 from pipeline.engine.resources import Cluster, Pools
@@ -83,13 +82,14 @@ class Session:
         Raises:
             StorageFault: the cluster failed or made no progress; what is not committed stays pending.
         """
-        from ray.exceptions import RayError
-
-        from pipeline.engine import actors, ledger
-
         for name, why in self.without_room.items():
             yield Receipt(name, "fault", fault=why)
-        units = [each for each in units if each.name not in self.without_room]
+        with faults.of_cluster(self._keep_logs):
+            yield from self._receipts(job, [each for each in units if each.name not in self.without_room], checkpoints)
+
+    def _receipts(self, job: Job, units: Sequence[Work], checkpoints: Checkpoints) -> Generator[Receipt]:
+        from pipeline.engine import actors, ledger
+
         shipped = [shipping.ship(folder, hash, nodes=self.nodes) for hash, folder in checkpoints.items()]
         running = dataset.Running()
         head = cluster.head_address()
@@ -115,9 +115,6 @@ class Session:
             self._keep_logs()
             reason = standstill.holds(looks.seen, self._wanted(units), self.stall)
             raise StorageFault(f"the run was ended: {reason}") from None
-        except (RayError, TimeoutError, RuntimeError) as error:
-            self._keep_logs()
-            raise StorageFault(f"the cluster stopped the run: {_reason(error)}") from error
         finally:
             looks.end()
             gone = any(each.gone for each in pulses.values())
@@ -130,8 +127,7 @@ class Session:
                 within(END, lambda: ledger.forget(job.run))
 
     def _keep_logs(self) -> None:
-        if logs := self.scratch.keep():
-            self.say(f"Ray's logs are in {logs}")
+        _keep_logs(self.scratch, self.say)
 
     def _lacks(self, view: View | None, units: Sequence[Work]) -> str | None:
         """What the run waits for; on a Ray of its own there is nobody to wait for."""
@@ -207,54 +203,60 @@ def opened(
 
     Raises:
         UserError: no cluster, no GPU where one is meant, different versions, or too small for the stages.
+        StorageFault: the cluster failed, or did not answer in time.
     """
-    local = ray_address(config.address) == LOCAL
     with cluster.joined(config.address, num_cpus=config.num_cpus) as own:
-        if config.gpus:
-            cluster.wait_for_gpus(config.gpus, say=say)
-        found = cluster.measure()
-        device = choose_device(config, gpus=found.gpus, local=local)
-        nodes = cluster.num_nodes()
-        if nodes > 1:
-            cluster.check_versions()
-        share = config.gpus_per_actor if device == "cuda" else None
-        usable = replace(found, gpus=min(found.gpus, config.gpus or found.gpus))
-        teams = team_up(sizes, asked=config.share_actor, gpus_per_actor=share, room=_room(device, sizes))
-        if len(teams) > 1:
-            say("models in actors of their own: " + ", ".join(f"{team.num_bytes / 1e6:,.0f} MB" for team in teams))
-        extents = [
-            memory.extent(each.unit, held=held(each.unit), recording_memory=config.recording_memory) for each in units
-        ]
+        with faults.of_cluster(lambda: _keep_logs(own, say)):
+            session = _session(config, sizes, units, held, say, own)
+        yield session
 
-        def needs(largest: Largest) -> Needs:
-            weights = [team.num_bytes for team in teams]
-            return memory.needs(largest, weights, gpu=device == "cuda", on_device=config.features == ON_DEVICE)
 
-        def choose(largest: Largest) -> Pools:
-            return resources.choose(
-                usable, gpus_per_actor=share and sum(team.gpus for team in teams), model_bytes=sum(sizes.values()),
-                model_actors=config.model_actors, feature_actors=config.feature_actors, read_tasks=config.read_tasks,
-                teams=teams, needs=needs(largest),
-            )  # fmt: skip
+def _session(
+    config: RunConfig,
+    sizes: Mapping[str, int],
+    units: Sequence[Work],
+    held: Callable[[UnitRef], int],
+    say: Callable[[str], None],
+    own: Scratch,
+) -> Session:
+    local = ray_address(config.address) == LOCAL
+    if config.gpus:
+        cluster.wait_for_gpus(config.gpus, say=say)
+    found = cluster.measure()
+    device = choose_device(config, gpus=found.gpus, local=local)
+    nodes = cluster.num_nodes()
+    if nodes > 1:
+        cluster.check_versions()
+    share = config.gpus_per_actor if device == "cuda" else None
+    usable = replace(found, gpus=min(found.gpus, config.gpus or found.gpus))
+    teams = team_up(sizes, asked=config.share_actor, gpus_per_actor=share, room=_room(device, sizes))
+    if len(teams) > 1:
+        say("models in actors of their own: " + ", ".join(f"{team.num_bytes / 1e6:,.0f} MB" for team in teams))
 
-        fitting = room.fitting(extents, choose, lambda each: needs(each).of_unit)
-        if fitting.left:
-            say(f"no room on this cluster for {counted(len(fitting.left), 'unit')} of {len(units):,}: {fitting.why}")
-        left = {units[number].name: f"no room for it on this cluster: {fitting.why}" for number in fitting.left}
-        yield Session(found, fitting.pools, device, local, nodes, config.stall_timeout, say, own, without_room=left)
+    def needs(largest: Largest) -> Needs:
+        weights = [team.num_bytes for team in teams]
+        return memory.needs(largest, weights, gpu=device == "cuda", on_device=config.features == ON_DEVICE)
+
+    def choose(largest: Largest) -> Pools:
+        return resources.choose(
+            usable, gpus_per_actor=share and sum(team.gpus for team in teams), model_bytes=sum(sizes.values()),
+            model_actors=config.model_actors, feature_actors=config.feature_actors, read_tasks=config.read_tasks,
+            teams=teams, needs=needs(largest),
+        )  # fmt: skip
+
+    take = [memory.extent(each.unit, held=held(each.unit), recording_memory=config.recording_memory) for each in units]
+    fitting = room.fitting(take, choose, lambda each: needs(each).of_unit)
+    if fitting.left:
+        say(f"no room on this cluster for {counted(len(fitting.left), 'unit')} of {len(units):,}: {fitting.why}")
+    left = {units[number].name: f"no room for it on this cluster: {fitting.why}" for number in fitting.left}
+    return Session(found, fitting.pools, device, local, nodes, config.stall_timeout, say, own, without_room=left)
+
+
+def _keep_logs(scratch: Scratch, say: Callable[[str], None]) -> None:
+    if logs := scratch.keep():
+        say(f"Ray's logs are in {logs}")
 
 
 def _room(device: str, sizes: Mapping[str, int]) -> int | None:
     """Memory of a GPU, where it matters."""
     return cluster.gpu_memory() if device == "cuda" and sum(sizes.values()) > SMALL else None
-
-
-def _reason(error: BaseException) -> str:
-    """The line that says why: the last one where a worker's traceback stands before it, else the first."""
-    text = _COLOUR.sub("", str(error))
-    lines = [line.strip() for line in text.splitlines() if line.strip()] or [type(error).__name__]
-    return lines[-1] if _TRACEBACK.search(text) else lines[0]
-
-
-_COLOUR = re.compile("\x1b\\[[0-9;]*m")
-_TRACEBACK = re.compile(r'^ *File ".*", line \d+, in ', re.MULTILINE)

@@ -214,6 +214,17 @@ def test_a_node_that_dies_while_versions_are_compared_is_not_asked(ray_cluster, 
     assert next(looks, None) is None
 
 
+@pytest.mark.parametrize(
+    ("node", "patience", "told"), [("", 0.0, "Get timed out"), ("a" * 56, 60.0, "NodeAffinity|does(n't| not) exist")]
+)
+def test_a_node_that_is_there_and_does_not_answer_is_named_in_a_fault(ray_cluster, monkeypatch, node, patience, told):
+    known = {node: "10.0.0.9"} if node else cluster._nodes()
+    monkeypatch.setattr(cluster, "_nodes", lambda: known)
+    monkeypatch.setattr(cluster, "ANSWER", patience)
+    with pytest.raises(StorageFault, match=rf"^node [\d.]+ does not tell its versions \(.*({told}).*run the same"):
+        cluster.check_versions()
+
+
 HEADLESS = """
 import os, signal, sys
 from pipeline.engine import cluster

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import threading
 import time
@@ -11,7 +12,14 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from ray.exceptions import ActorDiedError, ObjectLostError, OutOfMemoryError, RayTaskError
+from ray.exceptions import (
+    ActorDiedError,
+    GetTimeoutError,
+    ObjectLostError,
+    OutOfDiskError,
+    OutOfMemoryError,
+    RayTaskError,
+)
 
 from pipeline import config
 from pipeline.engine import actors, dataset
@@ -19,6 +27,7 @@ from pipeline.engine import session as sessions
 from pipeline.engine.memory import Largest, needs
 from pipeline.engine.pulse import Pulse
 from pipeline.engine.resources import Cluster, choose
+from pipeline.engine.scratch import Scratch
 from pipeline.engine.session import Session
 from pipeline.engine.teams import Team
 from pipeline.errors import StorageFault, UserError
@@ -114,6 +123,48 @@ def test_a_bug_stays_a_bug(monkeypatch):
     monkeypatch.setattr(dataset, "receipts", failing)
     with pytest.raises(ZeroDivisionError, match="a bug"):
         next(session().receipts(SimpleNamespace(run="r"), [], {"h": Path(MODEL)}))
+
+
+def test_a_checkpoint_for_which_no_disk_has_room_is_a_fault(monkeypatch):
+    def full(*arguments, **settings):
+        raise OutOfDiskError("Local disk is full")
+
+    monkeypatch.setattr(sessions.shipping, "ship", full)
+    with pytest.raises(StorageFault, match="^the cluster stopped the run: Local disk is full"):
+        next(session().receipts(SimpleNamespace(run="r"), [], {"h": Path(MODEL)}))
+
+
+def late():
+    raise GetTimeoutError("Get timed out: some object(s) not ready.")
+
+
+def broken():
+    raise RuntimeError("Failed to get the nodes")
+
+
+OURS = {"__name__": "pipeline.engine.cluster"}
+exec("def bug():\n    raise RuntimeError('dictionary changed size during iteration')", OURS)
+
+
+@pytest.mark.parametrize(
+    ("asked", "raised", "told"),
+    [
+        (late, StorageFault, "the cluster stopped the run: Get timed out: some"),
+        (broken, StorageFault, "the cluster stopped the run: Failed to get the nodes"),
+        (OURS["bug"], RuntimeError, "dictionary changed"),
+        (dict, RuntimeError, "of who has joined it"),
+    ],
+)
+def test_a_cluster_that_fails_before_the_work_is_a_fault_and_a_bug_is_none(monkeypatch, asked, raised, told):
+    monkeypatch.setattr(sessions.cluster, "joined", lambda address, num_cpus: contextlib.nullcontext(Scratch()))
+    monkeypatch.setattr(sessions.cluster, "measure", lambda: Cluster(cpus=4))
+    monkeypatch.setattr(sessions.cluster, "num_nodes", lambda: 2)
+    monkeypatch.setattr(sessions.cluster, "check_versions", asked)
+    with (
+        pytest.raises(raised, match=f"^{told}"),
+        sessions.opened(config.make({"device": "cpu"}), sizes=SIZES, units=UNITS, held=held, say=print),
+    ):
+        raise RuntimeError("of who has joined it")
 
 
 def test_a_session_joins_a_ray_that_runs_already_and_leaves_it_running(ray_cluster):
