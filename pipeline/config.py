@@ -170,7 +170,8 @@ class RunConfig:
         default=600.0, parse=parse_seconds, metavar="TIME",
     )  # fmt: skip
     stall_timeout: float = option(
-        "limits", "end with code 4 when no unit has moved in any stage for this long; says which stage holds it",
+        "limits", "end with code 4 when no unit has moved in any stage for this long, a minute more than a recording "
+        "or a batch may take; says which stage holds it",
         default=1800.0, parse=parse_seconds, metavar="TIME",
     )  # fmt: skip
     overlap: Overlap = option(
@@ -212,6 +213,9 @@ class RunConfig:
 LONGEST_TIMEOUT = 168 * 3600.0
 """Seconds; timers do not take any number, and nobody waits for a file for more than a week."""
 
+BACK_AGAIN = 60.0
+"""Seconds in which a worker that was ended for its time has begun anew with the unit, which is a sign of life."""
+
 _POSITIVE = (
     "window", "gpus_per_actor", "model_actors", "feature_actors", "read_tasks", "unit_seconds", "unit_bytes",
     "frame_budget", "gpus", "num_cpus", "recording_timeout", "recording_memory", "batch_timeout", "stall_timeout",
@@ -230,6 +234,13 @@ def _contradictions(config: RunConfig) -> list[str]:
         for name in ("recording_timeout", "batch_timeout")
         if getattr(config, name) > LONGEST_TIMEOUT
     ]
+    least = max(config.recording_timeout, config.batch_timeout) + BACK_AGAIN
+    if config.stall_timeout < least:
+        # Else the run would end, again and again, before the recording that holds it ends as an error row.
+        found.append(
+            f"--stall-timeout must be a minute above --recording-timeout and --batch-timeout, got "
+            f"{config.stall_timeout:g} s; give it {least:g}s, or those less"
+        )
     if not 0 <= config.context * 2 < config.window:
         found.append(f"--context must be below half of --window, got {config.context:g} s and {config.window:g} s")
     for name in ("max_errors", "threshold", "release"):

@@ -137,9 +137,14 @@ class Doing:
     """Name of the task whose frame labels this one looks at."""
 
 
-def read(unit: Unit) -> Encoded:
-    """The encoded bytes of a unit; a recording that cannot be read gets an error, a storage fault is raised."""
-    return sources.read(unit)
+def read(unit: Unit, beat: Callable[[], None] = lambda: None) -> Encoded:
+    """The encoded bytes of a unit; a recording that cannot be read gets an error, a storage fault is raised.
+
+    Args:
+        unit: which.
+        beat: is called after each answer of storage, from several threads.
+    """
+    return sources.read(unit, beat)
 
 
 def prepare(encoded: Encoded, settings: Settings, featurise_files: Featurise = here) -> Prepared:

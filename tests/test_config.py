@@ -55,6 +55,12 @@ def test_a_misspelt_option_is_answered_with_the_nearest():
         ({"top": 0}, "--top must be above 0"),
         ({"compile": "graphs", "dtype": "int8"}, "--compile graphs and --dtype int8 do not go together"),
         ({"gpus": 8, "device": "cpu"}, "--gpus 8 and --device cpu do not go together"),
+        (
+            {"stall_timeout": "5m", "recording_timeout": "1h", "batch_timeout": "10m"},
+            "--stall-timeout must be a minute above --recording-timeout and --batch-timeout, got 300 s; give it 3660s",
+        ),
+        ({"stall_timeout": 659}, "got 659 s; give it 660s, or those less"),
+        ({"batch_timeout": "30m"}, "got 1800 s; give it 1860s, or those less"),
         ({"compile": "yes"}, "--compile must be one of never, blocks, graphs"),
     ],
 )

@@ -39,12 +39,12 @@ class Read:
 
     def __call__(self, work: Work) -> Row:
         """Read one unit."""
-        return _carry(self.job, "read", work.name, lambda clock, at_work: self._read(work, clock))
+        return _carry(self.job, "read", work.name, lambda clock, at_work: self._read(work, clock, at_work))
 
-    def _read(self, work: Work, clock: StageClock) -> Row:
+    def _read(self, work: Work, clock: StageClock, at_work: AtWork) -> Row:
         limit_threads(1)
         unit = load_unit(self.job.output, work.unit)
-        return rows.from_encoded(work, flow.read(unit), clock.timings())
+        return rows.from_encoded(work, flow.read(unit, at_work.beat), clock.timings())
 
 
 class Features:

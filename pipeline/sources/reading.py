@@ -6,7 +6,7 @@ import bisect
 import contextlib
 import io
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import BinaryIO, cast
@@ -20,6 +20,7 @@ from pipeline.sources.tarformat import DamagedTar, Member, members
 from pipeline.storage.listing import Entry, stat
 from pipeline.storage.paths import redact
 from pipeline.storage.read import MEGABYTE, RangeFile, coalesce, read_range
+from pipeline.storage.retry import tell_answers
 
 READERS = 12
 """Requests at the same time."""
@@ -63,8 +64,12 @@ def _by_source(unit: Unit) -> dict[str, list[int]]:
     return found
 
 
-def read(unit: Unit) -> Encoded:
+def read(unit: Unit, beat: Callable[[], None] = lambda: None) -> Encoded:
     """Read the encoded audio of a unit.
+
+    Args:
+        unit: which.
+        beat: is called after each answer of storage, from several threads.
 
     Recordings whose source is `missing`, `changed` since planning, `unreadable` or `truncated` before their first
     byte get an error with that type; of one that is cut in the middle the bytes before the cut are given, for
@@ -74,7 +79,7 @@ def read(unit: Unit) -> Encoded:
         StorageFault, UserError: storage failed for longer than the retries, or refuses everything.
     """
     reading = _Reading(unit, _by_source(unit))
-    with ThreadPoolExecutor(READERS, thread_name_prefix="read") as pool:
+    with ThreadPoolExecutor(READERS, "read", tell_answers, (beat,)) as pool:
         _check_versions(reading, pool)
         tars = {each.source for _, each in reading.living() if each.streamed}
         for _ in pool.map(lambda source: _stream(reading, source), sorted(tars)):

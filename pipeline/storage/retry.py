@@ -68,6 +68,12 @@ _waits: ContextVar[tuple[Waits, Waits]] = ContextVar(
     "_waits", default=(patience.after_breaks, patience.after_throttling)
 )
 """Between tries of what broke, and of what a store refused for now."""
+_answered: ContextVar[Callable[[], None]] = ContextVar("_answered", default=lambda: None)
+
+
+def tell_answers(to: Callable[[], None]) -> None:
+    """Have it called in this thread after each answer of storage, be it that a store asks for time."""
+    _answered.set(to)
 
 
 @contextlib.contextmanager
@@ -117,8 +123,12 @@ def attempt(uri: str, doing: str, call: Callable[[], T]) -> T:
     breaks, throttling = (waits() for waits in _waits.get())
     while True:
         try:
-            return call()
+            given = call()
+            _answered.get()()
+            return given
         except _storage_errors() as error:
+            if answer_of(error)[1]:
+                _answered.get()()
             _pass(uri, doing, error)
             waits = throttling if is_throttling(error) else breaks
             delay = next(waits, None) if is_transient(error) else None

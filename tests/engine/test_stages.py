@@ -117,6 +117,17 @@ def test_a_failure_is_a_row_that_names_unit_stage_and_cause(error: Exception, to
     assert (receipt.unit, receipt.outcome, receipt.fault) == ("u7", "fault", f"commit: {told}")
 
 
+def test_a_read_that_gets_answers_is_a_sign_of_life(monkeypatch: pytest.MonkeyPatch) -> None:
+    beats: list[int] = []
+    at_work = SimpleNamespace(beat=lambda: beats.append(1))
+    monkeypatch.setattr(ledger, "at_work", lambda *_: contextlib.nullcontext(at_work))
+    monkeypatch.setattr(stages, "load_unit", lambda output, unit: unit)
+    monkeypatch.setattr(stages.flow, "read", lambda unit, beat: beat() or Encoded((), b"", (), {}))
+    job: Any = SimpleNamespace(run="run", output="out")
+    assert rows.fault_of("u7", rows.open_row(stages.Read(job)(WORK))[1]) is None
+    assert beats == [1]
+
+
 @pytest.mark.parametrize("stage", ["features", "model"])
 def test_a_fault_of_an_earlier_stage_is_passed_on_untouched(stage: str) -> None:
     row = rows.from_fault("u7", "read: 503", "Traceback ...")

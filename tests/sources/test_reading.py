@@ -86,9 +86,11 @@ def test_storage_that_fails_is_never_an_error_of_a_recording(
     recordings = _recordings(s3_proxy.bucket.uri)
     s3_proxy.refuse("^GET .*/1.wav", status=503, code="SlowDown", times=2)
     s3_proxy.cut_body("^GET .*/2.wav", after=100, times=2)
-    encoded = read(Unit("u", recordings))
+    beats: list[None] = []
+    encoded = read(Unit("u", recordings), lambda: beats.append(None))
     assert not encoded.errors
     assert [_content(encoded, index) for index in range(3)] == [audio(seed=n) for n in range(3)]
+    assert len(beats) >= 3 + 3 + 2, "of each look, each read, and each answer that asks for time"
     s3_proxy.refuse("^GET .*/1.wav", status=503, code="SlowDown")
     with pytest.raises(StorageFault, match="/1.wav: .*while reading"):
         read(Unit("u", recordings))

@@ -1,3 +1,5 @@
+import contextlib
+import contextvars
 import errno
 from collections.abc import Iterator
 from typing import Any
@@ -50,6 +52,22 @@ def test_transient_errors_are_tried_again_and_end_as_a_fault(error: OSError) -> 
     assert retry.attempt("s3://b/x", "reading", Flaky(error, error)) == 7
     with pytest.raises(StorageFault, match="s3://b/x: .* while reading"):
         retry.attempt("s3://b/x", "reading", Flaky(error, error, error))
+
+
+def test_every_answer_is_told_and_silence_is_not() -> None:
+    told: list[str] = []
+
+    def ask(*errors: BaseException) -> int:
+        retry.tell_answers(lambda: told.append("answer"))
+        with contextlib.suppress(StorageFault, FileNotFoundError):
+            retry.attempt("s3://b/x", "reading", Flaky(*errors))
+        told.append("end")
+        return told.index("end")
+
+    in_a_thread = contextvars.copy_context()
+    assert in_a_thread.run(ask, _answer("SlowDown", 503), _answer("InternalError", 500)) == 3
+    told.clear()
+    assert in_a_thread.run(ask, TimeoutError(), ConnectionResetError()) == 1
 
 
 @pytest.mark.parametrize(
