@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from random import Random
 from typing import Any
 
+from pipeline import documents
 from tests.fuzz import mutate
 
 VALUES: tuple[Any, ...] = (
@@ -45,10 +46,20 @@ def documented(values: Sequence[Any] = (), *, dump: Callable[[Any], str] = json.
     return mutated
 
 
+def is_object(data: bytes) -> bool:
+    """Whether bytes are one JSON object, whatever is in it."""
+    try:
+        return isinstance(documents.parse(data), dict)
+    except ValueError:
+        return False
+
+
 def changed(dice: Random, document: Any, choices: Sequence[Any]) -> Any:
     """A document with one thing in it changed, in place where it can be: it was read for this alone."""
     whole = [document]
-    holder, key = dice.choice(places(whole)) if dice.random() < 0.97 else (whole, 0)
+    all_of_it, *parts = places(whole)
+    # In a small document it would be one place of few, and what is no object says little.
+    holder, key = dice.choice(parts) if parts and dice.random() < 0.95 else all_of_it
     value = holder[key]
     what = dice.randrange(8)
     if what < 3:

@@ -50,3 +50,12 @@ def test_every_input_that_is_kept_is_of_a_door() -> None:
 
 def test_half_of_the_strange_inputs_come_past_the_header() -> None:
     assert sum(PAST.values()) >= 0.5 * FEW * len(PAST)
+
+
+@pytest.mark.parametrize("name", ["task-record", "run-manifest", "success", "lease", "forgotten"])
+def test_text_that_only_begins_as_an_object_is_not_past_the_header(name: str, tmp_path: Path) -> None:
+    (door,) = doors([name])
+    check = door.open(tmp_path).check
+    assert not check(b'{"a": 1')
+    assert not check(b'["a", 1]')
+    assert check(b'{"a": 1}')

@@ -32,7 +32,7 @@ from pipeline.table.read import Table, dataset_of
 from pipeline.table.totals import totals
 from pipeline.table.unit_file import read_unit
 from tests.fuzz import mutate
-from tests.fuzz.documents import documented
+from tests.fuzz.documents import documented, is_object
 from tests.fuzz.door import Door, Opened, Wrong, refused
 from tests.fuzz.doors.rewritten import footed, rewritten
 from tests.table.conftest import Made
@@ -238,7 +238,7 @@ def open_record(folder: Path) -> Opened:
                 status.format_status(status.status(table.output))
         except UserError as error:
             refused(error, "_task.json", "out/")
-            return data.lstrip()[:1] == b"{"
+            return is_object(data)
         try:
             task.decode_record(task.encode_record(found))
         except (ValueError, KeyError, TypeError) as error:
@@ -274,7 +274,7 @@ def open_run(folder: Path) -> Opened:
             found = runs.read_run(output, name)
         except UserError as error:
             refused(error, "_runs")
-            return data.lstrip()[:1] == b"{"
+            return is_object(data)
         status._is_open(found)
         lines = status._last_run(found, set())
         json.dumps(found)
@@ -294,7 +294,7 @@ def open_success(folder: Path) -> Opened:
             found = read_success(str(folder))
         except UserError as error:
             refused(error, "_SUCCESS")
-            return data.lstrip()[:1] == b"{"
+            return is_object(data)
         assert found is not None
         "".join(found.tasks).encode()
         return True
