@@ -6,9 +6,12 @@ import contextlib
 from collections.abc import Generator
 
 from pipeline.asked import Asked
-from pipeline.errors import UserError
+from pipeline.errors import StorageFault, UserError
+from pipeline.quantities import show_seconds
 from pipeline.storage.paths import redact
-from pipeline.table.lease import Lease, Sign, first, held, this_host
+from pipeline.table.lease import EXPIRY, Lease, Sign, first, held, this_host
+
+_EXPIRY = show_seconds(EXPIRY)
 
 
 @contextlib.contextmanager
@@ -22,21 +25,29 @@ def leased(asked: Asked, *, conditional: bool) -> Generator[None]:
     Raises:
         UserError: another one was there first, and it is asked that this one make way; or any is, and storage does not
             keep them apart.
+        StorageFault: either matters, and the storage does not tell.
     """
     host, process = this_host()
     mine = Lease(asked.name, host, process, asked.started.isoformat(timespec="seconds"))
-    with held(asked.output, mine) as others:
-        if asked.config.overlap == "refuse" and (earlier := first(mine, others)):
+    refuse = asked.config.overlap == "refuse"
+    with held(asked.output, mine) as look:
+        if look.fault:
+            unseen = f"{asked.shown}: whether another run is at work cannot be told: {look.fault}"
+            if refuse or not conditional:
+                why = "--overlap refuse" if refuse else "storage that ignores conditional puts (If-None-Match)"
+                raise StorageFault(f"{unseen}. With {why} no run goes on without that; run it again")
+            asked.say(unseen)
+        if refuse and (earlier := first(mine, look.others)):
             raise UserError(
                 f"{asked.shown}: {_told(earlier)}, and --overlap refuse does not run beside it. "
                 "Wait for its end, or stop it"
             )
-        if others and not conditional:
+        if look.others and not conditional:
             raise UserError(
-                f"{asked.shown}: {_told(others[0])}, and this storage ignores conditional puts (If-None-Match): "
-                "a run can lose what another plans. Wait for its end; one that was killed counts for a minute"
+                f"{asked.shown}: {_told(look.others[0])}, and this storage ignores conditional puts (If-None-Match): "
+                f"a run can lose what another plans. Wait for its end; one that was killed counts for {_EXPIRY}"
             )
-        for each in others:
+        for each in look.others:
             asked.say(
                 f"{asked.shown}: {_told(each)}. Both do no harm: no unit is committed twice, some may be done twice"
             )

@@ -15,13 +15,13 @@ import pandas as pd
 import pytest
 from rich.console import Console
 
-from pipeline import alone, config
+from pipeline import alone, cli, config
 from pipeline.errors import StorageFault, UserError
 from pipeline.models import checkpoint as checkpoints
 from pipeline.run import run
 from pipeline.stopping import Stopped
 from pipeline.summary import RunSummary
-from pipeline.table import read_table
+from pipeline.table import lease, read_table
 from pipeline.table.lease import Lease, held
 from pipeline.table.runs import runs
 from pipeline.table.status import format_status, status
@@ -384,6 +384,19 @@ def test_a_run_is_told_of_another_one_and_refused_if_asked(one):
             run([str(folder)], str(output), config.make(options | {"overlap": "refuse"}))
     assert not list((output / "_leases").iterdir())
     assert run([str(folder)], str(output), config.make(options | {"overlap": "refuse"})).exit_code == 0
+
+
+def test_a_run_that_cannot_see_others_says_so_and_ends_with_code_4_if_it_must_not_overlap(one, monkeypatch, capsys):
+    def refused(*given):
+        raise StorageFault("out/_leases: 503")
+
+    monkeypatch.setattr(lease, "list_names", refused)
+    words = ["transcribe", *map(str, one), "--model", MODEL, "--corpus", "c"]
+    told = "whether another run is at work cannot be told: out/_leases: 503"
+    assert cli.main(words) == 0
+    assert told in capsys.readouterr().out
+    assert cli.main([*words, "--overlap", "refuse"]) == 4
+    assert re.search(rf"{told}\. With --overlap refuse no run goes on without", capsys.readouterr().err)
 
 
 @pytest.mark.parametrize(

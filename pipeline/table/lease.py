@@ -20,6 +20,7 @@ from pipeline import documents
 from pipeline.corpus import Seconds
 from pipeline.errors import StorageFault, UserError
 from pipeline.storage.listing import list_names, modified
+from pipeline.storage.paths import redact
 from pipeline.storage.put import delete, put
 from pipeline.storage.read import read_bytes
 from pipeline.storage.retry import at_once
@@ -27,8 +28,9 @@ from pipeline.table import layout
 
 BEAT: Seconds = 15.0
 """Between two signs of a run."""
-EXPIRY: Seconds = 60.0
-"""After so long without one a run is taken for dead: three beats may be lost."""
+EXPIRY: Seconds = 12 * BEAT
+"""After so long without one a run is taken for dead. By judgement: a run that was killed is started again more often
+than a store refuses every sign of one that lives for three minutes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,19 +54,28 @@ class Sign:
     at: datetime
 
 
-@contextlib.contextmanager
-def held(output: str, lease: Lease, *, beat: Seconds = BEAT) -> Iterator[list[Sign]]:
-    """Hold a lease, and give those of other runs that are at work.
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What a run sees of the others as it begins."""
 
-    Storage that refuses a sign changes nothing but what others can see.
+    others: list[Sign]
+    """Those that are at work, as far as the storage tells."""
+    fault: str = ""
+    """Why it does not tell; '' where it does."""
+
+
+@contextlib.contextmanager
+def held(output: str, lease: Lease, *, beat: Seconds = BEAT) -> Iterator[Look]:
+    """Hold a lease, and look for other runs that are at work.
+
+    Storage that refuses a sign changes nothing but what this run and others can see.
     """
     uri, ended = layout.lease_file(output, lease.run), threading.Event()
-    _put(uri, lease)
-    others = _others(output, lease)
+    look = _look(output, lease)
     thread = threading.Thread(target=_beat, args=(uri, lease, ended, beat), name="lease", daemon=True)
     thread.start()
     try:
-        yield others
+        yield look
     finally:
         ended.set()
         # A sign that is just being put would come back after it is deleted; it would expire.
@@ -74,16 +85,16 @@ def held(output: str, lease: Lease, *, beat: Seconds = BEAT) -> Iterator[list[Si
 
 
 def signs(output: str) -> list[Sign]:
-    """Leases of all runs that have not ended, dead ones too; those that cannot be read are left out.
+    """Leases of all runs that have not ended, dead ones too; what is none, or has gone since, is left out.
 
     Raises:
-        StorageFault, UserError: they cannot be listed.
+        StorageFault, UserError: they cannot be listed, or one cannot be read now.
     """
     found = []
     for name in list_names(layout.leases_folder(output)):
         if run := layout.run_of(name):
             uri = layout.lease_file(output, run)
-            with contextlib.suppress(StorageFault, UserError, OSError, ValueError, TypeError):
+            with contextlib.suppress(OSError, ValueError, TypeError):
                 at = modified(uri)
                 found.append(Sign(_read(uri, run), at))
     return found
@@ -115,27 +126,32 @@ def first(mine: Lease, others: list[Sign]) -> Sign | None:
     return min(before, key=lambda each: each.lease.run) if before else None
 
 
-def _others(output: str, mine: Lease) -> list[Sign]:
-    """Other runs that are at work; leases of dead ones are removed."""
+def _look(output: str, mine: Lease) -> Look:
+    """Put the first sign and see who else is at work; leases of dead runs are removed."""
     try:
         with at_once():
+            _put(layout.lease_file(output, mine.run), mine)
             found = signs(output)
-            now = [each.at for each in found if each.lease.run == mine.run]
-            alive = [each for each in found if now and (now[0] - each.at).total_seconds() < EXPIRY]
-            for each in found if now else ():
-                if each not in alive:
-                    delete(layout.lease_file(output, each.lease.run))
-    except (StorageFault, UserError):
-        return []
-    return [each for each in alive if each.lease.run != mine.run]
+    except (StorageFault, UserError) as error:
+        return Look([], str(error))
+    now = next((each.at for each in found if each.lease.run == mine.run), None)
+    if now is None:
+        return Look([], f"{redact(layout.leases_folder(output))} does not show what was just put there")
+    alive = [each for each in found if (now - each.at).total_seconds() < EXPIRY]
+    with contextlib.suppress(StorageFault, UserError), at_once():
+        for each in found:
+            if each not in alive:
+                delete(layout.lease_file(output, each.lease.run))
+    return Look([each for each in alive if each.lease.run != mine.run])
 
 
 def _beat(uri: str, lease: Lease, ended: threading.Event, beat: Seconds) -> None:
     while not ended.wait(beat):
         lease = replace(lease, beats=lease.beats + 1)
-        _put(uri, lease)
+        # As patient as with all else: a busy store is to have the sign once it takes anything.
+        with contextlib.suppress(StorageFault, UserError):
+            _put(uri, lease)
 
 
 def _put(uri: str, lease: Lease) -> None:
-    with contextlib.suppress(StorageFault, UserError), at_once():
-        put(uri, (json.dumps(asdict(lease)) + "\n").encode())
+    put(uri, (json.dumps(asdict(lease)) + "\n").encode())

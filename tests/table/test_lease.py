@@ -13,7 +13,7 @@ import pytest
 
 from pipeline.errors import StorageFault
 from pipeline.table import lease
-from pipeline.table.lease import EXPIRY, Lease, Sign, first, held, signs
+from pipeline.table.lease import EXPIRY, Lease, Look, Sign, first, held, signs
 
 MINE = Lease("20260102T030405.000-aaaa", "here", 1, "2026-01-02T03:04:05+00:00")
 OTHER = Lease("20260102T020000.000-bbbb", "there", 2, "2026-01-02T02:00:00+00:00")
@@ -32,10 +32,10 @@ def names(others: list[Sign]) -> list[str]:
 def test_a_run_sees_those_that_are_at_work(storage: str, tmp_path: Path, request: pytest.FixtureRequest) -> None:
     output = str(tmp_path) if storage == "local" else f"{request.getfixturevalue('s3_server').uri}/out"
     with held(output, OTHER) as none:
-        assert none == []
-        with held(output, MINE) as others:
-            assert names(others) == [OTHER.run]
-            assert others[0].lease == OTHER
+        assert none == Look([])
+        with held(output, MINE) as look:
+            assert names(look.others) == [OTHER.run]
+            assert look.others[0].lease == OTHER
             assert {each.lease.run for each in signs(output)} == {MINE.run, OTHER.run}
     assert signs(output) == []
 
@@ -44,11 +44,11 @@ def test_a_sign_that_is_not_renewed_belongs_to_a_dead_run_and_goes(tmp_path: Pat
     output = str(tmp_path)
     lease._put(f"{output}/_leases/{OTHER.run}.json", OTHER)
     age(output, OTHER, EXPIRY - 5)
-    with held(output, MINE) as others:
-        assert names(others) == [OTHER.run]
+    with held(output, MINE) as look:
+        assert names(look.others) == [OTHER.run]
     age(output, OTHER, EXPIRY + 1)
-    with held(output, MINE) as others:
-        assert others == []
+    with held(output, MINE) as look:
+        assert look == Look([])
     assert signs(output) == []
 
 
@@ -65,8 +65,8 @@ def test_the_sign_is_renewed_while_the_run_is_at_work(tmp_path: Path) -> None:
 
 def test_the_clocks_of_the_hosts_do_not_count(tmp_path: Path) -> None:
     early = Lease("19990101T000000.000-cccc", "there", 2, "1999-01-01T00:00:00+00:00")
-    with held(str(tmp_path), early), held(str(tmp_path), MINE) as others:
-        assert names(others) == [early.run]
+    with held(str(tmp_path), early), held(str(tmp_path), MINE) as look:
+        assert names(look.others) == [early.run]
 
 
 def test_who_was_there_first_goes_on(tmp_path: Path) -> None:
@@ -84,22 +84,39 @@ def test_storage_that_refuses_changes_nothing(tmp_path: Path, monkeypatch: pytes
     def refused(*given: Any) -> None:
         raise StorageFault("503")
 
-    monkeypatch.setattr(lease, "put", refused)
     monkeypatch.setattr(lease, "delete", refused)
-    with held(str(tmp_path), MINE, beat=0.01) as others:
-        assert others == []
+    monkeypatch.setattr(lease, "put", refused)
+    with held(str(tmp_path), MINE, beat=0.01) as look:
+        assert look == Look([], "503")
         time.sleep(0.05)
-    monkeypatch.setattr(lease, "list_names", refused)
-    with held(str(tmp_path), MINE) as others:
-        assert others == []
+
+
+@pytest.mark.parametrize("doing", ["list_names", "modified", "read_bytes"])
+def test_who_cannot_look_does_not_say_that_nobody_is_there(
+    doing: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(*given: Any, **options: Any) -> None:
+        raise StorageFault("503")
+
+    with held(str(tmp_path), OTHER):
+        monkeypatch.setattr(lease, doing, refused)
+        with held(str(tmp_path), MINE) as look:
+            assert look == Look([], "503")
+
+
+def test_a_listing_that_lacks_the_own_sign_tells_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lease, "list_names", lambda folder: [])
+    with held(str(tmp_path), MINE) as look:
+        assert look.others == []
+        assert "does not show what was just put there" in look.fault
 
 
 @pytest.mark.parametrize("junk", [b"", b"[]", b'{"run": 1}', b"\xff"])
 def test_what_is_no_lease_is_left_out(junk: bytes, tmp_path: Path) -> None:
     (tmp_path / "_leases").mkdir()
     (tmp_path / "_leases/x.json").write_bytes(junk)
-    with held(str(tmp_path), MINE) as others:
-        assert others == []
+    with held(str(tmp_path), MINE) as look:
+        assert look == Look([])
 
 
 def test_a_lease_is_that_of_the_run_that_its_name_tells(tmp_path: Path) -> None:
