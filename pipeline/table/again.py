@@ -13,6 +13,7 @@ from pipeline.plan.again import Wanted, plan_again
 from pipeline.plan.columns import OldRow
 from pipeline.plan.store import Written
 from pipeline.storage.paths import redact
+from pipeline.table.failures import reason
 from pipeline.table.read import read_table
 
 _SHOWN = 5
@@ -44,11 +45,11 @@ def failed(output: str, tasks: Sequence[str], *, reasons: Collection[str] = (), 
         broken = pc.field("error").is_valid()
         for batch in read_table(output, task=task).batches(columns=["unit", "id", "error"], filter=broken):
             for row in batch.to_pylist():
-                reason = f"{row['error']['stage']}.{row['error']['type']}"
-                seen.add(reason)
-                if (not reasons or reason in reasons) and (not ids or row["id"] in ids):
+                told = ".".join(reason(row["error"]))
+                seen.add(told)
+                if (not reasons or told in reasons) and (not ids or row["id"] in ids):
                     rows[task].append((row["unit"], row["id"]))
-                    counts[task][reason] += 1
+                    counts[task][told] += 1
     missing = sorted(set(ids) - {id for each in rows.values() for _, id in each})
     if missing:
         more = f" and {len(missing) - _SHOWN:,} more" if len(missing) > _SHOWN else ""

@@ -60,6 +60,10 @@ def _footer(table: pa.Table) -> Iterator[str]:
 
 
 def _errors(table: pa.Table) -> Iterator[str]:
+    stage, type, _ = table.column("error").flatten()
+    nameless = pc.sum(pc.or_(pc.is_null(stage), pc.is_null(type))).as_py() or 0
+    if nameless > table.column("error").null_count:
+        yield f"{nameless - table.column('error').null_count:,} rows have an error without a stage or a type"
     if "text" not in table.column_names:
         return
     failed, silent = pc.is_valid(table.column("error")), pc.is_null(table.column("text"))

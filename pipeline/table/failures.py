@@ -27,17 +27,22 @@ class Failures:
     examples: list[Example] = field(default_factory=list)
 
 
+def reason(error: Mapping[str, str | None]) -> tuple[str, str]:
+    """Stage and type of the error of a row; `unknown` for what no run leaves out."""
+    return error["stage"] or "unknown", error["type"] or "unknown"
+
+
 def failures(table: Table, *, examples: int = 3) -> Mapping[tuple[str, str], Failures]:
     """Rows with an error by (stage, type), the most frequent first; streams over the table."""
     found: dict[tuple[str, str], Failures] = {}
     for batch in table.batches(columns=["id", "source", "error"], filter=pc.field("error").is_valid()):
         errors = batch.column("error").to_pylist()
         for row, error in enumerate(errors):
-            reason = found.setdefault((error["stage"], error["type"]), Failures())
-            reason.count += 1
-            if len(reason.examples) < examples:
+            alike = found.setdefault(reason(error), Failures())
+            alike.count += 1
+            if len(alike.examples) < examples:
                 id, source = (batch.column(name)[row].as_py() for name in ("id", "source"))
-                reason.examples.append(Example(id, source, error["message"]))
+                alike.examples.append(Example(id, source, error["message"]))
     return dict(sorted(found.items(), key=lambda item: (-item[1].count, item[0])))
 
 

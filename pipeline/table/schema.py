@@ -126,7 +126,8 @@ def planned_columns(unit: str, recordings: Sequence[Recording]) -> dict[str, pa.
 def difference(found: pa.Schema, declared: pa.Schema) -> str | None:
     """Say how the schema of a file contradicts the declared one; None where it fits.
 
-    Columns that the file lacks fit: they were added after it was written and read as null.
+    Columns that the file lacks fit: they were added after it was written and read as null. `text` was there from the
+    first.
     """
     version = (found.metadata or {}).get(VERSION_KEY, b"").decode(errors="replace")
     if version != SCHEMA_VERSION:
@@ -138,8 +139,21 @@ def difference(found: pa.Schema, declared: pa.Schema) -> str | None:
             return f"column {field.name} is not one of this task"
         if field.type != declared.field(field.name).type:
             return f"column {field.name} is {field.type}, not {declared.field(field.name).type}"
-    missing = [field.name for field in COMMON if found.get_field_index(field.name) < 0]
+    needed = [*(field.name for field in COMMON), *(name for name in declared.names if name == "text")]
+    missing = [name for name in needed if found.get_field_index(name) < 0]
     return f"column {missing[0]} is missing" if missing else None
+
+
+def lacking(rows: pa.Table) -> str | None:
+    """Say what some rows lack that those of every task have: a column, its type, an id or a unit; None if nothing."""
+    for field in COMMON:
+        place = rows.schema.get_field_index(field.name)
+        if place < 0:
+            return f"column {field.name} is missing"
+        if rows.schema.field(place).type != field.type:
+            return f"column {field.name} is {rows.schema.field(place).type}, not {field.type}"
+    nameless = [name for name in ("id", "unit") if rows.column(name).null_count]
+    return f"column {nameless[0]} has nulls" if nameless else None
 
 
 def plain(found: pa.Schema) -> pa.Schema:

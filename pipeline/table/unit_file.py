@@ -10,7 +10,7 @@ from pipeline.storage import parquet
 from pipeline.storage.paths import redact
 from pipeline.storage.read import TooLarge, read_bytes
 from pipeline.storage.retry import denied
-from pipeline.table.schema import look_at_names
+from pipeline.table.schema import lacking, look_at_names
 
 MOST = parquet.MOST
 """Bytes of a file: no more than its rows may stand for."""
@@ -20,7 +20,8 @@ def read_unit(uri: str) -> pa.Table:
     """Rows of one unit's file.
 
     Raises:
-        UserError: it is no whole Parquet file, is too large, went away or may not be read; with the remedy.
+        UserError: it is no whole Parquet file, its rows lack what those of every task have, it is too large, went away
+            or may not be read; with the remedy.
         StorageFault: it cannot be read.
     """
     try:
@@ -42,12 +43,14 @@ def read_unit(uri: str) -> pa.Table:
         table.validate(full=True)
         # So would names of columns.
         look_at_names(table.schema)
-        return table
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0].rstrip(".")
         raise UserError(
             f"{redact(uri)}: cannot be read as Parquet ({reason}). Delete it; the next run does that unit again."
         ) from error
+    if told := lacking(table):
+        raise UserError(f"{redact(uri)}: is no unit's file ({told}). Delete it; the next run does that unit again.")
+    return table
 
 
 def is_of_a_file(error: Exception) -> bool:

@@ -91,10 +91,18 @@ def test_pending_units_are_no_violation_unless_success_claims_them(whole: Any) -
     assert "1 units pending" in format_verdict("out", verdict)
 
 
+ERROR = {"stage": "read", "type": "missing", "message": "gone"}
+
+
 def worded_error(table: pa.Table) -> pa.Table:
     word = {"word": "a", "start": 1.0, "end": 2.0, "confidence": 1.0}
-    failed = replaced("error", [None, {"stage": "read"}])(replaced("text", ["one", None])(table))
+    failed = replaced("error", [None, ERROR])(replaced("text", ["one", None])(table))
     return replaced("words", [[], [word]])(failed)
+
+
+def nameless_error(table: pa.Table) -> pa.Table:
+    failed = replaced("error", [None, {"stage": "read"}])(replaced("text", ["one", None])(table))
+    return replaced("words", [[], None])(failed)
 
 
 @pytest.mark.parametrize(
@@ -105,9 +113,13 @@ def worded_error(table: pa.Table) -> pa.Table:
         (lambda t: t.take([0, 0]), "row 1 has the id 'c/2.wav' where the plan has 'c/3.wav'"),
         (replaced("version", ["1-1", "7-7"]), "the versions of its recordings are not those of the plan"),
         (replaced("text", ["one", None]), "1 rows have neither text nor error"),
-        (replaced("error", [None, {"stage": "read"}]), "1 rows have a text or words and an error"),
+        (replaced("error", [None, ERROR]), "1 rows have a text or words and an error"),
         (worded_error, "1 rows have a text or words and an error"),
-        (lambda t: t.drop_columns(["duration"]), "column duration is missing"),
+        (
+            lambda t: t.drop_columns(["duration"]),
+            "is no unit's file (column duration is missing). Delete it; the next run does that unit again.",
+        ),
+        (nameless_error, "1 rows have an error without a stage or a type"),
         (lambda t: t.append_column("mood", pa.array(["a", "b"])), "column mood is not one of this task"),
         (
             replaced("words", [[], [{"word": "a", "start": 5.0, "end": 31.0, "confidence": 1.0}]]),

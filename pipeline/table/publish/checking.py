@@ -20,7 +20,7 @@ from pipeline.table.publish import manifest, places, rows
 from pipeline.table.publish.difference import data_files
 from pipeline.table.publish.manifest import PublishedFile
 from pipeline.table.publish.withdrawing import holding, published_tasks
-from pipeline.table.schema import difference
+from pipeline.table.schema import difference, lacking
 
 _AGAIN = "Publish again: what it held is made anew"
 _DELETE = "Delete it and publish again"
@@ -90,7 +90,7 @@ def _whole(uri: str, file: PublishedFile, schema: pa.Schema | None) -> str | Non
         with io.BufferedReader(RangeFile(uri, 0, file.size), rows.BUFFER) as source:
             footer = statistics.opened(pa.PythonFile(source, mode="r"))
             for group, part in enumerate(rows.groups(uri, file.size)):
-                if problem := difference(part.schema, part.schema if schema is None else schema):
+                if problem := lacking(part) or difference(part.schema, part.schema if schema is None else schema):
                     return f"{problem}. {_DELETE}"
                 if name := statistics.misleading(footer, group, part):
                     return f"what its footer says of column {name} hides rows from who looks for them. {_DELETE}"

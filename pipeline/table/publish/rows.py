@@ -18,6 +18,7 @@ from pipeline.storage.read import RangeFile
 from pipeline.table import layout
 from pipeline.table.publish.difference import State
 from pipeline.table.publish.manifest import PublishedFile
+from pipeline.table.schema import difference, lacking
 from pipeline.table.unit_file import read_unit
 
 READERS = 16
@@ -57,6 +58,8 @@ def of_file(folder: str, file: PublishedFile, schema: pa.Schema) -> Iterator[pa.
     uri = join(folder, file.path)
     try:
         for part in groups(uri, file.size):
+            if told := lacking(part):
+                raise UserError(f"{redact(uri)}: {told}. Delete it; the next publish makes it again.")
             yield fitted(part, schema, uri)
     except FileNotFoundError as error:
         raise UserError(f"{redact(uri)}: the file went away. Publish again.") from error
@@ -99,15 +102,13 @@ def fitted(rows: pa.Table, schema: pa.Schema, uri: str) -> pa.Table:
     """Rows with the columns of the set, null where their file is older than the column.
 
     Raises:
-        UserError: a column has another type.
+        UserError: a column has another type, is not of the set, or is missing that every file has.
     """
-    columns = []
-    for field in schema:
-        place = rows.schema.get_field_index(field.name)
-        if place >= 0 and rows.schema.field(place).type != field.type:
-            raise UserError(
-                f"{redact(uri)}: column {field.name} is {rows.schema.field(place).type}, not {field.type}. "
-                "verify names every file that does not fit"
-            )
-        columns.append(rows.column(place) if place >= 0 else pa.nulls(rows.num_rows, field.type))
+    if told := difference(rows.schema, schema):
+        raise UserError(f"{redact(uri)}: {told}. verify names every file that does not fit")
+    places = [rows.schema.get_field_index(name) for name in schema.names]
+    columns = [
+        rows.column(place) if place >= 0 else pa.nulls(rows.num_rows, field.type)
+        for place, field in zip(places, schema, strict=True)
+    ]
     return pa.Table.from_arrays(columns, schema=schema)

@@ -68,7 +68,11 @@ def _valued(dice: Random, rows: pa.Table) -> pa.Table:
 
 def _without(dice: Random, rows: pa.Table) -> pa.Table:
     return rows.drop_columns(
-        [dice.choice([name for name in ("id", "source", "version", "spans") if name in rows.column_names])]
+        [
+            dice.choice(
+                [name for name in ("id", "source", "version", "spans", "error", "text") if name in rows.column_names]
+            )
+        ]
     )
 
 

@@ -20,15 +20,19 @@ import pyarrow.parquet as pq
 from pipeline.corpus import Recording
 from pipeline.errors import UserError
 from pipeline.plan import known
-from pipeline.plan.generations import Scope, numbers, open_generation
+from pipeline.plan.generations import Scope, UnitRef, numbers, open_generation
 from pipeline.plan.store import Bounds, extend_from, load_unit
 from pipeline.plan.success import read_success
 from pipeline.plan.superseded import superseded
 from pipeline.table import check as rows_check
-from pipeline.table import footers, layout, runs, status, task
+from pipeline.table import explain, footers, layout, runs, status, task
+from pipeline.table.again import failed
 from pipeline.table.failures import failures
 from pipeline.table.holding import Gone
+from pipeline.table.publish import rows
+from pipeline.table.publish.difference import State
 from pipeline.table.read import Table, dataset_of
+from pipeline.table.rewrite import burdens
 from pipeline.table.totals import totals
 from pipeline.table.unit_file import read_unit
 from tests.fuzz import mutate
@@ -105,6 +109,8 @@ def open_unit(folder: Path) -> Opened:
         file.write_bytes(data)
         looked = zlib.crc32(data) % 4 == 0
         shown = _shown(table, uri, record.schema) if looked else None
+        if looked:
+            _used(table, ref, hidden[1], record.schema)
         try:
             after = read_unit(uri)
         except UserError as error:
@@ -139,16 +145,32 @@ def _shown(table: Made, uri: str, schema: pa.Schema | None) -> pa.Table | None:
     return found
 
 
-def _found(table: Made, uri: str, schema: pa.Schema | None, rows: pa.Table) -> bool:
+def _used(table: Made, ref: UnitRef, id: str, schema: pa.Schema | None) -> None:
+    """Put a file through everything else that reads rows of units."""
+    assert schema is not None
+    gone, held = Gone.of((), {(ref.name, id)}), {ref.name: State(0, frozenset({id}))}
+    for use in (
+        lambda: explain.format_explanation(explain.explain(table.output, id)),
+        lambda: list(rows.of_units(table.output, table.task, [ref.name], held, schema)),
+        lambda: burdens(table.output, table.task, [ref], gone),
+        lambda: failed(table.output, [table.task]),
+    ):
+        try:
+            use()
+        except UserError as error:
+            refused(error, ref.name)
+
+
+def _found(table: Made, uri: str, schema: pa.Schema | None, found: pa.Table) -> bool:
     """Whether who looks for the rows of a file one by one finds each."""
     reader = Table(dataset_of(table.output, [uri], schema, set()), [uri])
-    ids = rows.column("id").to_pylist()
+    ids = found.column("id").to_pylist()
     return all(reader.to_table(columns=["id"], filter=pc.field("id") == id).num_rows == 1 for id in ids)
 
 
-def _shown_of(rows: pa.Table, schema: pa.Schema | None) -> pa.Table:
+def _shown_of(found: pa.Table, schema: pa.Schema | None) -> pa.Table:
     assert schema is not None
-    return pa.table({name: rows[name] for name in schema.names}).cast(schema)
+    return pa.table({name: found[name] for name in schema.names}).cast(schema)
 
 
 def _same(one: pa.Table, other: pa.Table) -> bool:

@@ -173,7 +173,7 @@ def test_a_published_file_whose_rows_are_of_other_columns_is_found(made: Made) -
     (file,) = folder(made).rglob("*.parquet")
     file.write_bytes(file.read_bytes().replace(b"sample_rate", b"sample_rats"))
     (violation,) = verify(made.output).violations
-    assert violation.message == "column sample_rats is not one of this task. Delete it and publish again"
+    assert violation.message == "column sample_rate is missing. Delete it and publish again"
 
 
 def test_small_files_become_one_when_they_pile_up(made: Made) -> None:
