@@ -129,7 +129,10 @@ def _labels(output: str, task: str, unit: str, id: str, done: bool) -> Labels:
     if not done:
         return Labels(task, None, {}, committed=False)
     table = read_unit(layout.unit_file(output, task, unit))
-    told = {key.decode(): value.decode() for key, value in (table.schema.metadata or {}).items()}
+    told = {
+        key.decode(errors="replace"): value.decode(errors="replace")
+        for key, value in (table.schema.metadata or {}).items()
+    }
     attempt = {key.removeprefix(FOOTER): value for key, value in told.items() if key.startswith(FOOTER)}
     rows = table.filter(pc.equal(table.column("id"), id)).to_pylist()
     return Labels(task, rows[0] if rows else None, attempt)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import soundfile
 
@@ -103,6 +104,14 @@ def test_timings_name_the_worker_of_each_stage(table: Any, rows: Any, capsys: An
     screen = capsys.readouterr().out
     assert "of run r1, cuda\n" in screen
     assert "    took       read 0.2 s on node7:42, wait 0.5 s\n" in screen
+
+
+def test_a_footer_that_is_no_text_is_told_as_far_as_it_is(table: Any, capsys: Any) -> None:
+    rows = pq.read_table(table.file(0))
+    told = {**rows.schema.metadata, b"voxmill.device": b"c\xffu", b"\xff": b"\xff"}
+    pq.write_table(rows.replace_schema_metadata(told), table.file(0))
+    assert main(["explain", table.output, "c/a.wav"]) == 0
+    assert "of run c\ufffdu\n" in capsys.readouterr().out
 
 
 def test_the_clip_is_what_is_heard_of_the_row(tmp_path: Path) -> None:
