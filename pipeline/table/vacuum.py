@@ -1,4 +1,4 @@
-"""Remove what is of no use any more: temporary files of killed processes, rows that newer ones took the place of."""
+"""Remove what is of no use any more: what killed processes left, and rows that newer ones took the place of."""
 
 from __future__ import annotations
 
@@ -13,10 +13,12 @@ from pipeline.plan.store import units
 from pipeline.plan.superseded import Superseded, hidden, superseded
 from pipeline.storage.listing import list_names
 from pipeline.storage.paths import join
+from pipeline.storage.uploads import Upload, abort, unfinished
 from pipeline.table import drafts, layout
 from pipeline.table.done import committed
 from pipeline.table.drafts import LeftOver
 from pipeline.table.holding import Gone
+from pipeline.table.lease import EXPIRY
 from pipeline.table.presence import require_plan, require_table
 from pipeline.table.publish import places
 from pipeline.table.publish.left_over import unnamed
@@ -36,6 +38,8 @@ class Vacuumed:
     """What was, or would be, removed."""
 
     files: tuple[LeftOver, ...]
+    uploads: tuple[Upload, ...]
+    """To a store, of published files that are not whole."""
     rows: tuple[Burden, ...]
     """Superseded and forgotten rows, by the file that holds them."""
 
@@ -47,14 +51,31 @@ def left_overs(output: str, *, min_age: Seconds = MIN_AGE) -> Iterator[LeftOver]
         StorageFault, UserError: a folder cannot be listed.
     """
     for folder in drafts.folders(output):
-        for name in list_names(folder):
-            if drafts.is_draft(name) or _PROBE.fullmatch(name):
-                uri = join(folder, name)
-                age = drafts.age(uri)
-                if age is not None and age >= min_age:
-                    yield LeftOver(uri, age)
+        temporary = [name for name in list_names(folder) if drafts.is_draft(name) or _PROBE.fullmatch(name)]
+        yield from _aged(folder, temporary, min_age=min_age)
+    leases = layout.leases_folder(output)
+    signs = [name for name in list_names(leases) if layout.run_of(name)]
+    yield from _aged(leases, signs, min_age=max(min_age, EXPIRY))
     for uri, age in unnamed(output, min_age=min_age, age=drafts.age):
         yield LeftOver(uri, age)
+
+
+def _aged(folder: str, names: Iterable[str], *, min_age: Seconds) -> Iterator[LeftOver]:
+    for uri in (join(folder, name) for name in names):
+        age = drafts.age(uri)
+        if age is not None and age >= min_age:
+            yield LeftOver(uri, age)
+
+
+def old_uploads(output: str, *, min_age: Seconds = MIN_AGE) -> Iterator[Upload]:
+    """Uploads that a killed `publish` left, which alone uploads in parts; others may be at work beside an output.
+
+    Raises:
+        StorageFault, UserError: they cannot be listed.
+    """
+    for upload in unfinished(join(output, places.PUBLISHED_FOLDER)):
+        if upload.age >= min_age:
+            yield upload
 
 
 def old_rows(output: str, *, min_age: Seconds = MIN_AGE) -> Iterator[Burden]:
@@ -71,7 +92,7 @@ def old_rows(output: str, *, min_age: Seconds = MIN_AGE) -> Iterator[Burden]:
 
 
 def vacuum(output: str, *, min_age: Seconds = MIN_AGE, dry_run: bool = True) -> Vacuumed:
-    """Remove left-over files and superseded rows, or only say which there are.
+    """Remove left-over files and uploads and superseded rows, or only say which there are.
 
     Jobs may be at work meanwhile, and so may another vacuum.
 
@@ -84,10 +105,16 @@ def vacuum(output: str, *, min_age: Seconds = MIN_AGE, dry_run: bool = True) -> 
     """
     require_table(output)
     require_plan(output)
-    found = Vacuumed(tuple(left_overs(output, min_age=min_age)), tuple(old_rows(output, min_age=min_age)))
+    found = Vacuumed(
+        files=tuple(left_overs(output, min_age=min_age)),
+        uploads=tuple(old_uploads(output, min_age=min_age)),
+        rows=tuple(old_rows(output, min_age=min_age)),
+    )
     if not dry_run:
         for each in found.files:
             places.remove(each.uri)
+        for upload in found.uploads:
+            abort(upload)
         rewrite_all(output, found.rows)
     return found
 

@@ -158,22 +158,25 @@ def test_vacuum_lists_then_deletes_what_is_old(table: Any, capsys: pytest.Captur
     folder = Path(table.output, "transcribe")
     old, young = (folder / f".{n * 32}.parquet.{n * 32}.tmp" for n in "ab")
     probe = Path(table.output, f"_probe-{'c' * 32}")
-    for file in (old, young, probe):
+    dead, alive = (Path(table.output, "_leases", f"{name}.json") for name in ("dead", "alive"))
+    alive.parent.mkdir()
+    for file in (old, young, probe, dead, alive):
         file.write_bytes(b"half")
-    for file in (old, probe):
+    for file in (old, probe, dead):
         os.utime(file, (time.time() - 90_000, time.time() - 90_000))
     assert main(["vacuum", table.output]) == 0
     out = capsys.readouterr().out
     assert str(old) in out
     assert str(young) not in out
-    assert "2 left-over files; add --delete to remove" in out
+    assert "3 left-over files; add --delete to remove" in out
     assert old.exists()
     assert main(["vacuum", table.output, "--delete"]) == 0
-    assert (old.exists(), probe.exists(), young.exists()) == (False, False, True)
+    assert [file.exists() for file in (old, probe, dead, young, alive)] == [False, False, False, True, True]
     assert main(["vacuum", table.output, "--delete", "--min-age", "0s"]) == 0
     assert "removed 1 left-over file" in capsys.readouterr().out
     assert len(list(folder.iterdir())) == 2
     assert table.file(0).exists()
+    assert alive.exists()
 
 
 @pytest.mark.parametrize("command", ["status", "verify", "errors", "vacuum"])

@@ -8,11 +8,14 @@ from typing import Any
 import pytest
 
 from pipeline.errors import StorageFault, UserError
+from pipeline.storage import uploads
 from pipeline.storage.listing import list_names
+from pipeline.storage.paths import filesystem
 from pipeline.storage.put import put
 from pipeline.storage.read import read_bytes
 from pipeline.table import layout, pending, read_table, write_run
 from pipeline.table.__main__ import main
+from pipeline.table.vacuum import vacuum
 from tests.hurry import hurry
 from tests.table.conftest import mark_success
 
@@ -70,6 +73,30 @@ def test_vacuum_removes_old_probes(remote: Any, capsys: pytest.CaptureFixture[st
     assert main(["vacuum", remote.output, "--min-age", "0s", "--delete"]) == 0
     assert "removed 1 left-over file" in capsys.readouterr().out
     assert len(list_names(layout.task_folder(remote.output, "transcribe"))) == 2
+
+
+def test_vacuum_aborts_what_a_killed_publish_has_not_uploaded_whole(
+    remote: Any, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(uploads, "PAGE", 1)
+    remote.plan("a.wav")
+    remote.commit()
+    fs, path = filesystem(remote.output)
+    bucket, _, folder = path.partition("/")
+    mine = [f"{folder}/_published/transcribe/{number * 32}.parquet" for number in "ab"]
+    for key in (*mine, f"{folder}/elsewhere"):
+        begun = fs.call_s3("create_multipart_upload", Bucket=bucket, Key=key)
+        fs.call_s3("upload_part", Bucket=bucket, Key=key, PartNumber=1, UploadId=begun["UploadId"], Body=b"x")
+    found = uploads.unfinished(f"{remote.output}/_published")
+    assert [each.uri for each in found] == [f"s3://{bucket}/{key}" for key in mine]
+    assert vacuum(remote.output, min_age=max(each.age for each in found) + 60.0).uploads == ()
+    assert main(["vacuum", remote.output, "--min-age", "0s"]) == 0
+    said = capsys.readouterr().out
+    assert f"s3://{bucket}/{mine[1]}  unfinished upload, " in said
+    assert "0 left-over files, 2 unfinished uploads; add --delete to remove" in said
+    assert main(["vacuum", remote.output, "--min-age", "0s", "--delete"]) == 0
+    uploads.abort(found[0])
+    assert [each.uri for each in uploads.unfinished(remote.output)] == [f"s3://{bucket}/{folder}/elsewhere"]
 
 
 def test_several_committers_and_one_object(remote: Any, rows: Any) -> None:

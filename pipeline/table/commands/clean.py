@@ -31,20 +31,24 @@ def _vacuum(given: argparse.Namespace) -> int:
     found = vacuum(given.output, min_age=given.min_age, dry_run=not given.delete)
     for file in found.files:
         print(f"{redact(file.uri)}  {show_seconds(file.age)} old")
+    for upload in found.uploads:
+        print(f"{redact(upload.uri)}  unfinished upload, {show_seconds(upload.age)} old")
     for each in found.rows:
         print(f"{redact(each.uri)}  {counted(each.rows, 'row')} that nobody sees")
     told = counted(len(found.files), "left-over file")
+    if found.uploads:
+        told += f", {counted(len(found.uploads), 'unfinished upload')}"
     if found.rows:
         rows, files = sum(each.rows for each in found.rows), len(found.rows)
         told += f", {counted(rows, 'superseded or forgotten row')} in {counted(files, 'file')}"
-    some = found.files or found.rows
+    some = found.files or found.uploads or found.rows
     print(f"removed {told}" if given.delete else f"{told}; add --delete to remove" if some else told)
     return HOLDS
 
 
 VACUUM = Command(
     "vacuum",
-    "temporary files that killed processes left behind, and rows of content that has changed since",
+    "files and unfinished uploads that killed processes left behind, and rows of content that has changed since",
     _vacuum,
     _vacuum_options,
     ("out/ --min-age 2h --delete",),
@@ -65,8 +69,8 @@ def _forget_options(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="do it; without it what would be done is shown, and the exit code is 4. It cannot be undone. What stays: "
         "recordings themselves; their ids in the plan; what runs were asked for, and names of partitions, in older "
-        "manifests; scores and logs elsewhere, and what a killed publish left in TMPDIR; older versions and unfinished "
-        "uploads that a bucket keeps",
+        "manifests; scores and logs elsewhere, and what a killed publish left in TMPDIR; older versions that a bucket "
+        "keeps, and unfinished uploads until vacuum aborts them",
     )
 
 
