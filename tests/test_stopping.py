@@ -140,7 +140,7 @@ def test_a_busy_store_does_not_hold_up_the_end(
     threading.Thread(target=ask, daemon=True).start()
     sources = [f"{s3_proxy.bucket.uri}/{name}" for name in ("one", "two")]
     code = cli.main(["transcribe", *sources, f"{s3_proxy.bucket.uri}/out", "--model", MODEL, "--device", "cpu"])
-    assert time.monotonic() - asked[0] < 3
+    assert time.monotonic() - asked[0] < 8, "of the 20 s that the store is waited for"
     assert code == 4
     assert "stopped by SIGTERM: what is committed stays" in capfd.readouterr().err
 
