@@ -29,7 +29,7 @@ SECOND_BYTES = 16_000 * 4
 FRAMES_HELD = 2.0
 """The frames of a unit, or its samples, are held twice while they are packed: file by file, and together."""
 PAYLOADS_HELD = 1.0
-"""A read holds the encoded bytes of its unit."""
+"""A read holds the encoded bytes of its unit, and so does what hands them to the process that decodes."""
 WEIGHTS_HELD = 1.2
 """Weights, and what is prepared of them for the matrix products."""
 
@@ -104,7 +104,7 @@ def needs(largest: Largest, team_bytes: Iterable[int], *, gpu: bool, on_device: 
     carried = SECOND_BYTES * largest.seconds if on_device else frames
     return Needs(
         read=int(READ_BASE + PAYLOADS_HELD * largest.size),
-        features=int(FEATURES_BASE + FRAMES_HELD * carried),
+        features=int(FEATURES_BASE + PAYLOADS_HELD * largest.size + FRAMES_HELD * carried),
         commit=COMMIT_BASE,
         models=tuple(int(model + WEIGHTS_HELD * each) for each in team_bytes),
     )

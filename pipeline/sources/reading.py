@@ -85,12 +85,7 @@ def read(unit: Unit, beat: Callable[[], None] = lambda: None) -> Encoded:
         for _ in pool.map(lambda source: _stream(reading, source), sorted(tars)):
             pass
         slices, total = _layout(reading)
-        payload = memoryview(bytearray(total))
-        for blob, content in reading.streamed.items():
-            if blob in slices:
-                start, length = slices[blob]
-                payload[start : start + length] = content
-        reading.streamed.clear()
+        payload = _streamed_payload(reading, slices, total)
         _fill(reading, pool, slices, payload)
     places = {index: _blob(each) for index, each in reading.living()}
     return Encoded(
@@ -193,6 +188,20 @@ def _layout(reading: _Reading) -> tuple[dict[_Blob, tuple[int, int]], int]:
         slices[blob] = (total, length)
         total += length
     return slices, total
+
+
+def _streamed_payload(reading: _Reading, slices: dict[_Blob, tuple[int, int]], total: int) -> memoryview:
+    """Room for the whole payload, with what was streamed in its place; nothing of that is held twice for long."""
+    streamed = reading.streamed
+    if len(slices) == 1 and slices.keys() <= streamed.keys():
+        return memoryview(streamed.pop(*slices))
+    payload = memoryview(bytearray(total))
+    while streamed:
+        blob, content = streamed.popitem()
+        if blob in slices:
+            start, length = slices[blob]
+            payload[start : start + length] = content
+    return payload
 
 
 def _fill(

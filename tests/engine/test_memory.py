@@ -62,6 +62,11 @@ def test_samples_for_the_device_take_what_they_are_and_its_actor_the_frames_too(
     assert there.model - here.model == 1000 * 32_000
 
 
+def test_who_hands_encoded_bytes_to_a_decoder_holds_them_too() -> None:
+    small, large = (needs(Largest(size, 60.0), [0], gpu=False) for size in (0, 800 * MB))
+    assert (large.read - small.read, large.features - small.features) == (800 * MB, 800 * MB)
+
+
 def test_teams_have_the_memory_of_their_own_models() -> None:
     found = needs(Largest(), [1000 * MB, 3000 * MB], gpu=True)
     assert found.models[1] - found.models[0] == pytest.approx(2400 * MB)

@@ -4,6 +4,7 @@ import dataclasses
 import io
 import os
 import re
+import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -45,6 +46,24 @@ def test_files_and_members_come_back_whole(folder: str, fill: Fill, audio: Audio
     for index, each in enumerate(recordings):
         assert _content(encoded, index) == clips[int(each.key.rpartition("/")[2])]
     assert len(encoded.payload) == sum(map(len, clips))
+
+
+def test_the_only_member_of_a_compressed_tar_is_not_held_twice(
+    tmp_path: Path, make_tar: MakeTar, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    size = 24 * MEGABYTE
+    (tmp_path / "x.tar.gz").write_bytes(make_tar([("a.wav", bytes(size - 1) + b"!")], "w:gz"))
+    recordings = _recordings(str(tmp_path / "x.tar.gz"))
+    monkeypatch.setattr(reading, "_STEP", MEGABYTE)
+    tracemalloc.start()
+    try:
+        encoded = read(Unit("u", recordings))
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert len(encoded.payload) == size
+    assert _content(encoded, 0).endswith(b"!")
+    assert peak < 1.5 * size
 
 
 def test_missing_and_changed_sources_cost_no_neighbour(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from typing import Any
 
 import numpy as np
@@ -69,6 +70,19 @@ def test_probabilities_are_a_column_on_request_and_bounded(monkeypatch):
     assert list(rows.warnings) == [1]
     assert [field.name for field in task.columns] == ["frames", "probabilities"]
     assert [field.name for field in TASK.columns] == ["frames"]
+
+
+def test_probabilities_are_no_objects_of_their_own():
+    labels = Labels(tuple(f"l{number}" for number in range(16)))
+    task = Frames(labels, None, RULE, probabilities=True)
+    minutes = Heard((np.zeros((120 * 50, 16), np.float16),))
+    task.rows([minutes])
+    tracemalloc.start()
+    try:
+        task.rows([minutes])
+        assert tracemalloc.get_traced_memory()[1] < 1.5e6
+    finally:
+        tracemalloc.stop()
 
 
 def test_what_leaves_the_device_is_half_precision_probabilities():
