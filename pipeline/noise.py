@@ -17,7 +17,7 @@ from typing import TextIO
 
 from rich.console import Console
 
-from pipeline.unread import forgiving
+from pipeline.unread import careless, forgiving
 
 PLAIN_WIDTH = 120
 """Columns where the output is no terminal and nobody said COLUMNS."""
@@ -33,7 +33,7 @@ class Aside:
     errors: Console
     """On the real standard error."""
     log: Path | None
-    """Where the noise goes; None where it is shown."""
+    """Where the noise goes; None where it is shown, or there is no place for it."""
 
 
 @contextmanager
@@ -49,7 +49,7 @@ def kept_off(*, show: bool) -> Generator[tuple[Console, Aside]]:
         yield console_on(sys.stdout), Aside(console_on(sys.stderr), None)
         return
     _remove_old()
-    handle, name = tempfile.mkstemp(prefix=_PREFIX, suffix=_SUFFIX)
+    handle, place = _log()
     sys.stdout.flush()
     sys.stderr.flush()
     saved = os.dup(1), os.dup(2)
@@ -57,20 +57,31 @@ def kept_off(*, show: bool) -> Generator[tuple[Console, Aside]]:
         with (
             _kept(sys.stdout, 1) as screen,
             _kept(sys.stderr, 2) as errors,
-            os.fdopen(os.dup(handle), "w", encoding="utf-8", errors="replace", buffering=1) as log,
-            contextlib.redirect_stdout(log),
+            os.fdopen(os.dup(handle), "w", encoding="utf-8", errors="replace", buffering=1) as opened,
+            contextlib.redirect_stdout(log := careless(opened)),
             contextlib.redirect_stderr(log),
         ):
             os.dup2(handle, 1)
             os.dup2(handle, 2)
-            yield console_on(screen), Aside(console_on(errors), Path(name))
+            yield console_on(screen), Aside(console_on(errors), place)
     finally:
-        sys.stdout.flush()
-        sys.stderr.flush()
+        # What is left in them would go to the log, whose disk may be full.
+        with contextlib.suppress(OSError):
+            sys.stdout.flush()
+            sys.stderr.flush()
         for number, descriptor in enumerate(saved, start=1):
             os.dup2(descriptor, number)
             os.close(descriptor)
         os.close(handle)
+
+
+def _log() -> tuple[int, Path | None]:
+    """A new file for the noise; nowhere, where none can be made."""
+    try:
+        handle, name = tempfile.mkstemp(prefix=_PREFIX, suffix=_SUFFIX)
+    except OSError:
+        return os.open(os.devnull, os.O_WRONLY), None
+    return handle, Path(name)
 
 
 @contextmanager

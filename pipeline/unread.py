@@ -1,4 +1,4 @@
-"""Output whose reader goes away, as `head` does after ten lines: what is left to say is said to nobody.
+"""Output whose reader goes away, as `head` does after ten lines, or a log that is full: the rest is said to nobody.
 
 The work goes on and ends with its own exit code, for what it does is not what it says.
 """
@@ -28,18 +28,24 @@ def may_go_unread() -> Iterator[None]:
 
 def forgiving(stream: TextIO) -> TextIO:
     """The stream, but that nothing is raised where its reader is gone."""
-    return stream if isinstance(stream, _Forgiving) else cast(TextIO, _Forgiving(stream))
+    return stream if isinstance(stream, _Forgiving) else cast(TextIO, _Forgiving(stream, BrokenPipeError))
+
+
+def careless(stream: TextIO) -> TextIO:
+    """The stream, but that nothing is raised whatever the system answers: a log, whose disk may be full."""
+    return cast(TextIO, _Forgiving(stream, OSError))
 
 
 class _Forgiving:
-    def __init__(self, stream: TextIO) -> None:
+    def __init__(self, stream: TextIO, forgiven: type[OSError]) -> None:
         self._stream = stream
+        self._forgiven = forgiven
 
     def write(self, text: str) -> int:
         """As of any text stream."""
         try:
             return self._stream.write(text)
-        except BrokenPipeError:
+        except self._forgiven:
             self._say_to_nobody()
             return len(text)
 
@@ -47,7 +53,7 @@ class _Forgiving:
         """As of any text stream."""
         try:
             self._stream.flush()
-        except BrokenPipeError:
+        except self._forgiven:
             self._say_to_nobody()
 
     def __getattr__(self, name: str) -> Any:

@@ -1,16 +1,18 @@
-"""An output on a disk that is full: a clear message, exit code 4, nothing by half, and the same command goes on."""
+"""Output or temporary files on a full disk: a clear message, exit code 4, nothing by half; the same command goes on."""
 
 from __future__ import annotations
 
 import errno
 import os
 import subprocess
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from pipeline import cli
+from pipeline import cli, job, noise
+from pipeline.errors import StorageFault
 from pipeline.table.verify import verify
 from tests.chaos import pieces
 from tests.chaos.promise import check, watch
@@ -94,3 +96,32 @@ def test_a_full_disk_is_told_and_the_same_command_goes_on(
     assert 0.5 * WHOLE < used(output) < 1.5 * WHOLE
     check(output, ids=[f"c/{name}" for name in sorted(pieces.pool())[:PIECES]])
     assert {name: (output / "transcribe" / name).stat().st_ino for name in done} == before, "what was done stays"
+
+
+def test_a_log_that_is_full_takes_nothing_from_the_message_the_summary_and_the_code(
+    source: Path, tmp_path: Path, run: Callable[[Path], tuple[int, str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(*given: object, **options: object) -> str:
+        raise StorageFault("out/transcribe: no space left on the disk")
+
+    for file in sorted(source.iterdir())[1:]:
+        file.unlink()
+    full = os.open("/dev/full", os.O_WRONLY)
+    monkeypatch.setattr(noise, "_log", lambda: (full, tmp_path / "none.log"))
+    monkeypatch.setattr(job, "commit", refused)
+    code, told = run(tmp_path / "out")
+    assert code == 4, told
+    assert "out/transcribe: no space left on the disk" in told
+    assert "1 unit" in told
+    assert "Traceback" not in told
+
+
+def test_no_place_for_temporary_files_is_told_in_one_line(
+    tmp_path: Path, run: Callable[[Path], tuple[int, str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(tempfile, "tempdir", str(tmp_path / "gone"))
+        code, told = run(tmp_path / "out")
+    assert code == 4, told
+    assert told.splitlines()[-1].startswith(f"{tmp_path}/gone: no place for temporary files")
+    assert "Traceback" not in told

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import os
 import pty
@@ -95,6 +96,23 @@ def test_only_a_terminal_is_drawn_on_whatever_the_environment_says(monkeypatch):
     console = console_on(Cell())
     assert (console.is_terminal, console.is_jupyter) == (False, False)
     assert console.width == noise.PLAIN_WIDTH
+
+
+@contextlib.contextmanager
+def kept_nowhere(patch):
+    patch.setattr(tempfile, "tempdir", "/nowhere")
+    with kept_off(show=False) as found:
+        patch.undo()
+        yield found
+
+
+def test_noise_goes_nowhere_where_it_has_no_place(monkeypatch, capfd):
+    with monkeypatch.context() as patch, kept_nowhere(patch) as (console, aside):
+        os.write(1, b"noise of C++\n")
+        print("noise of Python")
+        console.print("progress")
+    assert aside.log is None
+    assert capfd.readouterr() == ("progress\n", "")
 
 
 @pytest.fixture

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -13,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.errors import StorageFault
 from pipeline.scratch import WEEK, scratch
 
 HOLDER = """
@@ -79,3 +82,28 @@ def test_one_that_may_not_have_its_lock_yet_stays(parent: Path) -> None:
     age(oldest, WEEK + 3600)
     with scratch("s-one-"):
         assert [folder.is_dir() for folder in (new, old, oldest)] == [True, True, False]
+
+
+def test_where_none_can_be_made_the_folder_and_the_remedy_are_named(
+    parent: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(parent / "gone"))
+    told = rf"{re.escape(str(parent))}/gone: no place for temporary files \(No such file or directory\).* TMPDIR"
+    with pytest.raises(StorageFault, match=told), scratch("s-one-"):
+        pass
+
+
+def test_a_full_disk_is_a_fault_of_storage_and_other_errors_stay_what_they_are(parent: Path) -> None:
+    told = rf"{re.escape(str(parent))}: no place for temporary files \(No space left on device\)"
+    with pytest.raises(StorageFault, match=told), scratch("s-one-"):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    with pytest.raises(FileNotFoundError), scratch("s-one-") as folder:
+        (folder / "nothing").read_bytes()
+    assert list(parent.iterdir()) == []
+
+
+def test_a_folder_that_takes_no_lock_is_a_fault_of_storage(parent: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pipeline.scratch._LOCK", "no/lock")
+    with pytest.raises(StorageFault, match="no place for temporary files"), scratch("s-one-"):
+        pass
+    assert list(parent.iterdir()) == []

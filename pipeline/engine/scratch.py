@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline.scratch import WEEK, held, remove_left
+from pipeline.scratch import WEEK, held, made
 
 _PREFIX = "voxmill-ray-"
 _LONGEST_PATH = 107
@@ -36,20 +36,23 @@ class Scratch:
 
 @contextmanager
 def scratch() -> Iterator[Scratch]:
-    """A folder that goes with the block, unless somebody keeps it."""
+    """A folder that goes with the block, unless somebody keeps it.
+
+    Raises:
+        StorageFault: it cannot be made.
+    """
     parent = _parent()
     if parent is None:
         yield Scratch()
         return
-    remove_left(parent, _PREFIX, min_age=WEEK)
-    made = Scratch(Path(tempfile.mkdtemp(prefix=_PREFIX, dir=parent)))
-    assert made.folder is not None
-    with held(made.folder):
-        try:
-            yield made
-        finally:
-            if not made.kept:
-                _remove(made.folder)
+    folder = made(_PREFIX, parent=parent, min_age=WEEK)
+    own = Scratch(folder)
+    try:
+        with held(folder):
+            yield own
+    finally:
+        if not own.kept:
+            _remove(folder)
 
 
 def _parent() -> str | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import tempfile
 import time
@@ -10,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.engine.scratch import scratch
+from pipeline.errors import StorageFault
 
 
 @pytest.fixture
@@ -64,3 +66,12 @@ def test_where_names_would_be_too_long_another_place_is_taken(parent: Path, monk
     monkeypatch.setenv("RAY_TMPDIR", str(deep))
     with scratch() as made:
         assert made.folder.parent == Path("/tmp")
+
+
+def test_a_disk_without_room_is_a_fault_of_storage(parent: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(**options: str) -> str:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(tempfile, "mkdtemp", full)
+    with pytest.raises(StorageFault, match=f"{parent}: no place for temporary files .* TMPDIR"), scratch():
+        pass
