@@ -11,8 +11,10 @@ from pipeline.corpus import Seconds
 from pipeline.errors import VoxmillError
 from pipeline.isolation import Isolated
 from pipeline.job import Checkpoints, Job, Work
+from pipeline.overdue import watched
 from pipeline.placement import LOCAL, choose_device, ray_address
 from pipeline.plan import load_unit
+from pipeline.quantities import show_seconds
 from pipeline.receipts import Receipt, Timings
 from pipeline.storage.secrets import redacted_trace
 from pipeline.timing import StageClock
@@ -50,14 +52,27 @@ def device(config: RunConfig) -> Literal["cuda", "cpu"]:
 
 
 def receipts(
-    job: Job, units: Sequence[Work], checkpoints: Checkpoints, *, say: Callable[[str], None]
+    job: Job,
+    units: Sequence[Work],
+    checkpoints: Checkpoints,
+    *,
+    say: Callable[[str], None],
+    overdue: Callable[[str], None],
 ) -> Generator[Receipt]:
-    """Receipts of one unit after the other; what was heard is said as soon as it is known."""
+    """Receipts of one unit after the other.
+
+    Args:
+        job: what is done.
+        units: to do it to.
+        checkpoints: of all tasks.
+        say: is given what was heard, as soon as it is known.
+        overdue: is given, in another thread, what holds the model for longer than a batch may take.
+    """
     with Isolated(job.limits) as decoder:
         tasks, predictors = job.load_tasks(checkpoints), job.load_predictors(checkpoints)
         for work in units:
             try:
-                yield from _receipts(job, work, decoder, predictors, tasks, say)
+                yield from _receipts(job, work, decoder, predictors, tasks, say, overdue)
             except VoxmillError as error:
                 yield Receipt(work.name, "fault", fault=str(error), fault_trace=redacted_trace())
 
@@ -69,15 +84,22 @@ def _receipts(
     predictors: list[Predictor],
     tasks: dict[str, Task],
     say: Callable[[str], None],
+    overdue: Callable[[str], None],
 ) -> list[Receipt]:
     clock = StageClock("read")
-    encoded = flow.read(load_unit(job.output, work.unit))
+    unit = load_unit(job.output, work.unit)
+    encoded = flow.read(unit)
     timings = clock.timings()
     clock = StageClock("features")
     prepared = flow.prepare(encoded, job.settings, decoder)
     timings = timings.joined(clock.timings(beside=decoder.peak_bytes))
     clock = StageClock("model")
-    outputs = job.infer(job.featurised(prepared), work.tasks, predictors, tasks)
+    held = f"{', '.join(each.id for each in unit.recordings)}: held by the model"
+    longer = f"for more than {show_seconds(job.config.batch_timeout)} in one batch; --batch-timeout gives it longer"
+    with watched(job.config.batch_timeout, lambda: overdue(f"{held} {longer}")) as beat:
+        for predictor in predictors:
+            predictor.on_batch = beat
+        outputs = job.infer(job.featurised(prepared), work.tasks, predictors, tasks)
     timings = timings.joined(clock.timings()).joined(Timings(seconds={"wait": 0.0}))
     clock = StageClock("commit")
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from rich.console import Console
@@ -13,8 +14,10 @@ from rich.console import Console
 from pipeline import table
 from pipeline.choices import Choice
 from pipeline.config import RunConfig
-from pipeline.errors import StorageFault
+from pipeline.errors import StorageFault, UserError
 from pipeline.storage.paths import redact
+from pipeline.storage.retry import at_once
+from pipeline.summary import MEANINGS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,3 +71,9 @@ class Asked:
             table.write_run(self.output, self.name, record)
         except StorageFault as fault:
             self.say(f"the record of this run could not be written: {fault}")
+
+    def write_end(self, code: int, *, stopped: str, pools: str = "") -> None:
+        """Put what ended this run before its summary, whatever becomes of that record."""
+        ended = {"state": "ended", "finished": datetime.now(UTC).isoformat(), "exit_code": code, "pools": pools}
+        with contextlib.suppress(UserError), at_once():
+            self.write_down({**self.facts(), **ended, "meaning": MEANINGS[code], "stopped": stopped})

@@ -15,7 +15,6 @@ from pipeline.asked import Asked
 from pipeline.choices import Choice
 from pipeline.config import RunConfig
 from pipeline.display import listing
-from pipeline.errors import UserError
 from pipeline.isolation import Lengths, Limits
 from pipeline.job import Work
 from pipeline.outcome import Outcome, outcome, standing
@@ -26,9 +25,8 @@ from pipeline.quantities import counted
 from pipeline.sources import probe
 from pipeline.storage.paths import canonical, redact
 from pipeline.storage.put import probe_folder, probe_write
-from pipeline.storage.retry import at_once
 from pipeline.storage.secrets import refuse_secrets
-from pipeline.summary import COMPLETE, ERRORS, MEANINGS, PARTIAL, RunSummary, TaskTotals
+from pipeline.summary import COMPLETE, ERRORS, PARTIAL, RunSummary, TaskTotals
 from pipeline.table import Standing, layout
 from pipeline.versions import versions
 from pipeline.working import do, no_work
@@ -98,11 +96,7 @@ def _written_down(asked: Asked) -> Iterator[None]:
     try:
         yield
     except BaseException as error:
-        code = command.code_of(error)
-        ended = {"state": "ended", "finished": _now(), "exit_code": code, "meaning": MEANINGS[code]}
-        # What ended it is what is told, whatever becomes of the record.
-        with contextlib.suppress(UserError), at_once():
-            asked.write_down({**asked.facts(), **ended, "stopped": command.told(error)})
+        asked.write_end(command.code_of(error), stopped=command.told(error))
         raise
 
 

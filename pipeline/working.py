@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import sys
 from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -20,6 +21,7 @@ from pipeline.receipts import Receipt
 from pipeline.stopping import Stopped, stoppable
 from pipeline.storage.retry import at_once
 from pipeline.summary import PARTIAL
+from pipeline.table import lease
 from pipeline.tally import Tally
 
 HERE = "this process"
@@ -105,7 +107,8 @@ def _workers(
         device = alone.device(config)
         asked.say(f"one recording, so without a cluster  ·  {device}  ·  model {models}")
         job = job_of(asked, needed, device)
-        yield alone.receipts(job, lacking, checkpoints, say=asked.say), alone.WORKERS, HERE, {}
+        overdue = partial(_leave, asked)
+        yield alone.receipts(job, lacking, checkpoints, say=asked.say, overdue=overdue), alone.WORKERS, HERE, {}
         return
     from pipeline.engine import session
 
@@ -117,6 +120,17 @@ def _workers(
         asked.say(f"{opened.describe()}  ·  model {models}")
         job = job_of(asked, needed, opened.device)
         yield opened.receipts(job, lacking, checkpoints), opened.workers, opened.pools.describe(), opened.deaths
+
+
+def _leave(asked: Asked, held: str) -> None:
+    """End this process, for nothing else ends a library that hangs in it; the next run is on a cluster."""
+    try:
+        asked.console.show_cursor()
+        asked.say(f"stopped: {held}. The same command goes on, on a cluster, which survives it")
+        asked.write_end(PARTIAL, stopped=held, pools=HERE)
+        lease.release(asked.output, asked.name)
+    finally:
+        os._exit(PARTIAL)
 
 
 def left_off(asked: Asked) -> bool:

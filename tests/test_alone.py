@@ -177,6 +177,28 @@ def test_one_small_file_needs_no_ray_and_seconds_of_work(audio, tmp_path):
     assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < 8
 
 
+def test_a_model_that_hangs_ends_the_run_which_the_next_one_does_on_a_cluster(audio, tmp_path):
+    code = (
+        "import sys, time\n"
+        "from pipeline import cli\n"
+        "from pipeline.models.predict import Predictor\n"
+        "Predictor._encode = lambda *given: time.sleep(1000)\n"
+        f"words = ['transcribe', {str(audio)!r}, {str(tmp_path / 'out')!r}, '--model', {MODEL!r}, '--corpus', 'c']\n"
+        "sys.exit(cli.main([*words, '--batch-timeout', '1s']))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, env=environment(tmp_path), timeout=100
+    )
+    assert done.returncode == 4, done.stdout + done.stderr
+    told = "c/one.flac: held by the model for more than 1.0 s in one batch; --batch-timeout gives it longer"
+    assert done.stdout.splitlines()[-1].startswith(f"stopped: {told}")
+    assert done.stderr == ""
+    record = newest_run(tmp_path / "out")
+    assert (record["state"], record["exit_code"], record["stopped"]) == ("ended", 4, told)
+    assert working.left_off(SimpleNamespace(output=str(tmp_path / "out"), facts=lambda: record))
+    assert not list((tmp_path / "out/_leases").iterdir())
+
+
 def test_a_recording_that_is_forgotten_before_it_is_heard_is_not_heard(audio, tmp_path):
     output = tmp_path / "out"
     output.mkdir()

@@ -16,7 +16,7 @@ TIERS = (
     {"options"},
     {"fields"},
     {"corpus", "config", "stopping", "noise"},
-    {"scratch"},
+    {"scratch", "overdue"},
     {"placement", "scoring"},
     {"storage"},
     {"sources", "audio", "models", "text"},

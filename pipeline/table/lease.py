@@ -80,8 +80,13 @@ def held(output: str, lease: Lease, *, beat: Seconds = BEAT) -> Iterator[Look]:
         ended.set()
         # A sign that is just being put would come back after it is deleted; it would expire.
         thread.join(timeout=5.0)
-        with contextlib.suppress(StorageFault, UserError), at_once():
-            delete(uri)
+        release(output, lease.run)
+
+
+def release(output: str, run: str) -> None:
+    """Take a run's sign away; where the storage refuses, it expires."""
+    with contextlib.suppress(StorageFault, UserError), at_once():
+        delete(layout.lease_file(output, run))
 
 
 def signs(output: str) -> list[Sign]:
