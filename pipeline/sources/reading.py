@@ -15,6 +15,7 @@ from pipeline.corpus import WHOLE_BYTES, Recording, Unit
 from pipeline.errors import ErrorRow, RecordingError
 from pipeline.sources.compression import decompressed
 from pipeline.sources.encoded import Encoded
+from pipeline.sources.reach import REFUSED, check_reach
 from pipeline.sources.tar import normal_name
 from pipeline.sources.tarformat import DamagedTar, Member, members
 from pipeline.storage.listing import Entry, stat
@@ -29,6 +30,8 @@ MOST_MEMBER = 4 * 10**9
 _PIECE = 16 * MEGABYTE
 """Largest request; with `READERS` of them on their way a unit costs its own size and about 200 MB."""
 _STEP = 64 * 1024
+_PLANNED_MISSING = ("missing", "0-missing")
+"""Versions of what was not there when it was planned, see `jsonl` and `storage.local`."""
 _REFUSED = (FileNotFoundError, NotADirectoryError, IsADirectoryError, PermissionError, EOFError)
 
 _Blob = tuple[str, int, str | None]
@@ -45,11 +48,26 @@ class _Reading:
     errors: dict[int, ErrorRow] = field(default_factory=dict)
     sizes: dict[str, int] = field(default_factory=dict)
     """Bytes of every source that is as it was planned."""
+    refused: dict[str, tuple[str, str]] = field(default_factory=dict)
+    """Type and message of why this node does not get a source that was there when it was planned."""
     streamed: dict[_Blob, bytearray] = field(default_factory=dict)
 
     def fail(self, indices: Sequence[int], type: str, message: str) -> None:
         for index in indices:
             self.errors[index] = ErrorRow("read", type, message)
+
+    def refuse(self, source: str, type: str, message: str) -> None:
+        self.fail(self.of_source[source], type, message)
+        if type in REFUSED and self.first(source).version not in _PLANNED_MISSING:
+            self.refused[source] = (type, message)
+
+    def first(self, source: str) -> Recording:
+        return self.unit.recordings[self.of_source[source][0]]
+
+    def reached(self) -> list[str]:
+        """Give the sources that are there, as planned or changed."""
+        there = [each for each in self.of_source if self.first(each).version not in _PLANNED_MISSING]
+        return [each for each in there if each not in self.refused]
 
     def living(self) -> list[tuple[int, Recording]]:
         """Give the recordings whose bytes go into the payload."""
@@ -76,7 +94,7 @@ def read(unit: Unit, beat: Callable[[], None] = lambda: None) -> Encoded:
     decoding to make the best of.
 
     Raises:
-        StorageFault, UserError: storage failed for longer than the retries, or refuses everything.
+        StorageFault, UserError: storage failed for longer than the retries, or refuses this node everything.
     """
     reading = _Reading(unit, _by_source(unit))
     with ThreadPoolExecutor(READERS, "read", tell_answers, (beat,)) as pool:
@@ -87,6 +105,7 @@ def read(unit: Unit, beat: Callable[[], None] = lambda: None) -> Encoded:
         slices, total = _layout(reading)
         payload = _streamed_payload(reading, slices, total)
         _fill(reading, pool, slices, payload)
+    check_reach(reading.refused, reading.reached())
     places = {index: _blob(each) for index, each in reading.living()}
     return Encoded(
         recordings=unit.recordings,
@@ -109,7 +128,7 @@ def open_audio(recording: Recording) -> Iterator[io.BufferedIOBase | io.RawIOBas
 
     Raises:
         RecordingError: the source is missing, changed since planning, unreadable, or shorter than planned.
-        StorageFault: storage failed for longer than the retries.
+        StorageFault: storage failed for longer than the retries, or is out of this node's reach.
     """
     try:
         size = _planned_size(recording)
@@ -121,7 +140,10 @@ def open_audio(recording: Recording) -> Iterator[io.BufferedIOBase | io.RawIOBas
             with RangeFile(recording.source, recording.offset, _available(recording, size)) as file:
                 yield file
     except _REFUSED as error:
-        raise RecordingError("read", *_reason(recording.source, error)) from error
+        type, message = _reason(recording.source, error)
+        if type in REFUSED:
+            check_reach({recording.source: (type, message)}, ())
+        raise RecordingError("read", type, message) from error
 
 
 def _planned_size(recording: Recording) -> int:
@@ -147,9 +169,9 @@ def _reason(source: str, error: OSError | EOFError) -> tuple[str, str]:
 def _check_versions(reading: _Reading, pool: ThreadPoolExecutor) -> None:
     sources = reading.of_source
     for source, result in zip(sources, pool.map(_look, sources), strict=True):
-        first = reading.unit.recordings[sources[source][0]]
+        first = reading.first(source)
         if isinstance(result, tuple):
-            reading.fail(reading.of_source[source], *result)
+            reading.refuse(source, *result)
         elif result.version != first.version:
             reading.fail(reading.of_source[source], "changed", _changed(first, result.version))
         else:
@@ -216,7 +238,7 @@ def _fill(
     failed = pool.map(lambda job: _fetch(job[0], job[1], job[2], payload), jobs)
     for (source, _, _), reason in zip(jobs, failed, strict=True):
         if reason is not None:
-            reading.fail(reading.of_source[source], *reason)
+            reading.refuse(source, *reason)
 
 
 def _pieces(ranges: list[tuple[int, int, int]]) -> list[tuple[tuple[int, int], list[tuple[int, int, int]]]]:
@@ -259,7 +281,7 @@ def _stream(reading: _Reading, source: str) -> None:
     except DamagedTar as error:
         damage = f"{redact(source)} {error}"
     except _REFUSED as error:
-        reading.fail(reading.of_source[source], *_reason(source, error))
+        reading.refuse(source, *_reason(source, error))
         return
     missing = [
         index

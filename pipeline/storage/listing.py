@@ -16,7 +16,7 @@ from pipeline.storage.entry import Entry, Folder, of_info
 from pipeline.storage.paths import filesystem, is_local, is_s3, local_path, redact, uri_of
 from pipeline.storage.retry import attempt, denied
 
-__all__ = ["Entry", "children", "list_names", "list_sizes", "modified", "stat", "walk"]
+__all__ = ["Entry", "children", "holds_anything", "list_names", "list_sizes", "modified", "stat", "walk"]
 
 
 def walk(uri: str, *, on_progress: Callable[[int], None] | None = None) -> Iterator[Entry]:
@@ -78,6 +78,26 @@ def modified(uri: str) -> datetime:
     fs, path = filesystem(uri)
     at: datetime = attempt(uri, "looking", lambda: fs.modified(path))
     return at if at.tzinfo else at.replace(tzinfo=UTC)
+
+
+def holds_anything(uri: str) -> bool:
+    """Whether a folder can be looked into from here and is not empty, by a request or two.
+
+    An object store has no empty folders: there it is whether the store answers.
+
+    Raises:
+        StorageFault, UserError: see `retry.attempt`.
+    """
+    if is_local(uri):
+        return local.holds_anything(local_path(uri))
+    fs, path = filesystem(uri)
+    try:
+        attempt(uri, "looking", lambda: fs.info(path))
+    except PermissionError:
+        return False
+    except OSError:
+        pass
+    return True
 
 
 def list_names(uri: str) -> list[str]:

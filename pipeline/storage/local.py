@@ -55,6 +55,15 @@ def sizes(path: str) -> dict[str, int]:
         return dict(_sized(name) for name in found)
 
 
+def holds_anything(path: str) -> bool:
+    """Whether there is a folder that may be looked into, and a name in it."""
+    try:
+        with os.scandir(path) as found:
+            return next(found, None) is not None
+    except OSError:
+        return False
+
+
 def _status(name: os.DirEntry[str]) -> os.stat_result | None:
     """Give what a name leads to; None where it leads nowhere, in circles, or went away just now."""
     try:

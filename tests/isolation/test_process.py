@@ -184,6 +184,7 @@ def test_a_file_that_cannot_be_read_now_is_no_error_row(tmp_path, monkeypatch):
     payload, files = payload_of(tone(1))
     folder = tmp_path / "folder"
     folder.mkdir()
+    (folder / "b").touch()
     gone = replace(files[0], place=None, first=replace(files[0].first, source=f"file://{folder}/a", spans=2))
     with Isolated(LIMITS) as decoder:
         (missing,) = decoder(payload, [gone])

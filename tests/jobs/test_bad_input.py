@@ -264,6 +264,7 @@ def test_a_model_folder_that_is_not_there_is_one_line(tmp_path, job):
 )
 def test_a_file_that_goes_or_changes_after_planning_is_an_error_row(tmp_path, job, monkeypatch, happens, reason):
     folder = write(tmp_path / "in", a__flac=FLAC)
+    (folder / "notes.txt").touch()
     declare = run.table.declare
 
     def after_planning(*arguments, **options):

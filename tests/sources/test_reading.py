@@ -4,6 +4,7 @@ import dataclasses
 import io
 import os
 import re
+import socket
 import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
@@ -126,6 +127,60 @@ def test_expired_credentials_are_never_an_error_of_a_recording(s3_proxy: Any, fi
         read(Unit("u", recordings))
 
 
+@pytest.mark.parametrize("names", ["a", "ab"])
+@pytest.mark.parametrize("left", ["no folder", "an empty folder"])
+def test_a_node_without_the_mount_blames_no_recording(tmp_path, fill: Fill, audio: Audio, names, left) -> None:
+    folder = fill(f"file://{tmp_path}/mount", {f"{name}.wav": audio() for name in names})
+    recordings = _recordings(folder)
+    (tmp_path / "mount").rename(tmp_path / "elsewhere")
+    if left == "an empty folder":
+        (tmp_path / "mount").mkdir()
+    with pytest.raises(StorageFault, match=f"{socket.gethostname()} does not reach {folder} either: give this node"):
+        read(Unit("u", recordings))
+    with pytest.raises(StorageFault, match="does not reach"), open_audio(recordings[0]):
+        pass
+
+
+def test_a_node_that_is_refused_all_of_a_unit_blames_no_recording(
+    folder: str, fill: Fill, audio: Audio, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fill(folder, {"a.wav": audio(), "b.wav": audio()})
+    recordings = _recordings(folder)
+    monkeypatch.setattr(reading, "read_range", _refused)
+    with pytest.raises(StorageFault, match="access denied, and"):
+        read(Unit("u", recordings))
+    assert [each.type for each in read(Unit("u", recordings[:1])).errors.values()] == ["unreadable"]
+
+
+def test_a_bucket_that_is_closed_to_this_node_blames_no_recording(s3_proxy: Any, fill: Fill, audio: Audio) -> None:
+    fill(s3_proxy.bucket.uri, {"a.wav": audio()})
+    recordings = _recordings(s3_proxy.bucket.uri)
+    s3_proxy.refuse("^(GET|HEAD) ", status=403, code="AccessDenied")
+    with pytest.raises(StorageFault, match=f"access denied, and .* does not reach {s3_proxy.bucket.uri}"):
+        read(Unit("u", recordings))
+
+
+def test_what_was_deleted_beside_others_is_missing(folder: str, fill: Fill, audio: Audio) -> None:
+    fill(folder, {f"{name}.wav": audio() for name in "abc"})
+    recordings = _recordings(folder)
+    for name in "ab":
+        put.delete(f"{folder}/{name}.wav")
+    for unit in (recordings, recordings[:2], recordings[:1]):
+        encoded = read(Unit("u", unit))
+        assert [each.type for each in encoded.errors.values()] == ["missing"] * min(2, len(unit))
+
+
+def test_what_was_missing_when_it_was_planned_is_missing(tmp_path: Path) -> None:
+    (tmp_path / "a.wav").symlink_to("nowhere/a.wav")
+    (tmp_path / "m.jsonl").write_text('{"path": "nowhere/b.wav"}')
+    encoded = read(Unit("u", (*_recordings(str(tmp_path)), *_recordings(f"{tmp_path}/m.jsonl"))))
+    assert [each.type for each in encoded.errors.values()] == ["missing"] * 2
+
+
+def _refused(uri: str, start: int, length: int) -> bytes:
+    raise PermissionError(13, "Permission denied", uri)
+
+
 def test_spans_are_left_to_seeking(folder: str, fill: Fill, audio: Audio, make_tar: MakeTar) -> None:
     clip = audio(1.0)
     fill(folder, {"a.wav": clip, "b.tar": make_tar([("k.wav", clip)]), "c.tar.gz": make_tar([("k.wav", clip)], "w:gz")})
@@ -150,8 +205,8 @@ def test_a_stretch_of_a_huge_file_is_left_to_seeking(tmp_path: Path) -> None:
 
 
 def test_open_audio_tells_what_is_wrong(folder: str, fill: Fill, audio: Audio) -> None:
-    fill(folder, {"a.wav": audio()})
-    (recording,) = _recordings(folder)
+    fill(folder, {"a.wav": audio(), "b.wav": audio()})
+    recording, _ = _recordings(folder)
     put.put(f"{folder}/a.wav", audio(0.5))
     with pytest.raises(RecordingError, match="is not what was planned") as caught, open_audio(recording):
         pass
