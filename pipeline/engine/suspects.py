@@ -29,8 +29,6 @@ HOPELESS = 3
 """Workers that died over a unit whose recordings pass alone, from which on it is left pending."""
 TRIES = 2
 """Processes that a recording must have ended."""
-MOST_PROCESSES = 100
-"""For one unit; by judgement, two for each of 50 recordings."""
 
 MODULE = "pipeline.engine.trial"
 
@@ -52,15 +50,13 @@ Trial = Callable[[Sequence[int]], Iterator[Passed]]
 
 
 def culprits(indices: Sequence[int], trial: Trial) -> dict[int, str]:
-    """Recordings that end the process, and how.
+    """Recordings that end the process, and how; after at most two processes for each, and one.
 
     Raises:
-        StorageFault: noise ends it too, or there are too many.
+        StorageFault: noise ends it too.
     """
     waiting, deaths, found = list(indices), Counter[int](), dict[int, str]()
-    for _ in range(MOST_PROCESSES):
-        if not waiting:
-            return found
+    while waiting:
         for passed in trial(waiting):
             if passed.index == NOISE:
                 if passed.how:
@@ -73,7 +69,7 @@ def culprits(indices: Sequence[int], trial: Trial) -> dict[int, str]:
             if deaths[passed.index] == TRIES:
                 found[passed.index] = passed.how
                 waiting.remove(passed.index)
-    raise StorageFault(f"{MOST_PROCESSES} processes of the model died over its recordings; make smaller units")
+    return found
 
 
 def errors_of(found: Mapping[int, str], *, seconds: Seconds, num_bytes: int) -> dict[int, ErrorRow]:

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from pipeline import config, flow
 from pipeline.audio import Facts
 from pipeline.corpus import Recording
-from pipeline.engine import rows, suspects
+from pipeline.engine import rows
 from pipeline.engine.suspects import NOISE, Order, Passed, culprits, errors_of
 from pipeline.errors import StorageFault
 from pipeline.flow import UnitFeatures
@@ -69,10 +69,10 @@ def test_where_noise_dies_too_nobody_is_blamed(at: int) -> None:
         culprits(range(3), world)
 
 
-def test_the_number_of_processes_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(suspects, "MOST_PROCESSES", 6)
-    with pytest.raises(StorageFault, match="6 processes of the model died"):
-        culprits(range(9), World(dict.fromkeys(range(9), "SIGSEGV")))
+def test_however_many_there_are_all_are_found_by_two_processes_each() -> None:
+    world = World(dict.fromkeys(range(300), "SIGSEGV"))
+    assert culprits(range(301), world) == world.deadly
+    assert len(world.processes) == 2 * 300 + 1
 
 
 def test_rows_say_what_happened_and_what_may_help() -> None:
