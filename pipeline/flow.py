@@ -7,6 +7,7 @@ No Ray: `pipeline.engine` carries these functions onto a cluster and adds nothin
 
 from __future__ import annotations
 
+from bisect import bisect
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import accumulate
@@ -68,6 +69,10 @@ class UnitFeatures:
     facts: tuple[Facts | None, ...]
     """What decoding found out about each; None where it has an error."""
     errors: dict[int, ErrorRow]
+
+    def recording_of(self, frame: int) -> Recording:
+        """Whose frame this is."""
+        return self.recordings[bisect(list(accumulate(self.lengths)), frame)]
 
     def without(self, failed: Mapping[int, ErrorRow]) -> UnitFeatures:
         """The same unit, but that these recordings have failed."""

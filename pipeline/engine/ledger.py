@@ -10,6 +10,7 @@ import json
 import logging
 import os
 import socket
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -44,6 +45,8 @@ class Entry:
     """Workers of this stage that began with the unit before and did not end, though their nodes are there to stay."""
     step: int = 0
     """Notes of progress so far."""
+    recording: str = ""
+    """Id of the recording at work, of the first of its batch in the model; '' where none is."""
     node: str = ""
     died_on: tuple[str, ...] = ()
     """Nodes of all workers of this stage that began with the unit before and did not end."""
@@ -55,20 +58,41 @@ class AtWork:
     def __init__(self, key: str, entry: Entry) -> None:
         self._key = key
         self._entry = entry
-        self._told = time.monotonic()
+        self._recording = ""
+        self._due: threading.Timer | None = None
+        self._writing = threading.Lock()
+        self._over = False
 
     @property
     def deaths(self) -> int:
         """Workers that died over it, see `Entry`."""
         return self._entry.deaths
 
-    def beat(self) -> None:
-        """Note that the work goes on; cheap, however often it is called."""
-        if time.monotonic() - self._told < BEAT:
-            return
-        self._told = time.monotonic()
-        self._entry = replace(self._entry, step=self._entry.step + 1)
-        _quietly(lambda: _put(self._key, self._entry), None)
+    def beat(self, recording: str = "") -> None:
+        """Note that the work goes on, with this recording; cheap, however often it is called.
+
+        It is written down soon, not now: the last name before a worker hangs is the one that matters.
+        """
+        self._recording = recording
+        if self._due is None:
+            self._due = threading.Timer(BEAT, self._tell)
+            self._due.daemon = True
+            self._due.start()
+
+    def end(self) -> None:
+        """Take the entry away."""
+        with self._writing:
+            self._over = True
+            if self._due:
+                self._due.cancel()
+            _quietly(lambda: internal_kv._internal_kv_del(self._key, namespace=_NAMESPACE), 0)
+
+    def _tell(self) -> None:
+        with self._writing:
+            self._due = None
+            if not self._over:
+                self._entry = replace(self._entry, step=self._entry.step + 1, recording=self._recording)
+                _quietly(lambda: _put(self._key, self._entry), None)
 
 
 @contextmanager
@@ -76,11 +100,11 @@ def at_work(run: str, stage: str, unit: str) -> Iterator[AtWork]:
     """Keep an entry while the block runs; without a cluster, none."""
     key = f"{run}/{stage}/{unit}"
     entry = Entry(stage, unit, f"{socket.gethostname()}:{os.getpid()}", time.time(), node=_quietly(nodes.here, ""))
-    yield_to = AtWork(key, _quietly(lambda: _begun(key, entry), entry))
+    begun = AtWork(key, _quietly(lambda: _begun(key, entry), entry))
     try:
-        yield yield_to
+        yield begun
     finally:
-        _quietly(lambda: internal_kv._internal_kv_del(key, namespace=_NAMESPACE), 0)
+        begun.end()
 
 
 def entries(run: str) -> list[Entry]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import faulthandler
 import functools
+import itertools
 import os
 import sys
 import time
@@ -68,9 +69,10 @@ class Features:
         self, unit: str, meta: dict[str, Any], payload: memoryview, clock: StageClock, at_work: AtWork
     ) -> Row:
         def heard(payload: Buffer, files: Sequence[AudioFile]) -> Iterator[Results]:
-            for results in self._decoder(payload, files):
-                at_work.beat()
-                yield results
+            decoded = self._decoder(payload, files)
+            for file in files:
+                at_work.beat(file.first.id if file.first else "")
+                yield from itertools.islice(decoded, 1)
 
         prepared = flow.prepare(rows.to_encoded(meta, payload), self._job.settings, heard)
         spent = clock.timings(beside=self._decoder.peak_bytes)
@@ -117,20 +119,20 @@ class Inference:
         if at_work.deaths >= suspects.DEATHS and (failed := self._culprits(row, features, at_work)):
             features, known = features.without(failed), known.without(failed) if known else None
         for predictor in self._predictors:
-            predictor.on_batch = functools.partial(self._next_batch, at_work)
+            predictor.on_batch = functools.partial(self._next_batch, at_work, features)
         outputs = self._said(features, wanted, known)
         spent = rows.timings_of(meta).added(Timings(seconds={"wait": waited})).added(clock.timings())
         if self._last:
             return rows.from_outputs(unit, outputs, wanted, spent)
         return rows.from_both(unit, features, outputs, wanted, spent)
 
-    def _next_batch(self, at_work: AtWork) -> None:
+    def _next_batch(self, at_work: AtWork, features: UnitFeatures, first: int) -> None:
         """Give the next batch its time; what still computes then ends with this process, even in a library that hangs.
 
         Ray starts it again, and the ledger knows over which unit it ended.
         """
         faulthandler.dump_traceback_later(self._job.config.batch_timeout, exit=True, file=sys.__stderr__ or 2)
-        at_work.beat()
+        at_work.beat(features.recording_of(first).id)
 
     def _said(self, features: UnitFeatures, wanted: Sequence[str], known: UnitOutputs | None) -> UnitOutputs:
         """What the models say; a process that has lost its GPU over it ends, or every later unit would fail in it."""

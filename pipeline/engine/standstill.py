@@ -94,7 +94,9 @@ def _holder(view: View, workers: Mapping[str, int]) -> str:
 def _told(entry: Entry) -> str:
     since = show_seconds(max(0.0, time.time() - entry.since))
     died = f", over which {entry.deaths} workers died before" if entry.deaths else ""
-    return f"unit {entry.unit[:8]} on {entry.worker} for {since}{died}"
+    which = "the batch of" if entry.stage == "model" else "at"
+    recording = f" ({which} {entry.recording})" if entry.recording else ""
+    return f"unit {entry.unit[:8]}{recording} on {entry.worker} for {since}{died}"
 
 
 def _actors(view: View, workers: Mapping[str, int]) -> str:

@@ -57,7 +57,7 @@ def _try_all(told: BinaryIO, order: dict[str, Any], row: rows.Row) -> None:
     checkpoints = {hash: Path(path) for hash, path in order["checkpoints"].items()}
     tasks, predictors = job.load_tasks(checkpoints), job.load_predictors(checkpoints, order["encoders"])
     for predictor in predictors:
-        predictor.on_batch = lambda: _tell(told, {"beat": True})
+        predictor.on_batch = lambda first: _tell(told, {"beat": True})
     _, meta, payload = rows.open_row(row)
     features = job.featurised(rows.to_prepared(meta, payload))
     known = rows.to_outputs(meta, payload) if "kept" in meta else None

@@ -111,8 +111,9 @@ class Predictor:
         self.filler_frames = 0
         """Frames that the last `run` computed and that belong to no window."""
         self.frame_budget = frame_budget or min(map(default_frame_budget, models.values()))
-        self.on_batch: Callable[[], None] = lambda: None
-        """Called before each batch, so that whoever waits knows that the work goes on."""
+        self.on_batch: Callable[[int], None] = lambda first: None
+        """Called before each batch, with the number of its first frame in the features: whoever waits knows that the
+        work goes on, and where."""
 
     @torch.inference_mode()
     def run(
@@ -160,7 +161,7 @@ class Predictor:
         try:
             staged = self._transfer.stage(work.frames(0))
             for number, batch in enumerate(work.batches):
-                self.on_batch()
+                self.on_batch(work.first_frame(number))
                 layout = Packed(batch.laid, self._device)
                 seen = self._encode(self._transfer.receive(staged), layout, wants)
                 self.filler_frames += batch.filler
@@ -292,6 +293,10 @@ class _Work:
     def longest(self, stretch: int) -> int:
         """Frames of its longest window."""
         return max(window.stop - window.start for window in self.stretches[stretch])
+
+    def first_frame(self, batch: int) -> int:
+        """Where its first window starts."""
+        return self.windows[self.batches[batch].indices[0]][1].start
 
     def frames(self, batch: int) -> list[np.ndarray]:
         """Features of each window of a batch, and of nothing to fill it."""

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import time
 
 import pytest
 
 from pipeline.engine import ledger, nodes
+from tests.engine.test_pulse import until
 
 
 @pytest.fixture
@@ -79,14 +81,26 @@ def test_an_error_is_no_death(kept: dict[str, str]) -> None:
     assert kept == {}
 
 
-def test_beats_are_seen_but_not_more_often_than_is_of_use(kept: dict[str, str], monkeypatch) -> None:
-    with ledger.at_work("run", "model", "u1") as at_work:
-        at_work.beat()
-        assert ledger.entries("run")[0].step == 0
-        monkeypatch.setattr(ledger, "BEAT", 0.0)
-        at_work.beat()
-        at_work.beat()
-        assert ledger.entries("run")[0].step == 2
+def test_of_many_beats_one_is_written_with_the_last_recording_even_if_none_follows(kept, monkeypatch) -> None:
+    monkeypatch.setattr(ledger, "BEAT", 0.3)
+    with ledger.at_work("run", "features", "u1") as at_work:
+        for number in range(1000):
+            at_work.beat(f"c/{number}.wav")
+        assert until(lambda: ledger.entries("run")[0].recording == "c/999.wav")
+        assert ledger.entries("run")[0].step <= 2
+        before = ledger.entries("run")
+        at_work.beat("c/1000.wav")
+        assert until(lambda: ledger.entries("run") != before)
+
+
+def test_nothing_is_written_once_the_work_is_over(kept: dict[str, str], monkeypatch) -> None:
+    monkeypatch.setattr(ledger, "BEAT", 0.01)
+    for _ in range(30):
+        with ledger.at_work("run", "features", "u1") as at_work:
+            at_work.beat()
+            time.sleep(0.009)
+    time.sleep(0.1)
+    assert kept == {}
 
 
 def test_what_the_dead_left_is_forgotten_at_the_end_of_the_run(kept: dict[str, str]) -> None:

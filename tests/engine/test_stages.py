@@ -17,6 +17,7 @@ from pipeline.engine import ledger, rows, stages, suspects
 from pipeline.engine.rows import Row
 from pipeline.engine.shipping import Shipped
 from pipeline.errors import StorageFault, UserError
+from pipeline.featurising import here
 from pipeline.fed import Fed
 from pipeline.flow import Settings, UnitFeatures, UnitOutputs
 from pipeline.isolation import Limits
@@ -27,6 +28,8 @@ from pipeline.receipts import Receipt, Timings
 from pipeline.sources import Encoded
 from pipeline.stitching import Kept
 from pipeline.tasks.heard import NO_PIECES
+from tests.engine.test_suspects import unit
+from tests.isolation.test_process import payload_of, tone
 from tests.jobs.corpora import MODEL
 
 SHIPPED = Shipped(MODEL, checkpoint.fingerprint(MODEL), None)
@@ -181,6 +184,9 @@ def test_models_of_the_next_stage_know_what_those_of_the_one_before_said() -> No
     assert rows.timings_of(meta).seconds["wait"] >= 1.0
 
 
+TWO = rows.from_features("u7", unit([3, 4], silent=[]), WORK.tasks, NO_TIMINGS)
+
+
 class Model:
     """The model stage over a unit over which so many workers have died; no recording ends it alone."""
 
@@ -191,6 +197,7 @@ class Model:
         job.infer = self._infer
         begun = ledger.Entry("model", "u7", "here:1", 0.0, deaths=deaths)
         monkeypatch.setattr(ledger, "at_work", lambda *_: contextlib.nullcontext(ledger.AtWork("key", begun)))
+        monkeypatch.setattr(ledger.AtWork, "beat", lambda _, recording="": self.did.append(recording))
         monkeypatch.setattr(suspects, "culprits", lambda *_: self.did.append("tried alone") or {})
         timer = stages.faulthandler
         monkeypatch.setattr(timer, "dump_traceback_later", lambda time, **more: self.did.append((time, more["exit"])))
@@ -198,16 +205,45 @@ class Model:
         self.stage = stages.Inference(job, [SHIPPED], 1.0, ("e",))
 
     def _infer(self, features: UnitFeatures, wanted: Any, predictors: Any, *_: Any) -> UnitOutputs:
-        predictors[0].on_batch()
+        predictors[0].on_batch(features.lengths[0])
         return NOTHING
 
 
 @pytest.mark.parametrize("deaths", [0, 1, 2])
 def test_recordings_are_tried_alone_once_two_workers_have_died(monkeypatch: pytest.MonkeyPatch, deaths: int) -> None:
     model = Model(monkeypatch, deaths)
-    assert rows.fault_of("u7", rows.open_row(model.stage(BEGUN["model"]))[1]) is None
+    assert rows.fault_of("u7", rows.open_row(model.stage(TWO))[1]) is None
     # The process ends itself where a batch takes longer, and only then.
-    assert model.did == ["tried alone"] * (deaths == 2) + [(7.0, True), "cancelled"]
+    assert model.did == ["tried alone"] * (deaths == 2) + [(7.0, True), "r1", "cancelled"]
+
+
+def test_the_file_that_is_being_decoded_is_told_before_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[str] = []
+    monkeypatch.setattr(ledger.AtWork, "beat", lambda _, recording="": told.append(recording))
+    job: Any = Job(AssertionError("has no settings"))
+    job.settings = Settings(window=100, context=10)
+    features = stages.Features(job, 1.0)
+    monkeypatch.setattr(features, "_decoder", Decoder(told))
+    payload, files = payload_of(tone(1), tone(2))
+    recordings = tuple(file.first for file in files if file.first)
+    encoded = Encoded(recordings, payload, tuple(file.place for file in files), {})
+    assert rows.fault_of("u7", rows.open_row(features(rows.from_encoded(WORK, encoded, NO_TIMINGS)))[1]) is None
+    ids = [recording.id for recording in recordings]
+    assert told == [ids[0], "decoded", ids[1], "decoded"]
+
+
+class Decoder:
+    """Says what it has done."""
+
+    peak_bytes = 0
+
+    def __init__(self, told: list[str]) -> None:
+        self.told = told
+
+    def __call__(self, payload: Any, files: Any) -> Any:
+        for results in here(payload, files):
+            self.told.append("decoded")
+            yield results
 
 
 def test_a_unit_that_no_recording_of_it_explains_is_left_pending(monkeypatch: pytest.MonkeyPatch) -> None:

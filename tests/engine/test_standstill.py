@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 
 import pytest
 
@@ -32,6 +33,12 @@ def test_a_stage_at_work_is_named_with_its_unit_worker_and_time() -> None:
 
 def test_workers_that_died_over_a_unit_are_told() -> None:
     assert "for 31.0 min, over which 2 workers died before" in holds(View((entry(deaths=2),)), WORKERS, 60.0)
+
+
+@pytest.mark.parametrize(("stage", "told"), [("features", "at c/a.wav"), ("model", "the batch of c/a.wav")])
+def test_the_recording_at_work_is_named(stage: str, told: str) -> None:
+    view = View((replace(entry(stage=stage), recording="c/a.wav"),))
+    assert f"unit 3f9a12cd ({told}) on node-a:4711 for" in holds(view, WORKERS, 60.0)
 
 
 def test_of_many_at_work_a_few_are_named() -> None:

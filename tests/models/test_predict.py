@@ -105,6 +105,14 @@ def expected(features: np.ndarray, stretches: Stretches) -> list[tuple[np.ndarra
     ]
 
 
+def test_who_waits_is_told_where_each_batch_begins() -> None:
+    told: list[int] = []
+    predictor = predictor_of(Sums(), frame_budget=4)
+    predictor.on_batch = told.append
+    run(predictor, np.ones((9, 160), np.float32), alone([(0, 2), (2, 6), (6, 6), (6, 9)]))
+    assert sorted(told) == [0, 2, 6]
+
+
 def check(given: list[Any], features: np.ndarray, stretches: Stretches) -> None:
     for ours, theirs in zip(given, expected(features, stretches), strict=True):
         for a, b in zip(ours, theirs, strict=True):
