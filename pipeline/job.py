@@ -215,8 +215,8 @@ class Job:
         footer = {"run": self.run, "device": self.device, "dtype": self.dtype, **versions()}
         footer["timings"] = json.dumps(asdict(timings()))
         ids = [recording.id for recording in outputs.recordings]
-        outcome = commit(self.output, name, unit, rows, footer, ids=ids)
-        return receipt_of(unit, name, rows, outputs, won=outcome == "won", timings=timings())
+        size = commit(self.output, name, unit, rows, footer, ids=ids)
+        return receipt_of(unit, name, rows, outputs, size=size, timings=timings())
 
     def task(self, name: str) -> TaskJob:
         """The task of that name."""

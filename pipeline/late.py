@@ -38,7 +38,7 @@ def late_receipts(output: str, task: str, run: str, sizes: Mapping[str, int]) ->
     with ThreadPoolExecutor(_READERS, thread_name_prefix="late") as pool:
         for unit, rows in pool.map(look, sizes):
             if rows is not None:
-                yield receipt_of_rows(unit, task, rows)
+                yield receipt_of_rows(unit, task, rows, size=sizes[unit])
 
 
 def _is_of(run: str, file: str, size: int) -> bool:

@@ -60,7 +60,7 @@ def outcome(output: str, run: str, planned: Planned, before: Mapping[str, Standi
     except (StorageFault, UserError) as fault:
         return Outcome(
             {name: each.pending or units[:1] for name, each in before.items()},
-            {name: Totals(_with_committed(known[name], before[name].sizes, name, tally)) for name in before},
+            {name: Totals(_with_committed(known[name], each.sizes, name, tally)) for name, each in before.items()},
             f"by a fault: {fault}",
         )
     found = Outcome({name: each.pending for name, each in now.items()}, totals)
@@ -101,7 +101,4 @@ def _with_committed(
 ) -> dict[str, Count]:
     """What is known of units, those that this run has committed included."""
     done = tally.committed[name] if tally else {}
-    return {
-        **{unit: count for unit, count in known.items() if unit in sizes},
-        **{unit: Count(sizes.get(unit, 0), 0, *told) for unit, told in done.items()},
-    }
+    return {**{unit: count for unit, count in known.items() if unit in sizes}, **done}

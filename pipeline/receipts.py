@@ -53,6 +53,8 @@ class Receipt:
     """Whose rows these are; '' for a fault of the whole unit."""
     first: bool = True
     """Whether it is the first of its unit: several tasks hear the same recordings."""
+    size: int = 0
+    """Bytes of the file that the attempt made."""
     rows: int = 0
     audio_seconds: Seconds = 0.0
     """0 in all but the first receipt of a unit, as are frames and time."""
@@ -69,13 +71,13 @@ class Receipt:
     timings: Timings = field(default_factory=Timings)
 
 
-def receipt_of(unit: str, task: str, rows: pa.Table, outputs: UnitOutputs, *, won: bool, timings: Timings) -> Receipt:
-    """Receipt of a unit whose rows are in the table, whoever put them there."""
-    told = receipt_of_rows(unit, task, rows)
-    return replace(told, outcome="committed" if won else "taken", fed=outputs.fed, timings=timings)
+def receipt_of(unit: str, task: str, rows: pa.Table, outputs: UnitOutputs, *, size: int, timings: Timings) -> Receipt:
+    """Receipt of a unit whose rows are in the table, whoever put them there: of a `size` of 0 it was another."""
+    told = receipt_of_rows(unit, task, rows, size=size)
+    return replace(told, outcome="committed" if size else "taken", fed=outputs.fed, timings=timings)
 
 
-def receipt_of_rows(unit: str, task: str, rows: pa.Table) -> Receipt:
+def receipt_of_rows(unit: str, task: str, rows: pa.Table, *, size: int) -> Receipt:
     """Receipt of a unit that was committed, as far as its rows alone tell."""
     failed = [
         (f"{error['stage']}.{error['type']}", f"{id}: {error['message']}")
@@ -86,6 +88,7 @@ def receipt_of_rows(unit: str, task: str, rows: pa.Table) -> Receipt:
         unit,
         "committed",
         task=task,
+        size=size,
         rows=rows.num_rows,
         audio_seconds=sum(seconds or 0.0 for seconds in rows.column("duration").to_pylist()),
         errors=dict(Counter(reason for reason, _ in failed)),

@@ -11,6 +11,7 @@ from typing import Any
 from pipeline.corpus import Seconds
 from pipeline.fed import Fed
 from pipeline.receipts import Receipt
+from pipeline.table import Count
 from pipeline.timing import peak_bytes
 
 RECENT: Seconds = 60.0
@@ -59,8 +60,8 @@ class Tally:
         self.warnings = 0
         self.rows_of: Counter[str] = Counter()
         self.errors_of: Counter[str] = Counter()
-        self.committed: defaultdict[str, dict[str, tuple[int, int]]] = defaultdict(dict)
-        """Task -> unit that this run has committed -> its rows, and those with an error."""
+        self.committed: defaultdict[str, dict[str, Count]] = defaultdict(dict)
+        """Task -> unit that this run has committed -> what it came to then."""
         self.errors: Counter[str] = Counter()
         self.examples: dict[str, str] = {}
         self.faults: dict[str, str] = {}
@@ -104,7 +105,8 @@ class Tally:
         self.rows_of[receipt.task] += receipt.rows
         self.errors_of[receipt.task] += sum(receipt.errors.values())
         if receipt.outcome == "committed":
-            self.committed[receipt.task][receipt.unit] = receipt.rows, sum(receipt.errors.values())
+            count = Count(receipt.size, 0, receipt.rows, sum(receipt.errors.values()))
+            self.committed[receipt.task][receipt.unit] = count
         self.done_seconds += receipt.audio_seconds
         self.fed = self.fed.plus(receipt.fed)
         self.warnings += receipt.warnings

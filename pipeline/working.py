@@ -12,6 +12,7 @@ from functools import partial
 from pipeline import alone, choices, flow, table
 from pipeline.asked import Asked
 from pipeline.choices import Choice
+from pipeline.counting import Counting
 from pipeline.display import showing, waiting
 from pipeline.errors import StorageFault, UserError
 from pipeline.job import Job, Work
@@ -66,6 +67,7 @@ def do(asked: Asked, planned: Planned, lacking: Sequence[Work]) -> Done:
             run_began=asked.begin,
             passing=planned.passing,
         )
+        counting = Counting(asked.output, tally)
         try:
             # Receipts that are left open would keep Ray's executor at work while Ray shuts down.
             with (
@@ -75,6 +77,7 @@ def do(asked: Asked, planned: Planned, lacking: Sequence[Work]) -> Done:
             ):
                 for receipt in receipts:
                     tally.record(receipt)
+                    counting.look()
         except Stopped as stop:
             stopped = str(stop)
         except StorageFault as fault:

@@ -12,11 +12,11 @@ import pandas as pd
 import pytest
 
 import pipeline
-from pipeline import alone, config, flow, plan, stopping, working
+from pipeline import alone, config, counting, flow, plan, stopping, working
 from pipeline.errors import StorageFault
 from pipeline.job import Work
 from pipeline.plan import UnitRef
-from pipeline.table import read_table, write_run
+from pipeline.table import read_known, read_table, write_run
 from pipeline.table.__main__ import main as table_main
 from pipeline.table.verify import verify
 from tests.jobs.corpora import MODEL, ROOT, clips, encoded, environment, newest_run, transcribed
@@ -154,6 +154,17 @@ def test_a_run_that_is_stopped_says_so_and_writes_down_what_it_did(audio, tmp_pa
     assert (summary.exit_code, summary.stopped) == (4, "by SIGTERM")
     assert newest_run(tmp_path / "out")["stopped"] == "by SIGTERM"
     assert newest_run(tmp_path / "out")["pools"] == working.HERE
+
+
+def test_a_run_that_does_not_come_to_its_end_leaves_what_it_has_counted(audio, tmp_path, monkeypatch):
+    def gone(*_):
+        raise SystemExit
+
+    monkeypatch.setattr(counting, "UNITS", 1)
+    monkeypatch.setattr("pipeline.run.outcome", gone)
+    with pytest.raises(SystemExit):
+        transcribed([audio], tmp_path / "out")
+    assert [count.rows for count in read_known(str(tmp_path / "out"), "transcribe").values()] == [1]
 
 
 def test_one_small_file_needs_no_ray_and_seconds_of_work(audio, tmp_path):

@@ -99,7 +99,7 @@ def test_a_unit_becomes_its_file_and_a_receipt(job: Job, source: Unit, outputs: 
     assert [bool(text) for text in table.column("text").to_pylist()] == [True, True, False]
     assert set(table.column("model").to_pylist()[0].values()) == {"digits", LABELS.model_hash}
     assert (receipt.unit, receipt.task) == (source.name, "labels")
-    assert (receipt.outcome, receipt.rows) == ("committed", 3)
+    assert (receipt.outcome, receipt.rows, receipt.size) == ("committed", 3, file.stat().st_size)
     assert receipt.errors == {"decode.decode": 1}
     assert receipt.audio_seconds == pytest.approx(sum(table.column("duration").to_pylist()[:2]))
     assert receipt.timings == TIMINGS

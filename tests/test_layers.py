@@ -27,7 +27,7 @@ TIERS = (
     {"timing"},
     {"isolation"},
     {"job", "late", "tally", "summary"},
-    {"display", "command", "outcome"},
+    {"display", "command", "counting", "outcome"},
     {"alone", "choices", "engine"},
     {"asked"},
     {"overlap", "working"},

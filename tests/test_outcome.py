@@ -34,11 +34,11 @@ def worked(made: Made, *numbers: int, broken: tuple[str, ...] = (), outcome: Any
     tally = Tally(recordings=0, audio_seconds=0.0, workers={})
     for number in numbers:
         unit = made.unit(number)
-        made.put(unit, rows_of(unit, broken=broken))
+        size = made.put(unit, rows_of(unit, broken=broken))
         errors = sum(each.id in broken for each in unit.recordings)
         tally.record(
             Receipt(
-                unit.name, outcome, task="transcribe", rows=len(unit.recordings),
+                unit.name, outcome, task="transcribe", size=size, rows=len(unit.recordings),
                 errors={"decode.decode": errors} if errors else {},
             )
         )  # fmt: skip

@@ -59,7 +59,7 @@ def table(
 def test_a_receipt_counts_rows_audio_frames_and_warnings() -> None:
     warnings = [["odd", "and more"], [], []]
     rows = table([None, None, ("decode", "decode", "not audio")], warnings, [1.5, 2.0, None])
-    found = receipt_of("u", "t", rows, outputs(1.5, 2.0, None), won=True, timings=Timings({"read": 1.0}))
+    found = receipt_of("u", "t", rows, outputs(1.5, 2.0, None), size=700, timings=Timings({"read": 1.0}))
     assert (found.unit, found.task, found.outcome) == ("u", "t", "committed")
     assert (found.rows, found.audio_seconds) == (3, 3.5)
     assert (found.fed, found.warnings) == (FED, 1)
@@ -68,18 +68,18 @@ def test_a_receipt_counts_rows_audio_frames_and_warnings() -> None:
 
 def test_errors_are_counted_by_reason_with_the_first_of_each_as_the_example() -> None:
     rows = table([("decode", "decode", "one"), ("read", "missing", "two"), None, ("decode", "decode", "three")])
-    found = receipt_of("u", "t", rows, outputs(None, None, 1.0, None), won=True, timings=Timings())
+    found = receipt_of("u", "t", rows, outputs(None, None, 1.0, None), size=700, timings=Timings())
     assert found.errors == {"decode.decode": 2, "read.missing": 1}
     assert found.examples == {"decode.decode": "c/0: one", "read.missing": "c/1: two"}
 
 
 def test_who_came_second_says_so_and_counts_the_rows_all_the_same() -> None:
-    found = receipt_of("u", "t", table([None]), outputs(1.0), won=False, timings=Timings())
+    found = receipt_of("u", "t", table([None]), outputs(1.0), size=0, timings=Timings())
     assert (found.outcome, found.rows) == ("taken", 1)
 
 
 def test_a_unit_without_a_recording_that_decodes_has_no_audio() -> None:
-    found = receipt_of("u", "t", table([("read", "missing", "x")]), outputs(None), won=True, timings=Timings())
+    found = receipt_of("u", "t", table([("read", "missing", "x")]), outputs(None), size=700, timings=Timings())
     assert found.audio_seconds == 0
 
 
@@ -95,7 +95,7 @@ def test_timings_of_stages_are_put_together_and_the_later_one_counts() -> None:
 
 def test_a_receipt_is_plain_values_that_travel() -> None:
     found = receipt_of(
-        "u", "t", table([("decode", "decode", "é")]), outputs(None), won=True, timings=Timings({"read": 0.5})
+        "u", "t", table([("decode", "decode", "é")]), outputs(None), size=700, timings=Timings({"read": 0.5})
     )
     back = json.loads(json.dumps(dataclasses.asdict(found)))
     values = {"timings": Timings(**back["timings"]), "fed": Fed(*back["fed"])}

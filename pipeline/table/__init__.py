@@ -6,7 +6,7 @@ from pipeline.table.presence import require_plan
 from pipeline.table.read import Table, read_table
 from pipeline.table.runs import newest_runs, write_run
 from pipeline.table.task import TaskRecord, compare, declare
-from pipeline.table.totals import Count, Totals, read_known, totals, write_known
+from pipeline.table.totals import Count, Totals, add_known, read_known, totals, write_known
 
 __all__ = [
     "Count",
@@ -14,6 +14,7 @@ __all__ = [
     "Table",
     "TaskRecord",
     "Totals",
+    "add_known",
     "committed",
     "compare",
     "declare",

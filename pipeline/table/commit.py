@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Mapping, Sequence
-from typing import Literal
 
 import pyarrow as pa
 
@@ -18,12 +17,10 @@ from pipeline.table import layout, schema
 from pipeline.table.encode import encode
 from pipeline.table.rewrite import rewrite
 
-Outcome = Literal["won", "taken"]
-
 
 def commit(
     output: str, task: str, unit_name: str, table: pa.Table, footer: Mapping[str, str], *, ids: Sequence[str]
-) -> Outcome:
+) -> int:
     """Commit the rows of one unit.
 
     Args:
@@ -36,8 +33,8 @@ def commit(
         ids: ids of the unit's recordings, in the plan's order.
 
     Returns:
-        "won" when this call made the file; "taken" when the unit was committed already, maybe by an
-        earlier try of this very call whose answer was lost. Either way the unit is committed.
+        Bytes of the file that this call made; 0 when the unit was committed already, maybe by an earlier try of
+        this very call whose answer was lost. Either way the unit is committed.
 
     Raises:
         ValueError: the rows are not the unit's; a bug, for which nothing is written.
@@ -47,11 +44,12 @@ def commit(
     if problem:
         raise ValueError(f"{layout.unit_file(output, task, unit_name)}: not committed, {problem}")
     uri = layout.unit_file(output, task, unit_name)
-    outcome: Outcome = "won" if put_if_absent(uri, encode(table, {"attempt": uuid.uuid4().hex, **footer})) else "taken"
+    data = encode(table, {"attempt": uuid.uuid4().hex, **footer})
+    size = len(data) if put_if_absent(uri, data) else 0
     # Only now, see `plan.forgotten`: what is forgotten while a unit is at work is taken out by one of both.
     if any(forgotten(output).mask(table)):
         rewrite(output, uri)
-    return outcome
+    return size
 
 
 def contradiction(unit_name: str, table: pa.Table, ids: Sequence[str]) -> str | None:

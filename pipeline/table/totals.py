@@ -1,7 +1,8 @@
 """Rows and errors of a task's whole table, added up from what earlier runs have counted and the footers of the rest.
 
-`OUTPUT/_totals/<task>.parquet` says what each committed unit comes to. It is a cache and never the truth: what it
-lacks, what has another size by now, or of which newer rows have come is counted again, and all where it is damaged.
+`OUTPUT/_totals/<task>.parquet` says what each committed unit comes to, put while a run goes on and at its end. It is a
+cache and never the truth: what it lacks, what has another size by now, or of which newer rows have come is counted
+again, and all where it is damaged.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from pipeline.storage import parquet
 from pipeline.storage.paths import redact
 from pipeline.storage.put import put
 from pipeline.storage.read import read_bytes
+from pipeline.storage.retry import at_once
 from pipeline.table import layout
 from pipeline.table.footers import counts
 from pipeline.table.unit_file import read_unit
@@ -117,8 +119,24 @@ def _count(file: str, size: int, hidden: set[str]) -> Count | None:
 
 def read_known(output: str, task: str) -> dict[str, Count]:
     """What earlier runs have counted; nothing where the file is not there, or says nothing that this release reads."""
-    with contextlib.suppress(StorageFault, UserError, OSError, ValueError, KeyError, pa.ArrowException):
-        data = read_bytes(layout.totals_file(output, task))
+    with contextlib.suppress(StorageFault, UserError, OSError):
+        return _told(layout.totals_file(output, task))
+    return {}
+
+
+def add_known(output: str, task: str, found: Mapping[str, Count]) -> None:
+    """Put what a run has counted so far beside what others have; storage that refuses it is not waited for."""
+    # What could not be read is not put in place of.
+    with contextlib.suppress(StorageFault, UserError, OSError), at_once():
+        write_known(output, task, {**_told(layout.totals_file(output, task)), **found})
+
+
+def _told(file: str) -> dict[str, Count]:
+    try:
+        data = read_bytes(file)
+    except FileNotFoundError:
+        return {}
+    with contextlib.suppress(OSError, ValueError, KeyError, pa.ArrowException):
         rows = parquet.read(pa.BufferReader(data))
         sane = all(not column.null_count for column in rows.columns)
         if sane and rows.schema.equals(_SCHEMA) and (rows.schema.metadata or {}).items() >= _VERSION.items():

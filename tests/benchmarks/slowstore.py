@@ -35,7 +35,7 @@ COUNTS = "/counts"
 def kind(method: str, path: str, listing: bool) -> str:
     """What a request is for: `list units`, `get plan`, …"""
     what = "units" if re.search(r"[0-9a-f]{32}\.parquet|/transcribe/[0-9a-f]?$", path) else "other"
-    for word in ("plan", "totals", "published", "runs", "task.json", "SUCCESS"):
+    for word in ("plan", "totals", "published", "runs", "leases", "forgotten", "probe", "task.json", "SUCCESS"):
         what = word if f"_{word}" in path else what
     return f"{'list' if listing else method.lower()} {what}"
 

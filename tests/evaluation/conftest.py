@@ -76,7 +76,7 @@ def build(output: str, task: str, rows: Sequence[Row], *, name: str | None = Non
         unit = load_unit(output, each)
         rows_of = [by_id[recording.id] for recording in unit.recordings]
         table = pa.table(_arrays(unit, rows_of, columns), schema=columns)
-        assert commit(output, folder, unit.name, table, {}, ids=[r.id for r in unit.recordings]) == "won"
+        assert commit(output, folder, unit.name, table, {}, ids=[r.id for r in unit.recordings])
     return output
 
 

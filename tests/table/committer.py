@@ -44,7 +44,8 @@ def main() -> None:
         output, unit, rows, mark = line.split()
         made = table(unit, int(rows), mark)
         ids = [f"c/{row}" for row in range(int(rows))]
-        print(commit(output, "transcribe", unit, made, {"attempt": mark}, ids=ids), flush=True)
+        size = commit(output, "transcribe", unit, made, {"attempt": mark}, ids=ids)
+        print("won" if size else "taken", flush=True)
 
 
 if __name__ == "__main__":

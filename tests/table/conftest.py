@@ -15,7 +15,7 @@ from pipeline.plan import UnitRef, load_unit, units
 from pipeline.plan.generations import Scope
 from pipeline.plan.store import Bounds, extend_from
 from pipeline.table import TaskRecord, declare, mark_listed, pending
-from pipeline.table.commit import Outcome, commit
+from pipeline.table.commit import commit
 from pipeline.table.schema import ERROR, MODEL, planned_columns, schema
 
 WORD = pa.struct(
@@ -109,13 +109,13 @@ class Made:
     def declare(self) -> None:
         declare(self.output, self.task, self.record)
 
-    def commit(self, *numbers: int, **rows: Any) -> list[Outcome]:
-        """Commit units by their place in the plan, all of them where none is named."""
+    def commit(self, *numbers: int, **rows: Any) -> list[str]:
+        """Commit units by their place in the plan, all of them where none is named; gives `won` or `taken` of each."""
         self.declare()
         found = [self.unit(number) for number in numbers or range(len(self.units))]
-        return [self.put(unit, rows_of(unit, **rows)) for unit in found]
+        return ["won" if self.put(unit, rows_of(unit, **rows)) else "taken" for unit in found]
 
-    def put(self, unit: Unit, table: pa.Table, **footer: str) -> Outcome:
+    def put(self, unit: Unit, table: pa.Table, **footer: str) -> int:
         ids = [each.id for each in unit.recordings]
         return commit(self.output, self.task, unit.name, table, {"device": "cpu", **footer}, ids=ids)
 

@@ -105,7 +105,7 @@ def test_several_committers_and_one_object(remote: Any, rows: Any) -> None:
     unit = remote.unit(0)
     with ThreadPoolExecutor(4) as pool:
         outcomes = list(pool.map(lambda n: remote.put(unit, rows(unit, text=f"mark{n}")), range(4)))
-    assert "won" in outcomes
+    assert any(outcomes)
     assert read_table(remote.output).count_rows() == 1
 
 
