@@ -22,7 +22,7 @@ COMMANDS = (look.STATUS, look.VERIFY, look.ERRORS, look.EXPLAIN, publishing.PUBL
 
 _CODES = """exit codes:
   0  every planned recording is in the table exactly once (other commands: done)
-  1  verify found a violation
+  1  verify found a violation; status, errors: a unit's file is damaged, and named
   2  wrong usage: the message says what to mend
   4  units are pending, storage failed, a signal came: the same command goes on where it ended; forget without --yes"""
 

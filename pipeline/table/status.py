@@ -14,11 +14,11 @@ from pipeline.plan.planned import read_planned
 from pipeline.plan.success import Success, read_success
 from pipeline.quantities import counted, show_seconds
 from pipeline.storage.paths import redact
-from pipeline.table.done import committed
+from pipeline.table.damage import beside_damage
+from pipeline.table.done import stub, unit_sizes
 from pipeline.table.failures import failures
 from pipeline.table.lease import EXPIRY, signs
 from pipeline.table.presence import require_plan, require_table
-from pipeline.table.read import read_table
 from pipeline.table.runs import Fault, newest_run, recent_faults, runs
 from pipeline.table.task import read_record, tasks
 
@@ -71,6 +71,8 @@ class TaskStatus:
     """`stage.type` -> rows."""
     failing: tuple[Failing, ...] = ()
     """Pending units that failed in one of the last runs, those that failed most often first."""
+    damaged: tuple[str, ...] = ()
+    """Files of units that cannot be read, each with the remedy; their rows are not among the errors."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +109,11 @@ class Status:
         return None if self.last_run is None else not _is_open(self.last_run)
 
     @property
+    def broken(self) -> bool:
+        """Whether a committed file cannot be read."""
+        return any(task.damaged for task in self.tasks)
+
+    @property
     def complete(self) -> bool:
         """Whether every unit is committed for every task that was begun."""
         return bool(self.tasks) and not any(task.pending for task in self.tasks)
@@ -116,7 +123,7 @@ def status(output: str) -> Status:
     """Look at the plan, the folders of the tasks, the error rows and the newest manifest.
 
     Raises:
-        UserError: there is no table, its plan or a task's record is gone or damaged, or a unit's file is.
+        UserError: there is no table, or its plan or a task's record is gone or damaged.
         StorageFault: it cannot be read.
     """
     require_table(output)
@@ -125,13 +132,15 @@ def status(output: str) -> Status:
     faults: list[Fault] | None = None
     found = []
     for name in tasks(output):
-        record, done = read_record(output, name), committed(output, name)
+        record = read_record(output, name)
+        done = {unit for unit, size in unit_sizes(output, name).items() if stub(size) is None}
         mine = [unit for unit in planned.units if unit.concerns(name)]
         left = [unit for unit in mine if unit.name not in done]
         if left and faults is None:
             faults = recent_faults(output, runs(output)[-RUNS:])
         errors: Counter[str] = Counter()
-        for (stage, type), reason in failures(read_table(output, task=name), examples=0).items():
+        failed, broken = beside_damage(output, name, lambda table: failures(table, examples=0))
+        for (stage, type), reason in failed.items():
             errors[f"{stage}.{type}"] += reason.count
         found.append(
             TaskStatus(
@@ -143,6 +152,7 @@ def status(output: str) -> Status:
                 pending_recordings=sum(unit.count for unit in left),
                 errors=dict(errors),
                 failing=_failing({unit.name for unit in left}, faults or ()),
+                damaged=broken,
             )
         )
     damaged: list[str] = []
@@ -220,6 +230,7 @@ def format_status(found: Status) -> str:
             f"{task.name}   {task.model_name} {task.model_hash[:4]}…",
             f"  committed {task.committed:,} ({share})   pending {task.pending:,}{_worst(task.failing)}",
             f"  {_errors(task.errors)}",
+            *(f"damaged   {each}" for each in task.damaged),
         ]
     lines += _claim(found)
     lines += [

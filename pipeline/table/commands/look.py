@@ -12,9 +12,9 @@ from pipeline.quantities import counted
 from pipeline.storage.paths import redact
 from pipeline.table.again import failed, try_again
 from pipeline.table.commands.command import BROKEN, HOLDS, PARTIAL, Command, whole
+from pipeline.table.damage import beside_damage
 from pipeline.table.explain import explain, format_explanation, undecodable
 from pipeline.table.failures import failures, format_failures
-from pipeline.table.read import read_table
 from pipeline.table.status import format_status, status, to_json
 from pipeline.table.task import tasks
 from pipeline.table.verify import QUICK, WHOLE, format_verdict, verify
@@ -28,6 +28,8 @@ def _status(given: argparse.Namespace) -> int:
     found = status(given.output)
     told = json.dumps(to_json(found), indent=2, ensure_ascii=False) if given.json else format_status(found)
     print(redact(told))
+    if found.broken:
+        return BROKEN
     return HOLDS if found.complete else PARTIAL
 
 
@@ -73,10 +75,14 @@ def _errors(given: argparse.Namespace) -> int:
         return _again(given, names)
     if given.ids or given.reason or given.dry_run:
         raise UserError("ID, --reason and --dry-run mean what is tried again; add --again")
+    damaged: list[str] = []
     for name in names:
-        table = read_table(given.output, task=name)
-        print(redact(format_failures(name, failures(table, examples=given.examples))))
-    return HOLDS
+        found, more = beside_damage(given.output, name, lambda table: failures(table, examples=given.examples))
+        print(redact(format_failures(name, found)))
+        damaged += more
+    for each in damaged:
+        print(f"damaged   {each}")
+    return BROKEN if damaged else HOLDS
 
 
 def _again(given: argparse.Namespace, names: Sequence[str]) -> int:
