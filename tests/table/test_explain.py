@@ -15,6 +15,9 @@ import soundfile
 
 from pipeline import audio
 from pipeline.errors import RecordingError, UserError
+from pipeline.plan.forgotten import remember
+from pipeline.plan.generations import Scope
+from pipeline.plan.store import Bounds, extend_from
 from pipeline.table import write_run
 from pipeline.table.__main__ import main
 from pipeline.table.clip import clip
@@ -114,6 +117,15 @@ def test_a_footer_that_is_no_text_is_told_as_far_as_it_is(table: Any, capsys: An
     assert "of run c\ufffdu\n" in capsys.readouterr().out
 
 
+def sound(made: Any, tmp_path: Path) -> None:
+    """Plan a recording that is there and can be heard."""
+    spoken = clips()[0]
+    soundfile.write(tmp_path / "one.wav", spoken.samples, spoken.rate)
+    (recording,) = recordings_of(tmp_path / "one.wav")
+    listed = [(replace(recording, id="c/one.wav", recording="c/one.wav"),)]
+    extend_from(lambda known: listed, made.output, scope=Scope("c", ("file:///c",)), bounds=Bounds(60.0))
+
+
 def test_the_clip_is_what_is_heard_of_the_row(tmp_path: Path) -> None:
     spoken = clips()[0]
     write_tar(tmp_path / "in/a.tar", {"x.txt": b"some", "one.flac": encoded(spoken.samples, rate=spoken.rate)})
@@ -136,6 +148,14 @@ def test_what_crashed_its_decoder_is_not_decoded_here(table: Any, rows: Any, tmp
     table.put(unit, made.set_column(place, made.schema.field(place), pa.array(crashed, made.schema.field(place).type)))
     assert main(["explain", table.output, "c/c.wav", "--clip", str(tmp_path / "c.wav")]) == 2
     assert capsys.readouterr().err.endswith("decoding this recording ended the process that decoded it\n")
+
+
+def test_what_is_forgotten_is_not_heard(made: Any, tmp_path: Path, capsys: Any) -> None:
+    sound(made, tmp_path)
+    remember(made.output, ["c/one.wav"])
+    assert main(["explain", made.output, "c/one.wav", "--clip", str(tmp_path / "clip.wav")]) == 2
+    assert capsys.readouterr().err.endswith("not written, for this recording is forgotten: nobody may hear it\n")
+    assert not (tmp_path / "clip.wav").exists()
 
 
 def test_a_clip_that_cannot_be_made_says_why(table: Any, tmp_path: Path, capsys: Any) -> None:

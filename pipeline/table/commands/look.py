@@ -117,6 +117,8 @@ def _explain(given: argparse.Namespace) -> int:
         return HOLDS
     from pipeline.table.clip import clip
 
+    if found[-1].forgotten:
+        raise UserError(f"{given.clip}: not written, for this recording is forgotten: nobody may hear it")
     if reason := undecodable(found[-1]):
         raise UserError(f"{given.clip}: not written, for decoding this recording {reason}")
     try:
