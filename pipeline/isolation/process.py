@@ -6,6 +6,7 @@ import contextlib
 import fcntl
 import os
 import tempfile
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from types import TracebackType
@@ -21,6 +22,10 @@ from pipeline.quantities import show_seconds
 
 TRIES = 2
 """A process may also be killed from outside: only a file over which two died, one after the other, is blamed."""
+
+PAUSE: Seconds = 5.0
+"""Before a file is tried again whose process was killed: a system that lacks memory kills the largest, which need not
+be the one that asked for too much. By judgement."""
 
 MARGIN: Seconds = 10.0
 """Beyond a file's time, after which the process ends itself where nobody else does."""
@@ -96,6 +101,7 @@ class Isolated:
                 if results is None:
                     how, asked, deaths = self._end(), False, deaths + 1
                     if how != _LATE and deaths < TRIES:
+                        time.sleep(PAUSE if how == _KILLED else 0)
                         continue
                     results = files[number].failed(self._blame(how))
                 elif self._child is None:
@@ -182,6 +188,8 @@ class Isolated:
 
 _LATE = "SIGALRM"
 """How a process ends itself where nobody does it when a file's time is over."""
+_KILLED = "SIGKILL"
+"""How the system ends a process for want of memory; no decoder ends so by itself."""
 
 
 def _overrun(seconds: Seconds) -> ErrorRow:
@@ -191,7 +199,13 @@ def _overrun(seconds: Seconds) -> ErrorRow:
 
 
 def _crashed(how: str) -> ErrorRow:
-    return ErrorRow("decode", "crashed", f"ended the process that decoded it, {TRIES} times (the last with {how})")
+    told = f"ended the process that decoded it, {TRIES} times (the last with {how})"
+    if how == _KILLED:
+        told = (
+            f"the process that decoded it was killed (SIGKILL), probably for want of memory, {TRIES} times; "
+            "fewer --feature-actors leave it more"
+        )
+    return ErrorRow("decode", "crashed", told)
 
 
 def memory_file() -> BinaryIO:

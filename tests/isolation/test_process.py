@@ -9,6 +9,7 @@ import sys
 import time
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import psutil
@@ -17,7 +18,7 @@ import pytest
 from pipeline.corpus import Recording
 from pipeline.errors import ErrorRow, StorageFault
 from pipeline.featurising import ON_DEVICE, AudioFile, here
-from pipeline.isolation import Isolated, Limits
+from pipeline.isolation import Isolated, Limits, process
 from tests.jobs.corpora import ROOT, encoded
 from tests.units import recordings_of
 
@@ -29,6 +30,7 @@ LIMITS = Limits(seconds=60.0, num_bytes=2_000_000_000)
 def poisonous(monkeypatch):
     """Processes that decode know the hostile files of these tests; this one does not."""
     monkeypatch.syspath_prepend(str(POISON))
+    monkeypatch.setattr(process, "PAUSE", 0.0)
 
 
 def tone(seed: int, seconds: float = 1.0) -> bytes:
@@ -112,7 +114,7 @@ def test_spans_whose_labels_are_longer_than_what_fits_between_two_processes(tmp_
     [
         ("crash", "crashed", "SIGSEGV"),
         ("leave", "crashed", "exit code 3"),
-        ("kill", "crashed", "SIGKILL"),
+        ("kill", "crashed", "was killed (SIGKILL), probably for want of memory, 2 times; fewer --feature-actors"),
         ("hold", "crashed", "SIGABRT"),
         ("hoard", "memory", "takes more than 2 GB of memory"),
     ],
@@ -126,6 +128,17 @@ def test_a_hostile_file_ends_as_errors_of_its_own_and_its_neighbours_are_heard(k
     assert told in results[1][0].message
     for number in (0, 2, 3):
         assert_same(results[number], next(here(payload, files[number : number + 1])))
+
+
+@pytest.mark.parametrize(("kind", "pauses"), [("kill", [5.0]), ("crash", [0])])
+def test_a_file_whose_process_was_killed_is_tried_again_after_a_pause(monkeypatch, kind, pauses):
+    monkeypatch.setattr(process, "PAUSE", 5.0)
+    waited: list[float] = []
+    monkeypatch.setattr(process, "time", SimpleNamespace(sleep=waited.append))
+    payload, files = payload_of(poison(kind))
+    with Isolated(LIMITS) as decoder:
+        list(decoder(payload, files))
+    assert waited == pauses
 
 
 def test_whoever_listens_slowly_blames_the_same_file():
