@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import functools
 import itertools
 import logging
 import math
@@ -12,6 +13,7 @@ import platform
 import secrets
 import signal
 import socket
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -53,9 +55,17 @@ WAIT_FOR_GPUS = 3600.0
 """Seconds that a run waits for an autoscaler before it gives up."""
 
 
+def _aside(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
+
+
 @contextmanager
-def joined(address: str | None, *, num_cpus: int | None = None) -> Iterator[Scratch]:
+def joined(
+    address: str | None, *, num_cpus: int | None = None, say: Callable[[str], object] = _aside
+) -> Iterator[Scratch]:
     """Have a Ray cluster: the named one, RAY_ADDRESS, or a local one that ends with the block; and its folder.
+
+    Where the cluster is gone and Ray hangs, `say` has the last words.
 
     Raises:
         UserError: the cluster does not answer.
@@ -74,7 +84,7 @@ def joined(address: str | None, *, num_cpus: int | None = None) -> Iterator[Scra
         with scratch() as own:
             with _stoppable_start():
                 _start(own, num_cpus)
-            with _left(_agents()):
+            with _left(_agents(), say):
                 yield own
     else:
         _check_answers(where)
@@ -83,7 +93,7 @@ def joined(address: str | None, *, num_cpus: int | None = None) -> Iterator[Scra
                 ray.init(address=where, **_silent())
         except (ConnectionError, TimeoutError, ValueError, RuntimeError) as error:
             raise UserError(_no_cluster(where, str(error).partition("\n")[0])) from error
-        with _left([]):
+        with _left([], say):
             yield Scratch()
 
 
@@ -96,7 +106,8 @@ def _start(own: Scratch, num_cpus: int | None) -> None:
     import ray
 
     try:
-        ray.init(**_local(num_cpus, own), **_silent())
+        with _apart():
+            ray.init(**_local(num_cpus, own), **_silent())
     # On a machine that is too busy Ray says so with an exception of no class.
     except Exception as error:  # noqa: BLE001
         logs = own.keep()
@@ -108,7 +119,24 @@ def _start(own: Scratch, num_cpus: int | None) -> None:
 
 
 @contextmanager
-def _left(agents: Sequence[psutil.Process]) -> Iterator[None]:
+def _apart() -> Iterator[None]:
+    """Have a local Ray's processes in groups of their own: `timeout`, or a terminal, signals the whole group of a job.
+
+    Its raylet would go at once, and the driver, which is to end it, would hang in a cluster that is not there.
+    """
+    from ray._private import services as installed
+
+    services: Any = installed
+    before = services.ConsolePopen
+    services.ConsolePopen = functools.partial(before, process_group=0)
+    try:
+        yield
+    finally:
+        services.ConsolePopen = before
+
+
+@contextmanager
+def _left(agents: Sequence[psutil.Process], say: Callable[[str], object]) -> Iterator[None]:
     def end() -> None:
         within(KILL, _kill_own)
         # Ray itself ends this process about now, and there are words to be said first.
@@ -116,7 +144,7 @@ def _left(agents: Sequence[psutil.Process]) -> Iterator[None]:
 
     try:
         # Not around the end: a raylet that goes then goes as it should.
-        with last_words(raylet_address(), before=end):
+        with last_words(raylet_address(), before=end, say=say):
             yield
     finally:
         _leave()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import socket
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -58,12 +57,15 @@ class Pulse:
 
 
 @contextmanager
-def last_words(raylet: str | None, *, before: Callable[[], object], last: Seconds = LAST) -> Iterator[None]:
+def last_words(
+    raylet: str | None, *, before: Callable[[], object], say: Callable[[str], object], last: Seconds = LAST
+) -> Iterator[None]:
     """End the process as an interrupted run ends, where the raylet is gone and the block hangs in Ray.
 
     Args:
         raylet: where it listens.
         before: is done first, to leave nothing behind; must not hang.
+        say: shows a line, in another thread.
         last: seconds that the block has, to end by itself.
     """
     pulse, over = Pulse(raylet, every=min(RAYLET_EVERY, last), lost=last), threading.Event()
@@ -72,11 +74,8 @@ def last_words(raylet: str | None, *, before: Callable[[], object], last: Second
         while not over.wait(min(RAYLET_EVERY, last)):
             if pulse.gone:
                 before()
-                print(
-                    f"stopped by a fault: {RAYLET_GONE}: what is committed stays, the same command goes on from there",
-                    file=sys.stderr,
-                    flush=True,
-                )
+                goes_on = "what is committed stays, the same command goes on from there"
+                say(f"stopped by a fault: {RAYLET_GONE}: {goes_on}")
                 os._exit(PARTIAL)
 
     threading.Thread(target=watch, name="voxmill-last-words", daemon=True).start()

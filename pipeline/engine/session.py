@@ -205,7 +205,7 @@ def opened(
         UserError: no cluster, no GPU where one is meant, different versions, or too small for the stages.
         StorageFault: the cluster failed, or did not answer in time.
     """
-    with cluster.joined(config.address, num_cpus=config.num_cpus) as own:
+    with cluster.joined(config.address, num_cpus=config.num_cpus, say=say) as own:
         with faults.of_cluster(lambda: _keep_logs(own, say)):
             session = _session(config, sizes, units, held, say, own)
         yield session

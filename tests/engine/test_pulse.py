@@ -62,7 +62,8 @@ HANGS = """
 import socket, sys, time
 from pipeline.engine.pulse import last_words
 raylet = socket.create_server(("127.0.0.1", 0), backlog=1000)
-with last_words("{}:{}".format(*raylet.getsockname()), before=lambda: print("left", flush=True), last=0.1):
+say = lambda text: print(text, file=sys.stderr, flush=True)
+with last_words("{}:{}".format(*raylet.getsockname()), before=lambda: print("left", flush=True), say=say, last=0.1):
     time.sleep(1)
     if sys.argv[1] == "dies":
         raylet.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import signal
 import subprocess
@@ -72,16 +73,21 @@ def test_a_local_run_leaves_nothing_behind(demo):
 
 @pytest.fixture(scope="module")
 def stopped(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, int, str]:
-    """Folder, exit code and screen of a run that got a SIGTERM after its first commit; its driver had imported Ray."""
-    folder = tmp_path_factory.mktemp("stopped")
+    """Folder, exit code and screen of a run whose group got a SIGTERM after its first commit, as `timeout` does it."""
+    return stopped_by(signal.SIGTERM, tmp_path_factory.mktemp("stopped"))
+
+
+def stopped_by(number: signal.Signals, folder: Path) -> tuple[Path, int, str]:
+    """The same for any signal; the driver had imported Ray, and nothing is left of the run."""
     many_units(folder / "in", count=40)
     code = "import ray, sys; from pipeline import cli; sys.exit(cli.run_job('transcribe', prog='transcribe'))"
     arguments = [str(folder / "in"), str(folder / "out"), "--corpus", "c", "--unit-seconds", "5", "--device", "cpu"]
     process = driver(arguments, home=folder, program=["-c", code])
     try:
         wait_for(lambda: any((folder / "out/transcribe").glob("*.parquet")), process)
-        process.send_signal(signal.SIGTERM)
+        os.killpg(process.pid, number)
         screen, _ = process.communicate(timeout=120)
+        assert processes_of(process) == [], screen
     finally:
         end_group(process)
     return folder, process.returncode, screen
@@ -105,6 +111,15 @@ def test_a_run_that_is_terminated_says_how_to_go_on(stopped):
     assert "Traceback" not in screen
     assert not (folder / "out/_SUCCESS").exists()
     assert [file.name for file in folder.rglob("*token*")] == []
+
+
+@pytest.mark.slow
+def test_a_terminal_that_interrupts_the_whole_group_stops_a_run_as_well(tmp_path):
+    _, code, screen = stopped_by(signal.SIGINT, tmp_path)
+    assert code == 4, screen
+    assert "stopped by SIGINT" in screen
+    assert "exit    4: partial" in screen
+    assert "Traceback" not in screen
 
 
 @pytest.mark.slow
