@@ -98,7 +98,7 @@ def _receipts(
     longer = f"for more than {show_seconds(job.config.batch_timeout)} in one batch; --batch-timeout gives it longer"
     with watched(job.config.batch_timeout, lambda: overdue(f"{held} {longer}")) as beat:
         for predictor in predictors:
-            predictor.on_batch = beat
+            predictor.on_batch = lambda first: beat()
         outputs = job.infer(job.featurised(prepared), work.tasks, predictors, tasks)
     timings = timings.joined(clock.timings()).joined(Timings(seconds={"wait": 0.0}))
     clock = StageClock("commit")
