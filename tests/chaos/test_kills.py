@@ -32,11 +32,11 @@ def folder(tmp_path: Path) -> Path:
 
 
 @pytest.mark.timeout(900)
-def test_a_run_whose_workers_node_and_driver_die_is_finished(folder: Path) -> None:
+def test_a_run_whose_workers_die_whose_node_goes_after_a_notice_and_whose_driver_dies_is_finished(folder: Path) -> None:
     with cluster(2) as nodes:
         assert kills.without_secrets(nodes.folder) > 10
         # The last of them is the first to die.
-        counted = tables(folder, nodes).one("gpus", kinds=["driver", "node", "commit", "decoder"])
+        counted = tables(folder, nodes).one("gpus", kinds=["driver", "drain", "commit", "decoder"])
     assert counted["kills"] >= 3, counted
     assert counted["runs"] == 1
 
