@@ -15,6 +15,7 @@ import soundfile
 
 from pipeline import audio
 from pipeline.errors import RecordingError, UserError
+from pipeline.featurising import here
 from pipeline.plan.forgotten import remember
 from pipeline.plan.generations import Scope
 from pipeline.plan.store import Bounds, extend_from
@@ -22,7 +23,7 @@ from pipeline.table import write_run
 from pipeline.table.__main__ import main
 from pipeline.table.clip import clip
 from pipeline.table.explain import explain
-from tests.jobs.corpora import clips, encoded, write_tar
+from tests.jobs.corpora import ROOT, clips, encoded, write_tar
 from tests.plan.test_values import put
 from tests.units import recordings_of
 
@@ -120,8 +121,13 @@ def test_a_footer_that_is_no_text_is_told_as_far_as_it_is(table: Any, capsys: An
 def sound(made: Any, tmp_path: Path) -> None:
     """Plan a recording that is there and can be heard."""
     spoken = clips()[0]
-    soundfile.write(tmp_path / "one.wav", spoken.samples, spoken.rate)
-    (recording,) = recordings_of(tmp_path / "one.wav")
+    (tmp_path / "one.wav").write_bytes(encoded(spoken.samples, rate=spoken.rate))
+    planned(made, tmp_path / "one.wav")
+
+
+def planned(made: Any, file: Path) -> None:
+    """Plan a file as `c/one.wav`."""
+    (recording,) = recordings_of(file)
     listed = [(replace(recording, id="c/one.wav", recording="c/one.wav"),)]
     extend_from(lambda known: listed, made.output, scope=Scope("c", ("file:///c",)), bounds=Bounds(60.0))
 
@@ -130,14 +136,14 @@ def test_the_clip_is_what_is_heard_of_the_row(tmp_path: Path) -> None:
     spoken = clips()[0]
     write_tar(tmp_path / "in/a.tar", {"x.txt": b"some", "one.flac": encoded(spoken.samples, rate=spoken.rate)})
     (whole,) = recordings_of(tmp_path / "in")
-    heard, rate = soundfile.read(io.BytesIO(clip(whole)), dtype="float32")
+    heard, rate = soundfile.read(io.BytesIO(clip(whole, here)), dtype="float32")
     wanted = audio.decode(encoded(spoken.samples, rate=spoken.rate)).samples
     assert rate == 16000
     assert abs(heard - wanted).max() < 1e-4
     part = replace(whole, start=0.5, end=1.25)
-    assert len(soundfile.read(io.BytesIO(clip(part)))[0]) == 12000
+    assert len(soundfile.read(io.BytesIO(clip(part, here)))[0]) == 12000
     seeking = replace(part, spans=2, span=1)
-    assert abs(soundfile.read(io.BytesIO(clip(seeking)), dtype="float32")[0] - heard[8000:20000]).max() < 1e-3
+    assert abs(soundfile.read(io.BytesIO(clip(seeking, here)), dtype="float32")[0] - heard[8000:20000]).max() < 1e-3
 
 
 def test_what_crashed_its_decoder_is_not_decoded_here(table: Any, rows: Any, tmp_path: Path, capsys: Any) -> None:
@@ -148,6 +154,17 @@ def test_what_crashed_its_decoder_is_not_decoded_here(table: Any, rows: Any, tmp
     table.put(unit, made.set_column(place, made.schema.field(place), pa.array(crashed, made.schema.field(place).type)))
     assert main(["explain", table.output, "c/c.wav", "--clip", str(tmp_path / "c.wav")]) == 2
     assert capsys.readouterr().err.endswith("decoding this recording ended the process that decoded it\n")
+
+
+def test_what_crashes_its_decoder_first_here_is_one_line(
+    made: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    monkeypatch.syspath_prepend(str(ROOT / "tests/isolation/poison"))
+    (tmp_path / "one.wav").write_bytes(b"POISON:crash".ljust(3000, b"\0"))
+    planned(made, tmp_path / "one.wav")
+    assert main(["explain", made.output, "c/one.wav", "--clip", str(tmp_path / "clip.wav")]) == 2
+    told = "not written (ended the process that decoded it, 2 times (the last with SIGSEGV))"
+    assert capsys.readouterr().err == f"{tmp_path / 'clip.wav'}: {told}\n"
 
 
 def test_what_is_forgotten_is_not_heard(made: Any, tmp_path: Path, capsys: Any) -> None:
@@ -165,4 +182,4 @@ def test_a_clip_that_cannot_be_made_says_why(table: Any, tmp_path: Path, capsys:
     (tmp_path / "noise.wav").write_bytes(b"no audio at all")
     (noise,) = recordings_of(tmp_path / "noise.wav")
     with pytest.raises(RecordingError, match="not an audio file"):
-        clip(noise)
+        clip(noise, here)

@@ -7,6 +7,7 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
+from pipeline.config import RunConfig
 from pipeline.errors import RecordingError, UserError
 from pipeline.quantities import counted
 from pipeline.storage.paths import redact
@@ -115,6 +116,7 @@ def _explain(given: argparse.Namespace) -> int:
     print(redact(format_explanation(found)))
     if given.clip is None:
         return HOLDS
+    from pipeline.isolation import Isolated, Limits
     from pipeline.table.clip import clip
 
     if found[-1].forgotten:
@@ -122,7 +124,8 @@ def _explain(given: argparse.Namespace) -> int:
     if reason := undecodable(found[-1]):
         raise UserError(f"{given.clip}: not written, for decoding this recording {reason}")
     try:
-        heard = clip(found[-1].recording)
+        with Isolated(Limits(RunConfig.recording_timeout, RunConfig.recording_memory)) as decode:
+            heard = clip(found[-1].recording, decode)
     except RecordingError as error:
         raise UserError(f"{given.clip}: not written ({error})") from error
     try:
