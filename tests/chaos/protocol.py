@@ -4,14 +4,17 @@
 
 Several runs plan, commit and claim at once while files arrive and change. Before and after each operation on the store
 a run may die; of a write the answer may be lost, so that the client tries again; a listing of what is committed may
-lack a unit. Every state that can be reached so is visited once and checked. `tests/chaos/test_protocol.py` holds the
+lack some. Every state that can be reached so is visited once and checked. `tests/chaos/test_protocol.py` holds the
 model to the code: the operations of a run by itself, and of one that comes second, are in their order those of
 `pipeline.run`.
 """
 
 from __future__ import annotations
 
+import functools
+import itertools
 import random
+import sys
 import time
 from collections import deque
 from collections.abc import Iterator
@@ -31,8 +34,8 @@ class Run(NamedTuple):
     step: str = "read plan"
     known: int = 0
     """Generations that it has read."""
-    new: frozenset[Row] = frozenset()
-    """What it is about to plan."""
+    new: tuple[frozenset[Row], ...] = ()
+    """Generations that it is about to plan, one after the other."""
     todo: tuple[int, ...] = ()
     """Units that it takes for pending."""
     lost: int = 0
@@ -60,10 +63,12 @@ class Rules:
 
     conditional: bool = True
     """Whether a put of a name that is taken is refused, as `probe_write` looks whether it is."""
-    most_lost: int = 1
+    most_lost: int = 2
     """Answers that may be lost on each run."""
-    stale: bool = True
-    """Whether listings may lack what has been put."""
+    most_hidden: int = 3
+    """Units that have been put, of which a listing may lack so many."""
+    several: bool = False
+    """Whether what is new may be planned as two generations, as what is more than a file holds."""
     crashes: bool = True
 
 
@@ -99,14 +104,14 @@ def _operate(world: World, number: int, run: Run, rules: Rules) -> Iterator[tupl
     if step == "read plan":
         yield world, run._replace(step="list source", known=len(world.plan))
     elif step == "list source":
-        new = world.source - newest(world.plan[: run.known])
-        yield world, run._replace(step="remove claim" if new else "read units", new=new)
+        for new in _drafts(world.source - newest(world.plan[: run.known]), rules):
+            yield world, run._replace(step="remove claim" if new else "read units", new=new)
     elif step == "remove claim":
         yield world._replace(claim=0), run._replace(step="put plan")
     elif step == "put plan":
         yield from _put_plan(world, run, rules)
     elif step == "read units":
-        run = run._replace(known=len(world.plan), new=frozenset())
+        run = run._replace(known=len(world.plan))
         for done in _listings(world, rules):
             todo = tuple(unit for unit in range(run.known) if unit not in done)
             yield world, run._replace(step="put unit" if todo else "count plan", todo=todo)
@@ -129,25 +134,31 @@ def _operate(world: World, number: int, run: Run, rules: Rules) -> Iterator[tupl
         yield world._replace(claim=run.known), Run(DONE, known=run.known)
 
 
+def _drafts(rows: frozenset[Row], rules: Rules) -> Iterator[tuple[frozenset[Row], ...]]:
+    """Generations that rows may be planned as, in the order of the listing."""
+    yield (rows,) if rows else ()
+    listed = sorted(rows)
+    for first in range(1, len(listed)) if rules.several else ():
+        yield frozenset(listed[:first]), frozenset(listed[first:])
+
+
 def _put_plan(world: World, run: Run, rules: Rules) -> Iterator[tuple[World, Run]]:
+    new, *rest = run.new
+    then = run._replace(step="remove claim" if rest else "read units", known=run.known + 1, new=tuple(rest))
     if len(world.plan) == run.known:
-        yield (
-            world._replace(plan=(*world.plan, run.new), commits=(*world.commits, None)),
-            run._replace(step="read units"),
-        )
+        yield world._replace(plan=(*world.plan, new), commits=(*world.commits, None)), then
     elif rules.conditional:
-        yield world, run._replace(step="read plan")
+        yield world, run._replace(step="read plan", new=())
     else:
-        plan = (*world.plan[: run.known], run.new, *world.plan[run.known + 1 :])
-        yield world._replace(plan=plan), run._replace(step="read units")
+        yield world._replace(plan=(*world.plan[: run.known], new, *world.plan[run.known + 1 :])), then
 
 
 def _listings(world: World, rules: Rules) -> Iterator[set[int]]:
     """Units that a listing of what is committed may show."""
     done = {unit for unit, by in enumerate(world.commits) if by is not None}
-    yield done
-    for unit in done if rules.stale else ():
-        yield done - {unit}
+    for lacking in range(min(rules.most_hidden, len(done)) + 1):
+        for hidden in itertools.combinations(sorted(done), lacking):
+            yield done - set(hidden)
 
 
 def newest(plan: tuple[frozenset[Row], ...]) -> frozenset[Row]:
@@ -177,12 +188,14 @@ def violations(before: World, after: World) -> Iterator[str]:
 
 def recovered(world: World) -> str:
     """What is wrong after one more run, which nothing befalls; '' where all is well."""
-    calm = Rules(stale=False, crashes=False, most_lost=0)
+    calm = Rules(most_hidden=0, crashes=False, most_lost=0)
     world = world._replace(runs=(Run(),), arrivals=(), claim=world.claim)
     while world.runs[0].step not in ENDED:
         world = next(moves(world, calm))
     if not world.source <= newest(world.plan) or None in world.commits or world.runs[0].step != DONE:
         return "one more run does not complete the table"
+    if world.claim != len(world.plan):
+        return "one more run does not claim in _SUCCESS what is planned"
     return ""
 
 
@@ -229,18 +242,21 @@ def explore(start: World, rules: Rules) -> Explored:
     return found
 
 
+_told = functools.cache(repr)
+
+
 def _sorted(world: World) -> World:
     """The same world with its runs in order: which is called the first makes no difference to what may happen."""
-    order = sorted(range(len(world.runs)), key=lambda number: repr(world.runs[number]))
+    order = sorted(range(len(world.runs)), key=lambda number: _told(world.runs[number]))
     place = {old: new for new, old in enumerate(order)}
     commits = tuple(None if by is None else place[by] for by in world.commits)
     return world._replace(runs=tuple(world.runs[number] for number in order), commits=commits)
 
 
-def wander(start: World, rules: Rules, *, schedules: int, seed: int) -> Explored:
+def wander(start: World, rules: Rules, *, schedules: int, seed: str) -> Explored:
     """Follow random schedules to their ends."""
     dice, found = random.Random(seed), Explored()
-    calm = replace(rules, crashes=False, most_lost=0, stale=False)
+    calm = replace(rules, crashes=False, most_lost=0, most_hidden=0)
     for _ in range(schedules):
         world = start
         while not all(run.step in ENDED for run in world.runs):
@@ -255,6 +271,9 @@ def wander(start: World, rules: Rules, *, schedules: int, seed: int) -> Explored
     return found
 
 
+BOUNDLESS = Rules(most_lost=sys.maxsize, most_hidden=sys.maxsize, several=True)
+"""Of random schedules, which need no end of what may happen."""
+SPLIT = "states of two runs whose drafts are of two generations"
 ENOUGH = 1_000_000
 """Random schedules that are worth the time."""
 AT_ONCE = 10_000
@@ -262,18 +281,17 @@ AT_ONCE = 10_000
 
 
 def run(seed: int, deadline: float, folder: Path) -> dict[str, int]:
-    """Visit all states of three runs, then follow random schedules of four for the rest of the time.
+    """Visit all states of three runs, and of two that plan more than a file holds; then follow random ways of four.
 
     Raises:
         Broken: a promise did not hold.
     """
-    every = explore(beginning(3), Rules())
+    every, split = explore(beginning(3), Rules()), explore(beginning(2), Rules(several=True))
     _require(every)
-    counts = {"states": every.states, "moves": every.moves, "ends": every.ends, "schedules": 0}
+    _require(split)
+    counts = {"states": every.states, "moves": every.moves, "ends": every.ends, SPLIT: split.states, "schedules": 0}
     while counts["schedules"] < ENOUGH and time.monotonic() < deadline:
-        some = wander(
-            beginning(4), replace(Rules(), most_lost=3), schedules=AT_ONCE, seed=seed + counts["schedules"] // AT_ONCE
-        )
+        some = wander(beginning(4), BOUNDLESS, schedules=AT_ONCE, seed=f"{seed} {counts['schedules'] // AT_ONCE}")
         _require(some)
         counts["schedules"] += some.ends
     return counts

@@ -189,10 +189,10 @@ def test_the_table_is_the_sum_of_one_commit():
     whole = {"fuzz: wav": 99_999, "fuzz: wav past header": 99_999}
     lines = [
         line("kills", kills=150, runs=30, driver=9),
-        line("kills", kills=60, runs=10, driver=2),
+        line("kills", kills=60, runs=10, driver=2) | {"seed": 2},
         line("kills", "old", kills=1000, runs=1000),
         line("protocol", states=1_320_296, schedules=900_000),
-        line("protocol", states=1_320_296, schedules=90_000) | {"broken": "Broken: twice"},
+        line("protocol", states=1_320_296, schedules=90_000) | {"seed": 2, "broken": "Broken: twice"},
         line("fuzz", **{"fuzz: tar": 200_000, "fuzz: tar past header": 50_000, **whole}),
     ]
     rows = summary.page(lines, "new").splitlines()
@@ -207,6 +207,15 @@ def test_the_table_is_the_sum_of_one_commit():
         "12 minutes; short of the goal: wav |"
     )
     assert rows[3].endswith("| 2,000 storage faults, all 10 kinds | not run |")
+
+
+def test_a_seed_that_is_run_again_counts_once_where_the_part_does_not_go_on_behind_it():
+    longer = {"minutes": 20.0}
+    races = [line("races", races=9), line("races", races=15) | longer, line("races", races=1) | {"seed": 2}]
+    fuzz = [line("fuzz", **{"fuzz: tar": 60_000}), line("fuzz", **{"fuzz: tar": 60_000})]
+    rows = summary.page([*races, *fuzz], "new").splitlines()
+    assert "| 16 races; 44 minutes; short of the goal: races |" in rows[4]
+    assert "120,000 in all" in rows[7]
 
 
 def test_a_kind_of_fault_that_did_not_happen_is_short_of_the_goal():
