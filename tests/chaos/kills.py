@@ -128,8 +128,9 @@ class Tables:
                 keep_screens(nodes.folder, home / "nodes")
             raise Broken(f"{self.place.name}, {scene}, {table}: {broken}\n{table.last_screen()}") from broken
         print(f"  {self.place.name}, {scene}, {table}, {time.monotonic() - began:.0f} s", flush=True)
-        told = {f"runs on {self.place.name}": 1, f"runs {CALLED[scene]}": 1}
-        return table.struck + Counter(runs=1, kills=table.struck.total(), **told)
+        told = Counter({f"runs on {self.place.name}": 1, f"runs {CALLED[scene]}": 1, "runs": 1})
+        # One that slept, or ended before its moment came, has survived no kill.
+        return table.struck + Counter(kills=table.struck.total()) + (told if table.struck else Counter(unharmed=1))
 
 
 def keep_screens(folder: Path, to: Path) -> None:

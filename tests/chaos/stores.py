@@ -50,11 +50,21 @@ def opened(stack: contextlib.ExitStack, *, seconds: float) -> dict[str, str]:
     found = {}
     for name, store in STORES.items():
         if name == "radosgw" and not os.environ.get("VOXMILL_TEST_S3") and (radosgw.missing() or seconds < GATEWAY):
+            print(f"without {name}: {_why_not(seconds)}", file=sys.stderr)
             continue
-        # On a machine that is busy with other things it may not come up, which breaks no promise.
-        with contextlib.suppress(subprocess.TimeoutExpired, RuntimeError):
+        try:
             found[name] = stack.enter_context(store())
+        # On a machine that is busy with other things it may not come up, which breaks no promise.
+        except (subprocess.TimeoutExpired, RuntimeError) as error:
+            if os.environ.get("CI"):
+                raise
+            print(f"without {name}, which did not start: {error}", file=sys.stderr)
     return found
+
+
+def _why_not(seconds: float) -> str:
+    lacking = radosgw.missing()
+    return f"there is no {', '.join(lacking)}" if lacking else f"{seconds:.0f} s are left, and it takes {GATEWAY:g} s"
 
 
 def variables(endpoint: str) -> dict[str, str]:

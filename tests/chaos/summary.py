@@ -18,6 +18,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from pipeline.quantities import counted  # noqa: E402
 from tests import faultproxy  # noqa: E402
+from tests.chaos import places  # noqa: E402
 from tests.chaos.protocol import SPLIT  # noqa: E402
 from tests.chaos.run import PARTS  # noqa: E402
 
@@ -46,6 +47,8 @@ PROMISES = {
         "goes; output on a disk, on moto and on a Ceph gateway. Run again, every planned recording is one row, and "
         "none has an error",
         {"kills": 200, "runs": 40},
+        some=tuple(f"runs on {place}" for place in places.NAMES),
+        called="places",
     ),
     "faults": Promise(
         "an object store fails in every way known of it. Every planned recording is one row, which has an error only "

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -34,3 +36,19 @@ def test_a_committed_file_that_changes_is_noticed(tmp_path: Path) -> None:
     (unit.parent / "_task.json").write_text("{}")
     with pytest.raises(Broken, match="was 5-1, is now None"):
         race.look()
+
+
+def test_a_store_that_does_not_start_is_told_and_where_tests_are_the_proof_fails_them(monkeypatch, capsys) -> None:
+    @contextlib.contextmanager
+    def broken() -> Iterator[str]:
+        raise RuntimeError("no monitor")
+        yield
+
+    monkeypatch.setattr(stores, "STORES", {"moto": broken})
+    monkeypatch.delenv("CI", raising=False)
+    with contextlib.ExitStack() as stack:
+        assert stores.opened(stack, seconds=600.0) == {}
+        assert "without moto, which did not start: no monitor" in capsys.readouterr().err
+        monkeypatch.setenv("CI", "true")
+        with pytest.raises(RuntimeError, match="no monitor"):
+            stores.opened(stack, seconds=600.0)

@@ -188,8 +188,8 @@ def line(part: str, commit: str = "new", **counts: int) -> dict:
 def test_the_table_is_the_sum_of_one_commit():
     whole = {"fuzz: wav": 99_999, "fuzz: wav past header": 99_999}
     lines = [
-        line("kills", kills=150, runs=30, driver=9),
-        line("kills", kills=60, runs=10, driver=2) | {"seed": 2},
+        line("kills", kills=150, runs=30, driver=9, **{"runs on disk": 20, "runs on moto": 10}),
+        line("kills", kills=60, runs=10, driver=2, **{"runs on disk": 10}) | {"seed": 2},
         line("kills", "old", kills=1000, runs=1000),
         line("protocol", states=1_320_296, schedules=900_000),
         line("protocol", states=1_320_296, schedules=90_000) | {"seed": 2, "broken": "Broken: twice"},
@@ -197,7 +197,10 @@ def test_the_table_is_the_sum_of_one_commit():
     ]
     rows = summary.page(lines, "new").splitlines()
     assert rows[0] == "| what is done, and what holds | goal | done at commit new |"
-    assert rows[2].endswith("| 200 kills, 40 runs | 210 kills, 40 runs; driver 11; 24 minutes |")
+    assert rows[2].endswith(
+        "| 200 kills, 40 runs, all 3 places | 210 kills, 40 runs; driver 11, runs on disk 30, runs on moto 10; "
+        "24 minutes; short of the goal: runs on radosgw |"
+    )
     assert rows[5].endswith(
         "| 990,000 schedules; states 1,320,296; 24 minutes; **did not hold in 1 of 2 runs**; "
         "short of the goal: schedules |"
