@@ -23,7 +23,7 @@ from tests.fuzz.doors.pages import paged, summed
 from tests.fuzz.doors.sounds import sounds, spoken
 
 CONTAINERS = {
-    "wav": ("wav", "wav float", "wav adpcm", "wav gsm", "wavex", "rf64", "w64"),
+    "wav": ("wav", "wav float", "wav adpcm", "wav gsm", "wav g721", "wavex", "rf64", "w64"),
     "flac": ("flac", "flac 24"),
     "ogg": ("ogg", "opus"),
     "mp3": ("mp3",),
@@ -133,7 +133,8 @@ def _open(name: str, check: Check, _: Path) -> Opened:
 
 
 def _open_headers(_: Path) -> Opened:
-    heads = [data[:1500] for data in sounds().values()]
+    # The audio of a CAF begins behind 4 KB.
+    heads = [data[: 6000 if kind == "caf" else 1500] for kind, data in sounds().items()]
     tagged = b"ID3\4\0\0\0\0\1\0" + bytes(128) + sounds()["mp3"]
     silence = bytes.fromhex("fff344c4") + bytes(100)
     page = sounds()["opus"][:28]

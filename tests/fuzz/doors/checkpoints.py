@@ -184,7 +184,16 @@ def open_weights(folder: Path) -> Opened:
         "wav2vec2_bert.a": torch.arange(6.0).reshape(2, 3), "b": torch.ones(4, dtype=torch.float16),
         "c": torch.zeros(2, 2, dtype=torch.int64), "d.e": torch.ones(3, dtype=torch.bfloat16),
     }  # fmt: skip
-    save_file(tensors, folder / "seed", metadata={"format": "pt"})
+    others = (
+        {name: tensor for name, tensor in tensors.items() if name != "d.e"},
+        {name: tensor for name, tensor in tensors.items() if name != "b"},
+        tensors | {"b": torch.ones(2, 2)},
+        tensors | {"b": torch.ones(4, dtype=torch.int16)},
+    )
+    seeds = []
+    for each in (tensors, *others):
+        save_file(each, folder / "seed", metadata={"format": "pt"})
+        seeds.append((folder / "seed").read_bytes())
     path = folder / "model.safetensors"
 
     def check(data: bytes) -> bool:
@@ -193,12 +202,27 @@ def open_weights(folder: Path) -> Opened:
             names = weights.names(folder, where=str(folder))
             for name in sorted(names):
                 weights.read(folder, name, where=str(folder))
+            _fill(folder)
         except UserError as error:
-            refused(error, "model.safetensors")
+            refused(error, "model.safetensors", str(folder))
             return _is_header(data)
         return True
 
-    return Opened([(folder / "seed").read_bytes()], check, _weights)
+    return Opened(seeds, check, _weights)
+
+
+def _fill(folder: Path) -> None:
+    """Give a model the weights, as a job does, two of which may be missing."""
+    stored = {"weight": weights.Stored("wav2vec2_bert.a", (2, 3)), "bias": weights.Stored("b", (4,)),
+              "late": weights.Stored("d.e", (3,))}  # fmt: skip
+    with torch.device("meta"):
+        model = torch.nn.ParameterDict({"weight": torch.empty(3, 2), "bias": torch.empty(4), "late": torch.empty(3)})
+    weights.fill(
+        model, folder, where=str(folder), stored=stored, optional=lambda name: name in ("c", "d.e"), fresh={},
+        dtype=torch.float32, device=torch.device("cpu"),
+    )  # fmt: skip
+    if any(each.is_meta or each.dtype != torch.float32 for each in model.parameters()):
+        raise Wrong("a parameter without a value")
 
 
 def _is_header(data: bytes) -> bool:

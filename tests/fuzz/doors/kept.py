@@ -56,6 +56,8 @@ def open_forgotten(folder: Path) -> Opened:
     path = Path(plan_layout.forgotten_file(output, 1))
     whole = path.read_bytes()
     digests = [digest(each) for each in gone]
+    rows = pa.table({"id": ["c/a.wav", "c/c.wav@0-9"], "recording": ["c/b.wav", "c/d.wav"], "spans": [1, 2]})
+    named = (("c/a.wav", "c/b.wav"), ("c/c.wav@0-9", "c/c.wav", "c/d.wav"))
 
     def check(data: bytes) -> bool:
         path.write_bytes(data)
@@ -67,6 +69,8 @@ def open_forgotten(folder: Path) -> Opened:
             return is_object(data)
         if found.digests != frozenset(json.loads(data)["digests"]) or json.loads(data)["version"] != 1:
             raise Wrong("something else is forgotten than the file says")
+        if found.mask(rows) != [bool(found.digests & {digest(each) for each in names}) for names in named]:
+            raise Wrong("other rows are forgotten than the file says")
         return True
 
     return Opened([whole], check, documented((digests, digests[0], [digests[0]], "0" * 32, 1, 2)))

@@ -7,6 +7,7 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 from random import Random
+from unittest import mock
 
 import numpy as np
 import pyarrow as pa
@@ -18,6 +19,7 @@ from pipeline.evaluation.files import RowNames
 from pipeline.evaluation.manifest import match
 from pipeline.evaluation.rows import Compared
 from pipeline.evaluation.triallist import read_trials
+from pipeline.storage import lines as text
 from tests.fuzz import mutate
 from tests.fuzz.documents import changed, documented
 from tests.fuzz.door import Door, Opened, refused
@@ -105,12 +107,18 @@ def open_trials(folder: Path) -> Opened:
     path = folder / "trials.txt"
     rows = pa.table({"id": ["c/a.wav", "c/b.wav"]})
     found = Compared(rows, [None, None], _names(), np.array([0, 1, -1, -1]), {})
-    seeds = [b"a b target\nc/a.wav b nontarget\n", b"a\tb\t1\nb\ta\t0\n\nx y 1\n"]
+    seeds = [
+        b"a b target\nc/a.wav b nontarget\n",
+        b"a\tb\t1\nb\ta\t0\n\nx y 1\n",
+        b"a b 1\n" + b"b" * 5000 + b" a 1\n",
+    ]
 
     def check(data: bytes) -> bool:
         path.write_bytes(data)
         try:
-            read_trials(str(path), found)
+            # Megabytes of one line would say the same, and take longer.
+            with mock.patch.object(text, "LONGEST", 4096):
+                read_trials(str(path), found)
         except UserError as error:
             refused(error, "trials.txt")
             return "UTF-8" not in str(error)

@@ -26,6 +26,12 @@ def footed(dice: Random, seeds: Sequence[bytes]) -> bytes:
     return _written(dice.choice((_retyped, _planned, _planned, _valued, _valued))(dice, _read(dice, seeds)))
 
 
+def for_one_task(data: bytes) -> bytes:
+    """A generation of the plan that one task alone has to do."""
+    rows = pq.ParquetFile(pa.BufferReader(data)).read()
+    return _written(rows.replace_schema_metadata({**rows.schema.metadata, b"voxmill.tasks": b'["transcribe"]'}))
+
+
 def _read(dice: Random, seeds: Sequence[bytes]) -> pa.Table:
     return pq.ParquetFile(pa.BufferReader(dice.choice(seeds))).read()
 
@@ -38,12 +44,13 @@ def _written(rows: pa.Table) -> bytes:
 
 def _planned(dice: Random, rows: pa.Table) -> pa.Table:
     metadata: dict[bytes, bytes] = dict(rows.schema.metadata or {})
-    name = dice.choice((b"voxmill.plan", b"voxmill.corpus", b"voxmill.sources"))
-    metadata[name] = dice.choice(_NO_FOOTER)
-    if dice.random() < 0.2:
+    name = dice.choice((b"voxmill.plan", b"voxmill.corpus", b"voxmill.sources", b"voxmill.tasks"))
+    if name == b"voxmill.tasks":
+        metadata[name] = dice.choice((*_NO_FOOTER, b"[]", b"null", b'["a", 5]'))
+    elif dice.random() < 0.2:
         del metadata[name]
-    if dice.random() < 0.2:
-        metadata[b"voxmill.tasks"] = dice.choice((*_NO_FOOTER, b"[]", b"null", b'["a", 5]'))
+    else:
+        metadata[name] = dice.choice(_NO_FOOTER)
     return rows.replace_schema_metadata(metadata)
 
 
@@ -103,7 +110,7 @@ def _unlike(dice: Random, rows: pa.Table) -> pa.Table:
     late = {"word": "a", "start": 500.0, "end": 900.0, "confidence": 0.5}
     values: dict[str, Sequence[Any]] = {
         "text": (None,), "words": ([crossed, crossed], [late]), "id": ("x", ""), "unit": ("0" * 32,),
-        "version": ("9-9",),
+        "version": ("9-9",), "error": ({"stage": None, "type": None, "message": "m"},),
     }  # fmt: skip
     # Of words there is the most to tell.
     name = dice.choice([name for name in (*values, "words", "words") if name in rows.column_names])

@@ -13,6 +13,7 @@ import soundfile as sf
 KINDS = {
     "wav": ("WAV", "PCM_16"), "wav float": ("WAV", "FLOAT"), "wav adpcm": ("WAV", "IMA_ADPCM"), "wav gsm": ("WAV",
     "GSM610"),
+    "wav g721": ("WAV", "G721_32"),
     "wavex": ("WAVEX", "PCM_24"), "rf64": ("RF64", "PCM_16"), "w64": ("W64", "PCM_16"), "flac": ("FLAC", "PCM_16"),
     "flac 24": ("FLAC", "PCM_24"), "ogg": ("OGG", "VORBIS"), "opus": ("OGG", "OPUS"), "mp3": ("MP3", "MPEG_LAYER_III"),
     "aiff": ("AIFF", "PCM_16"), "aiff float": ("AIFF", "FLOAT"), "aiff ima": ("AIFF", "IMA_ADPCM"), "au": ("AU",

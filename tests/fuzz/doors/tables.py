@@ -31,6 +31,7 @@ from pipeline.table.failures import failures
 from pipeline.table.holding import Gone
 from pipeline.table.publish import rows
 from pipeline.table.publish.difference import State
+from pipeline.table.publish.manifest import PublishedFile
 from pipeline.table.read import Table, dataset_of
 from pipeline.table.rewrite import burdens
 from pipeline.table.totals import totals
@@ -38,7 +39,7 @@ from pipeline.table.unit_file import read_unit
 from tests.fuzz import mutate
 from tests.fuzz.documents import documented, is_object
 from tests.fuzz.door import Door, Opened, Wrong, refused
-from tests.fuzz.doors.rewritten import footed, rewritten
+from tests.fuzz.doors.rewritten import footed, for_one_task, rewritten
 from tests.table.conftest import Made
 
 
@@ -110,7 +111,7 @@ def open_unit(folder: Path) -> Opened:
         looked = zlib.crc32(data) % 4 == 0
         shown = _shown(table, uri, record.schema) if looked else None
         if looked:
-            _used(table, ref, hidden[1], record.schema)
+            _used(table, ref, hidden[1], record.schema, len(data))
         try:
             after = read_unit(uri)
         except UserError as error:
@@ -145,13 +146,16 @@ def _shown(table: Made, uri: str, schema: pa.Schema | None) -> pa.Table | None:
     return found
 
 
-def _used(table: Made, ref: UnitRef, id: str, schema: pa.Schema | None) -> None:
+def _used(table: Made, ref: UnitRef, id: str, schema: pa.Schema | None, size: int) -> None:
     """Put a file through everything else that reads rows of units."""
     assert schema is not None
+    published = PublishedFile(f"{ref.name}.parquet", size, 2, 0)
+    folder = layout.task_folder(table.output, table.task)
     gone, held = Gone.of((), {(ref.name, id)}), {ref.name: State(0, frozenset({id}))}
     for use in (
         lambda: explain.format_explanation(explain.explain(table.output, id)),
         lambda: list(rows.of_units(table.output, table.task, [ref.name], held, schema)),
+        lambda: list(rows.of_file(folder, published, schema)),
         lambda: burdens(table.output, table.task, [ref], gone),
         lambda: failed(table.output, [table.task]),
     ):
@@ -201,12 +205,15 @@ def open_plan(folder: Path) -> Opened:
     newer = [(Recording(**{**_fields(each), "version": "2-2", "seconds": 25.0}),) for (each,) in listed[1:3]]
     extend_from(lambda known: newer, output, scope=Scope("c", ("file:///c",)), bounds=Bounds(60.0))
     first, second = (folder / f"out/_plan/{number:06d}.parquet" for number in (1, 2))
-    seeds = [first.read_bytes(), second.read_bytes()]
     # The second alone, as the first: it has rows that take the place of others.
-    first.write_bytes(seeds[1])
+    seeds = [second.read_bytes(), for_one_task(second.read_bytes())]
     second.unlink()
+    times = itertools.count(1)
 
-    def look() -> object:
+    def look(data: bytes) -> object:
+        first.write_bytes(data)
+        # Within one tick of the clock files would be taken for those before them.
+        os.utime(first, ns=(next(times), next(times)))
         found = known.read_known(output)
         return (
             [load_unit(output, ref) for ref in found.units],
@@ -218,23 +225,19 @@ def open_plan(folder: Path) -> Opened:
             [bytes(each) for each in found.digests],
         )
 
-    before = [look()]
-    times = itertools.count(1)
+    before = [look(each) for each in seeds]
 
     def check(data: bytes) -> bool:
-        first.write_bytes(data)
-        # Within one tick of the clock files would be taken for those before them.
-        os.utime(first, ns=(next(times), next(times)))
         try:
-            after = look()
+            after = look(data)
         except UserError as error:
             refused(error, "_plan")
             return footer_read(data)
-        if after != before[0] and data not in seeds:
+        if after not in before:
             raise Wrong("another plan that nothing notices")
         return True
 
-    return Opened(seeds[1:], check, _plan)
+    return Opened(seeds, check, _plan)
 
 
 def _fields(recording: Recording) -> dict[str, object]:
@@ -297,6 +300,10 @@ def open_run(folder: Path) -> Opened:
         except UserError as error:
             refused(error, "_runs")
             return is_object(data)
+        if list(runs.newest_runs(output, 1)) != [runs.newest_run(output)]:
+            raise Wrong("other runs than there are")
+        if any(each.run != name for each in runs.recent_faults(output, [name, "none"])):
+            raise Wrong("faults of a run that is none")
         status._is_open(found)
         lines = status._last_run(found, set())
         json.dumps(found)
