@@ -8,7 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from pipeline import audio
+from pipeline.sources.names import AUDIO
 from tests.fuzz.door import Door, Opened, case
+from tests.fuzz.doors.audio import CONTAINERS
+from tests.fuzz.doors.sounds import sounds
 from tests.fuzz.run import doors
 
 ROOT = Path(__file__).resolve().parent / "regressions"
@@ -46,6 +50,20 @@ def test_what_was_found_once_is_told_as_it_must_be(opened: tuple[Door, Opened]) 
 
 def test_every_input_that_is_kept_is_of_a_door() -> None:
     assert {folder.name for folder in ROOT.iterdir()} <= {door.name for door in doors()}
+
+
+SAME = {"8svx": "svx", "aif": "aiff", "aifc": "aiff", "bwf": "wav", "oga": "ogg", "snd": "au", "sph": "nist",
+        "wave": "wav"}  # fmt: skip
+"""Other endings of names -> the kind of sound."""
+
+
+@pytest.mark.parametrize("ending", sorted(AUDIO))
+def test_every_kind_of_audio_has_a_seed_that_is_heard(ending: str) -> None:
+    kind = SAME.get(ending, ending)
+    assert kind in {each for kinds in CONTAINERS.values() for each in kinds}
+    found = audio.decode(sounds()[kind])
+    assert 0.09 < found.duration < 0.15
+    assert found.samples.std() > 0.01
 
 
 def test_half_of_the_strange_inputs_come_past_the_header() -> None:

@@ -26,9 +26,9 @@ CONTAINERS = {
     "wav": ("wav", "wav float", "wav adpcm", "wav gsm", "wav g721", "wavex", "rf64", "w64"),
     "flac": ("flac", "flac 24"),
     "ogg": ("ogg", "opus"),
-    "mp3": ("mp3",),
+    "mp3": ("mp3", "mp2", "mp1"),
     "aiff": ("aiff", "aiff float", "aiff ima", "caf", "caf alac"),
-    "other-audio": ("au", "nist", "voc", "paf", "svx", "ircam", "pvf", "avr", "sds"),
+    "other-audio": ("au", "nist", "voc", "paf", "svx", "ircam", "pvf", "avr", "sds", "wve"),
 }
 """Door -> the kinds of sound that it begins with."""
 
