@@ -21,6 +21,8 @@ import yaml
 from pipeline import config, documents, options, sources
 from pipeline.corpus import Recording, Unit
 from pipeline.errors import UserError
+from pipeline.featurising import made_of
+from pipeline.isolation import Isolated, Limits
 from pipeline.models import weights
 from pipeline.plan.spans import cut
 from pipeline.sources import Problem, compression, patterns, reading
@@ -48,6 +50,22 @@ def test_a_small_flac_that_claims_weeks_is_one_row(tmp_path: Path) -> None:
     assert problems == []
     assert row.seconds > 14 * 3600
     assert row.spans == 1
+
+
+def test_a_small_flac_that_really_is_half_an_hour_costs_its_row_no_more_memory_than_it_may_have(tmp_path: Path) -> None:
+    for name, samples in (("a.flac", 16_000), ("b.flac", 8_000 * 3600), ("c.flac", 16_000)):
+        sf.write(tmp_path / name, np.zeros(samples, np.int16), 16_000)
+    assert (tmp_path / "b.flac").stat().st_size < 100_000
+    rows, _ = planned(tmp_path)
+    limits = Limits(seconds=20.0, num_bytes=50_000_000)
+    with Isolated(limits) as decode:
+        made_of(sources.read(Unit("u", (rows[0],))), 0, "float64", decode)
+        before = decode.peak_bytes
+        made = made_of(sources.read(Unit("u", tuple(rows))), 0, "float64", decode)
+        assert 0 < decode.peak_bytes - before < limits.num_bytes
+    assert [length > 0 for length in made.lengths] == [True, False, True]
+    assert {index: (error.stage, error.type) for index, error in made.errors.items()} == {1: ("decode", "memory")}
+    assert "takes more than 0.05 GB of memory to decode; --recording-memory allows it more" in made.errors[1].message
 
 
 def test_a_manifest_that_claims_years_is_one_row_as_long_as_its_audio(tmp_path: Path) -> None:

@@ -29,6 +29,7 @@ from pipeline.table.publish.publishing import publish
 from pipeline.table.totals import Count, read_known, write_known
 from pipeline.table.unit_file import read_unit
 from pipeline.text.tokenizer import Tokenizer
+from tests.fuzz.doors.pages import summed
 from tests.fuzz.doors.tables import made
 
 LITTLE = 96 << 20
@@ -36,9 +37,9 @@ LITTLE = 96 << 20
 _U32 = 0xFFFFFFF0
 
 
-def second(format: str, subtype: str | None = None) -> bytearray:
+def second(format: str, subtype: str | None = None, *, samples: int = 16_000) -> bytearray:
     file = io.BytesIO()
-    sf.write(file, np.random.default_rng(1).normal(0, 0.1, 16_000), 16_000, format=format, subtype=subtype)
+    sf.write(file, np.random.default_rng(1).normal(0, 0.1, samples), 16_000, format=format, subtype=subtype)
     return bytearray(file.getvalue())
 
 
@@ -55,6 +56,20 @@ def vbri() -> bytearray:
     return data
 
 
+def endless_flac() -> bytearray:
+    """All of the 36 bits that count its samples: 49 days."""
+    data = second("FLAC")
+    data[18:26] = (int.from_bytes(data[18:26], "big") | 2**36 - 1).to_bytes(8, "big")
+    return data
+
+
+def endless_opus() -> bytearray:
+    """A last page, behind another with audio, that ends after centuries."""
+    data = second("OGG", "OPUS", samples=16_800)
+    struct.pack_into("<q", data, data.rindex(b"OggS") + 6, 2**50)
+    return bytearray(summed(data))
+
+
 CLAIMS: dict[str, Callable[[], bytearray]] = {
     "a.wav": lambda: put(second("WAV"), "<I", b"data", 4, _U32),
     "float.wav": lambda: put(put(second("WAV", "FLOAT"), "<I", b"data", 4, _U32), "<I", b"fact", 8, _U32),
@@ -65,6 +80,8 @@ CLAIMS: dict[str, Callable[[], bytearray]] = {
     "ima.aifc": lambda: put(second("AIFF", "IMA_ADPCM"), ">I", b"COMM", 10, 0x7FFFFFF0),
     "xing.mp3": lambda: put(second("MP3"), ">II", b"Xing", 8, _U32, _U32),
     "vbri.mp3": vbri,
+    "long.flac": endless_flac,
+    "long.opus": endless_opus,
 }
 
 
