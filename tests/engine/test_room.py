@@ -62,10 +62,12 @@ def ran(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ran:
     """A run over a spoken text and 30 GB of nothing, on a cluster of so much memory, without Ray."""
 
     def here(job: Any, units: Any, shipped: Any, pools: Any, *, running: Any) -> Any:
-        return alone.receipts(job, units, {each.fingerprint: Path(each.path) for each in shipped}, say=print)
+        return alone.receipts(
+            job, units, {each.fingerprint: Path(each.path) for each in shipped}, say=print, overdue=print
+        )
 
     monkeypatch.setattr(dataset, "receipts", here)
-    monkeypatch.setattr(cluster, "joined", lambda address, num_cpus: contextlib.nullcontext(Scratch()))
+    monkeypatch.setattr(cluster, "joined", lambda address, num_cpus, say: contextlib.nullcontext(Scratch()))
     monkeypatch.setattr(cluster, "num_nodes", lambda: 1)
     source = tmp_path / "in"
     source.mkdir()
