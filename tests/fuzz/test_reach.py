@@ -6,7 +6,7 @@ import pytest
 
 from tests.fuzz import reach
 
-FEW = 150
+FEW = 200
 
 
 def test_every_function_that_is_named_is_there() -> None:

@@ -140,7 +140,8 @@ def _open_headers(_: Path) -> Opened:
     page = sounds()["opus"][:28]
     speex = page + b"Speex   " + bytes(28) + (16_000).to_bytes(4, "little") + bytes(40)
     flac = page + b"\x7fFLAC" + bytes(22) + (16_000 << 4).to_bytes(3, "big") + bytes(20)
-    return Opened([*heads, tagged, silence * 3, *_tagged(), speex, flac], measured)
+    cut = sounds()["wav"][:30]
+    return Opened([*heads, tagged, silence * 3, *_tagged(), speex, flac, cut], measured)
 
 
 def _tagged() -> list[bytes]:

@@ -73,7 +73,13 @@ def open_config(folder: Path) -> Opened:
             refused(error, "--")
         return True
 
-    return Opened([yaml.safe_dump(_OPTIONS).encode(), b"window: 10s\ndebug: true\n"], check, _yaml)
+    seeds = [
+        yaml.safe_dump(_OPTIONS).encode(),
+        b"window: 10s\ndebug: true\n",
+        b"window: 1e308h\n",
+        b"model_actors: 2.5\n",
+    ]
+    return Opened(seeds, check, _yaml)
 
 
 _DUMPER = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
