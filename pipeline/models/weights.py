@@ -139,7 +139,8 @@ def _check_names(
 
 
 def _list(names: list[str]) -> str:
-    return ", ".join(names[:_NAMED]) + (", ..." if len(names) > _NAMED else "")
+    shown = (name if name.isprintable() else ascii(name) for name in names[:_NAMED])
+    return ", ".join(shown) + (", ..." if len(names) > _NAMED else "")
 
 
 def _check_tensor(entry: Stored, tensor: Tensor, *, where: str) -> None:

@@ -131,7 +131,7 @@ def difference(found: pa.Schema, declared: pa.Schema) -> str | None:
     """
     version = (found.metadata or {}).get(VERSION_KEY, b"").decode(errors="replace")
     if version != SCHEMA_VERSION:
-        return f"schema version {version or 'missing'}, not {SCHEMA_VERSION}"
+        return f"schema version {ascii(version) if version else 'missing'}, not {SCHEMA_VERSION}"
     for field in found:
         if found.get_field_index(field.name) < 0:
             return f"column {field.name} comes twice"

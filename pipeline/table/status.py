@@ -247,7 +247,7 @@ def _worst(failing: Sequence[Failing]) -> str:
     if not failing:
         return ""
     unit = failing[0]
-    told = f"unit {unit.unit[:8]}…, in {counted(unit.runs, 'run')} of the last {RUNS}, last: {redact(unit.last)}"
+    told = f"unit {unit.unit[:8]}…, in {counted(unit.runs, 'run')} of the last {RUNS}, last: {_told(unit.last)}"
     return f"   failing {len(failing):,} ({told})"
 
 

@@ -32,8 +32,8 @@ def test_a_missing_tensor_is_named_and_counted(make_checkpoint: MakeCheckpoint) 
 
 def test_surplus_tensors_are_named_and_counted(make_checkpoint: MakeCheckpoint) -> None:
     folder = make_checkpoint()
-    rewrite(folder, lambda tensors: tensors.update({f"x{i}": torch.zeros(1) for i in range(5)}))
-    with pytest.raises(UserError, match=r"have unknown x0, x1, x2, \.\.\. \(0 missing, 5 surplus\)"):
+    rewrite(folder, lambda tensors: tensors.update({f"x{i}\n": torch.zeros(1) for i in range(5)}))
+    with pytest.raises(UserError, match=r"have unknown 'x0\\n', 'x1\\n', 'x2\\n', \.\.\. \(0 missing, 5 surplus\)"):
         models.load(folder)
 
 

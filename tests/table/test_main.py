@@ -303,11 +303,11 @@ def test_status_names_the_units_that_fail_and_how_often(table: Any, capsys: pyte
     done, left = table.units[0].name, table.units[1].name
     write_run(table.output, "1", {"exit_code": 4, "faults": {left: "first", done: "later it was done"}})
     write_run(table.output, "2", {"exit_code": 4, "faults": {}})
-    write_run(table.output, "3", {"exit_code": 4, "faults": {left: "s3://key:geheim@b/x: SlowDown"}, "failed_units": 7})
+    write_run(table.output, "3", {"exit_code": 4, "faults": {left: "s3://key:geheim@b:\nSlowDown"}, "failed_units": 7})
     Path(table.output, "_runs/0.json").write_text("damaged")
     assert main(["status", table.output]) == 4
     lines = capsys.readouterr().out.splitlines()
-    told = f"failing 1 (unit {left[:8]}…, in 2 runs of the last 20, last: s3://***@b/x: SlowDown)"
+    told = f"failing 1 (unit {left[:8]}…, in 2 runs of the last 20, last: s3://***@b: SlowDown)"
     assert lines[2] == f"  committed 1 (50.0 %)   pending 1   {told}"
     assert lines[-1].startswith("  faults 7, such as")
     assert main(["status", table.output, "--json"]) == 4
