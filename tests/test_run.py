@@ -304,6 +304,7 @@ def test_a_changed_file_gets_one_new_row_which_readers_see(one):
     assert verify(str(output)).complete
 
 
+@pytest.mark.slow
 def test_rows_that_newer_ones_replace_are_no_errors_of_another_name(one):
     folder, output = one
     (folder / "a.wav").write_bytes(encoded(clips()[2].samples, "WAV"))

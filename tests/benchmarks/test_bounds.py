@@ -27,6 +27,7 @@ def test_a_table_that_opens_too_late_is_told(most: dict[str, float], code: int, 
     assert opening.main(["--units", "20", "--recordings", "2"]) == code
 
 
+@pytest.mark.slow
 def test_a_resume_that_reads_committed_units_is_told(monkeypatch) -> None:
     monkeypatch.setattr(resume, "options", argparse.Namespace(units=20, done=0.9))
     monkeypatch.setattr(slowstore, "DELAY", (0.0, 0.0))

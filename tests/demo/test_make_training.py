@@ -125,6 +125,7 @@ def test_a_list_that_does_not_serve_is_one_line_and_code_2(
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.slow
 def test_takes_that_are_chosen_by_are_not_trained_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     speech = small(tmp_path)
     monkeypatch.setattr(voices.shutil, "which", lambda name: name)

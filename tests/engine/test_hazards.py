@@ -177,6 +177,7 @@ def test_an_exception_in_a_stage_is_a_receipt_that_names_stage_and_cause(counted
         assert "Traceback" in receipt.fault_trace
 
 
+@pytest.mark.slow
 def test_a_run_whose_worker_died_ends_with_code_4_and_the_next_one_completes_it(tmp_path, monkeypatch, ray_cluster):
     (tmp_path / "in").mkdir()
     for name, clip in zip(("a", "deadly", "z"), clips(), strict=False):

@@ -106,6 +106,9 @@ def _work(door: Door, seed: int, numbers: range, deadline: float, shared: mmap.m
         # The first inputs fill caches and pools; what they take is not theirs.
         for data in opened.seeds:
             opened.check(data)
+        # Nor is what was garbage in the process that this one is forked from: its room would hide as much of theirs.
+        gc.collect()
+        gc.freeze()
         _forget_peak()
         base, told_of = _peak(), set()
         for number in numbers:

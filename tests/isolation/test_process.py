@@ -87,6 +87,7 @@ def test_samples_come_as_they_are_in_16_bits_or_not():
         assert_same(one, other)
 
 
+@pytest.mark.slow
 def test_very_many_crops_of_one_file_are_no_death():
     payload, files = payload_of(tone(1), tone(2))
     crop = (0.5, 0.5)
@@ -141,6 +142,7 @@ def test_a_file_whose_process_was_killed_is_tried_again_after_a_pause(monkeypatc
     assert waited == pauses
 
 
+@pytest.mark.slow
 def test_whoever_listens_slowly_blames_the_same_file():
     """Answers that came before a death count, however late they are heard."""
     payload, files = payload_of(tone(1), tone(2), poison("crash"), tone(3), poison("leave"), tone(4))

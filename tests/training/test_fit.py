@@ -46,6 +46,7 @@ def test_a_tuned_model_says_the_same_here_and_in_transformers(tmp_path: Path, tr
         torch.testing.assert_close(here.embeddings, there.embeddings, atol=1e-4, rtol=1e-4)
 
 
+@pytest.mark.slow
 def test_classes_are_learnt_and_named(tmp_path: Path, tones: Path, train: Train) -> None:
     fitted = train(tmp_path / "out", task="classify", epochs=25, learning_rate=1e-2, validate=str(tones))
     rows = curve.read(tmp_path / "out" / curve.CSV)
