@@ -74,9 +74,8 @@ def check(arguments: list[str], home: Path, moment: tuple[str, str], number: sig
     assert verify(str(output)).complete
 
 
-@pytest.mark.parametrize(
-    "moment", ["declaring", *(pytest.param(m, marks=pytest.mark.slow) for m in sorted(set(ALONE) - {"declaring"}))]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("moment", sorted(ALONE))
 def test_a_run_without_a_cluster_is_stopped_at_any_moment(tmp_path: Path, moment: str) -> None:
     (tmp_path / "one.flac").write_bytes(encoded(clips()[0].samples, rate=clips()[0].rate))
     number = signal.SIGINT if moment in ("loading", "recording") else signal.SIGTERM

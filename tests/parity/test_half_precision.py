@@ -75,6 +75,7 @@ def test_packing_changes_no_text(spoken: list[Tensor], checkpoint: Path) -> None
     assert sum(a != b for a, b in zip(one_by_one, together, strict=True)) <= 1
 
 
+@pytest.mark.slow
 def test_rounding_costs_on_speech_what_it_costs_transformers(spoken: list[Tensor], checkpoint: Path) -> None:
     some = spoken[:100]
     theirs = Wav2Vec2BertForCTC.from_pretrained(checkpoint).eval()
