@@ -64,6 +64,7 @@ def audio(tmp_path):
     return path
 
 
+@pytest.mark.slow
 def test_a_run_alone_leaves_what_a_run_on_a_cluster_leaves(audio, tmp_path, ray_cluster):
     assert transcribed([audio], tmp_path / "alone").exit_code == 0
     assert transcribed([audio], tmp_path / "ray", feature_actors=1, model_actors=1).exit_code == 0

@@ -213,6 +213,7 @@ print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024, resu
 """
 
 
+@pytest.mark.slow
 def test_memory_grows_with_the_frames_and_with_nothing_else() -> None:
     command = [sys.executable, "-c", _PEAK]
     outputs = [

@@ -50,6 +50,7 @@ def train(tones: Path, output: Path, bare: Path, **given: Any) -> list[str]:
     return said
 
 
+@pytest.mark.slow
 def test_ray_changes_nothing(tones: Path, bare: Path, tmp_path: Path, ray_cluster: None) -> None:
     train(tones, tmp_path / "here", bare, without_ray=True)
     said = train(tones, tmp_path / "ray", bare)

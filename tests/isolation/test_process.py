@@ -255,6 +255,7 @@ def test_closed_standard_streams_blame_no_recording(closed, tmp_path):
     assert (tmp_path / "said").read_text() == "Featurised Featurised"
 
 
+@pytest.mark.slow
 def test_nothing_is_left_of_a_process_whose_asker_was_killed():
     """Idle it sees that nobody asks; at work its time on the CPU ends it."""
     script = (

@@ -59,6 +59,7 @@ def near(one: Any, other: Any) -> bool:
     return one == (pytest.approx(other, abs=1e-4) if isinstance(one, float) else other)
 
 
+@pytest.mark.slow
 def test_each_task_has_its_rows_and_a_task_that_is_added_is_done_alone(audio, tmp_path, folders, ray_cluster):
     output = tmp_path / "out"
     first = labelled(audio, output, folders, "transcribe", "frames")

@@ -85,6 +85,7 @@ def test_a_hostile_recording_alone_without_a_cluster_is_a_row_too(tmp_path):
 
 
 @pytest.mark.timeout(600)
+@pytest.mark.slow
 def test_a_recording_alone_that_ends_the_model_ends_one_run_and_is_a_row_of_the_next(tmp_path):
     source = tmp_path / "one.flac"
     source.write_bytes(silence(51))

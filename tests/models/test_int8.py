@@ -74,6 +74,7 @@ def test_a_model_in_8_bits_is_not_saved_without_its_weights(checkpoint: Path, tm
     assert not (tmp_path / "saved").exists()
 
 
+@pytest.mark.slow
 def test_the_text_of_human_digits_stays(speech: Path, checkpoint: Path) -> None:
     extract = FeatureExtractor.load(checkpoint)
     waveforms = [soxr.resample(each.samples, RATE, 16_000) for each in utterances(speech, count=200)]

@@ -118,6 +118,7 @@ def test_fused_is_the_definition_for_two_shapes_of_model_in_one_process(cxx_comp
 
 
 @pytest.mark.filterwarnings("ignore:`torch.jit.script_method`:DeprecationWarning")  # torch's own, on compiling
+@pytest.mark.slow
 def test_the_fused_form_is_compiled_three_times_and_then_takes_batches_of_any_size(cxx_compiler: str) -> None:
     before = counters["stats"]["unique_graphs"]
     # For the first size, for any, and for batches of one block.

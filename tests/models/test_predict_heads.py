@@ -220,6 +220,7 @@ class Failing:
         return counted
 
 
+@pytest.mark.slow
 def test_memory_running_out_at_any_step_changes_no_result(
     loaded: dict[str, models.Model], monkeypatch: pytest.MonkeyPatch
 ) -> None:
