@@ -28,10 +28,17 @@ class Timings:
     """Stage -> largest resident size that its worker has had so far, the object store's pages apart."""
     workers: dict[str, str] = field(default_factory=dict)
     """Stage -> node and process."""
+    attempts: dict[str, int] = field(default_factory=dict)
+    """Stage -> workers of this run that began with the unit, the last of which came to its end."""
 
     def joined(self, other: Timings) -> Timings:
         """Both records in one."""
-        return Timings(self.seconds | other.seconds, self.peak_bytes | other.peak_bytes, self.workers | other.workers)
+        return Timings(
+            self.seconds | other.seconds,
+            self.peak_bytes | other.peak_bytes,
+            self.workers | other.workers,
+            self.attempts | other.attempts,
+        )
 
     def added(self, other: Timings) -> Timings:
         """Both records in one, of stages that several workers in a row were at work in: their seconds add up."""
@@ -39,6 +46,7 @@ class Timings:
             {**self.seconds, **{stage: self.seconds.get(stage, 0.0) + more for stage, more in other.seconds.items()}},
             {**self.peak_bytes, **{s: max(self.peak_bytes.get(s, 0), more) for s, more in other.peak_bytes.items()}},
             self.workers | other.workers,
+            {**self.attempts, **{s: max(self.attempts.get(s, 0), more) for s, more in other.attempts.items()}},
         )
 
 

@@ -31,8 +31,8 @@ DONE = {
 """What became of the rows, by what was done."""
 
 
-FAULTS_KEPT = 1000
-"""Units that a manifest names with what left them pending."""
+UNITS_KEPT = 1000
+"""Units that a manifest names with what left them pending, and as many with their attempts."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,6 +89,8 @@ class RunSummary:
     warnings: int = 0
     faults: dict[str, str] = field(default_factory=dict)
     """Unit -> what left it pending."""
+    attempts: dict[str, int] = field(default_factory=dict)
+    """Unit of this run that more than one worker of a stage began with -> how many; the last one did it."""
     table_rows: int = 0
     """In the whole table, after this run."""
     table_errors: int = 0
@@ -132,10 +134,12 @@ class RunSummary:
         return (self.audio_seconds - self.first_audio_seconds) / working
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values; of very many faults only the first are kept, and their number."""
+        """Plain values; of very many units that failed, or were tried again, the first are kept, and their number."""
         return dataclasses.asdict(self) | {
-            "faults": dict(itertools.islice(self.faults.items(), FAULTS_KEPT)),
+            "faults": dict(itertools.islice(self.faults.items(), UNITS_KEPT)),
             "failed_units": len(self.faults),
+            "attempts": dict(itertools.islice(self.attempts.items(), UNITS_KEPT)),
+            "retried_units": len(self.attempts),
             "state": "ended",
             "meaning": MEANINGS[self.exit_code],
             "x_realtime": round(self.speed, 1),
@@ -192,6 +196,10 @@ def _errors(summary: RunSummary) -> list[str]:
     if summary.worker_deaths:
         died = ", ".join(f"{stage} {count:,}" for stage, count in summary.worker_deaths.items())
         rows.append(f"died    workers that were started again: {died}")
+    if summary.attempts:
+        unit, tried = next(iter(summary.attempts.items()))
+        units = counted(len(summary.attempts), "unit")
+        rows.append(f"again   {units} took more than one attempt, such as {tried:,} at unit {unit[:8]}…")
     if summary.faults:
         unit, fault = next(iter(summary.faults.items()))
         failed = counted(len(summary.faults), "unit")

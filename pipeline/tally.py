@@ -68,6 +68,8 @@ class Tally:
         self.traces: dict[str, str] = {}
         self.stage_seconds: Counter[str] = Counter()
         self.peak_bytes: dict[str, int] = {}
+        self.attempts: dict[str, int] = {}
+        """Unit that more than one worker of a stage began with -> how many."""
         self._recent: deque[tuple[float, Seconds]] = deque()
 
     def record(self, receipt: Receipt) -> None:
@@ -116,6 +118,8 @@ class Tally:
         self.stage_seconds.update(receipt.timings.seconds)
         for stage, size in receipt.timings.peak_bytes.items():
             self.peak_bytes[stage] = max(size, self.peak_bytes.get(stage, 0))
+        if (most := max(receipt.timings.attempts.values(), default=1)) > 1:
+            self.attempts[receipt.unit] = most
 
     def stop(self) -> None:
         """The work is over: time stands still from here on."""
@@ -178,6 +182,7 @@ class Tally:
             "examples": self.examples,
             "warnings": self.warnings,
             "faults": self.faults,
+            "attempts": self.attempts,
             "startup_seconds": self.first_commit,
             "first_audio_seconds": self.first_audio,
             "work_seconds": self._clock() - self._run_began,

@@ -47,12 +47,18 @@ def cpu_seconds(process: int) -> float:
 class StageClock:
     """Runs from its making on."""
 
-    def __init__(self, stage: str) -> None:
+    def __init__(self, stage: str, *, attempt: int = 1) -> None:
         self._stage = stage
+        self._attempt = attempt
         self._start = time.monotonic()
 
     def timings(self, *, beside: int = 0) -> Timings:
         """What the stage has taken so far, with the bytes of a process beside this one that works for it."""
         stage = self._stage
         worker = f"{socket.gethostname()}:{os.getpid()}"
-        return Timings({stage: time.monotonic() - self._start}, {stage: peak_bytes() + beside}, {stage: worker})
+        return Timings(
+            seconds={stage: time.monotonic() - self._start},
+            peak_bytes={stage: peak_bytes() + beside},
+            workers={stage: worker},
+            attempts={stage: self._attempt},
+        )

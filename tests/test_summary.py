@@ -167,8 +167,15 @@ def test_the_record_of_a_run_is_json() -> None:
     assert set(MEANINGS) == {0, 1, 2, 3, 4}
 
 
-def test_a_manifest_names_only_so_many_faults():
-    faults = {f"{number:032x}": "lost" for number in range(1200)}
-    record = summary(faults=faults).to_json()
+def test_units_that_took_several_attempts_are_counted_with_an_example() -> None:
+    assert "again" not in lines()
+    told = lines(attempts={"0123456789" * 3: 4, "f" * 32: 2})
+    assert told["again"] == "again   2 units took more than one attempt, such as 4 at unit 01234567…"
+
+
+def test_a_manifest_names_only_so_many_units():
+    units = {f"{number:032x}": number for number in range(1200)}
+    record = summary(faults=dict.fromkeys(units, "lost"), attempts=units).to_json()
     assert (len(record["faults"]), record["failed_units"]) == (1000, 1200)
-    assert record["faults"].keys() == set(list(faults)[:1000])
+    assert (len(record["attempts"]), record["retried_units"]) == (1000, 1200)
+    assert record["faults"].keys() == record["attempts"].keys() == set(list(units)[:1000])

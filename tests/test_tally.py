@@ -95,6 +95,13 @@ def test_the_slowest_stage_is_the_one_whose_workers_are_busiest(tally, clock):
     assert tally.busy == pytest.approx({"read": 0.6, "model": 0.4})
 
 
+def test_units_that_took_several_attempts_are_named_with_the_most_of_a_stage(tally):
+    tally.record(receipt("a", timings=Timings(attempts={"read": 1, "features": 2, "model": 3})))
+    tally.record(receipt("a", task="other", first=False))
+    tally.record(receipt("b", timings=Timings(attempts={"read": 1, "model": 1})))
+    assert tally.totals()["attempts"] == {"a": 3}
+
+
 def test_errors_are_counted_by_reason_with_one_example(tally):
     tally.record(receipt("a", rows=4, errors={"decode.empty": 1}, examples={"decode.empty": "first"}))
     tally.record(receipt("b", rows=4, errors={"decode.empty": 1}, examples={"decode.empty": "second"}))

@@ -68,6 +68,11 @@ class AtWork:
         """Workers that died over it, see `Entry`."""
         return self._entry.deaths
 
+    @property
+    def attempt(self) -> int:
+        """Workers of this stage that have begun with the unit, this one included, wherever the others went."""
+        return 1 + len(self._entry.died_on)
+
     def beat(self, recording: str = "") -> None:
         """Note that the work goes on, with this recording; cheap, however often it is called.
 

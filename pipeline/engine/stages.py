@@ -217,10 +217,12 @@ def _pass(
 
 def _carry(job: Job, stage: str, unit: str, work: Callable[[StageClock, AtWork], Row]) -> Row:
     """The one place where any failure of a stage becomes a fault: Ray would drop the unit without a word."""
+    where = stage
     try:
         with ledger.at_work(job.run, stage, unit) as at_work:
-            return work(StageClock(stage), at_work)
+            where += f", attempt {at_work.attempt}" if at_work.attempt > 1 else ""
+            return work(StageClock(stage, attempt=at_work.attempt), at_work)
     except VoxmillError as error:
-        return rows.from_fault(unit, f"{stage}: {error}", redacted_trace())
+        return rows.from_fault(unit, f"{where}: {error}", redacted_trace())
     except Exception as error:  # noqa: BLE001
-        return rows.from_fault(unit, redact(f"{stage}: {type(error).__name__}: {error}"), redacted_trace())
+        return rows.from_fault(unit, redact(f"{where}: {type(error).__name__}: {error}"), redacted_trace())

@@ -205,11 +205,14 @@ def _rounded(value: Any) -> Any:
 
 
 def _timings(told: str) -> Iterator[str]:
-    """Where the time of the unit went, and on which nodes."""
+    """Where the time of the unit went, on which nodes, and at which attempts; older releases tell none of these."""
     try:
         timings = documents.parse(told)
+        workers, attempts = timings["workers"], timings.get("attempts", {})
         parts = [
-            f"{stage} {show_seconds(seconds)}" + (f" on {worker}" if (worker := timings["workers"].get(stage)) else "")
+            f"{stage} {show_seconds(seconds)}"
+            + (f" on {worker}" if (worker := workers.get(stage)) else "")
+            + (f" at attempt {attempt}" if (attempt := attempts.get(stage, 1)) > 1 else "")
             for stage, seconds in timings["seconds"].items()
         ]
     except (ValueError, KeyError, TypeError, AttributeError):

@@ -282,15 +282,24 @@ def _last_run(run: Mapping[str, Any], at_work: Collection[str]) -> list[str]:
     if "exit_code" in run:
         parts.append(f"exit code {_told(run['exit_code'])}")
     lines = [f"last run {', '.join(parts)}"]
+    attempts = run.get("attempts")
+    if isinstance(attempts, Mapping) and attempts:
+        unit, tried = next(iter(attempts.items()))
+        more = counted(_count(run.get("retried_units"), attempts), "unit")
+        lines.append(f"  attempts more than one at {more}, such as {_told(tried)} at unit {_told(unit)[:8]}…")
     if run.get("stopped"):
         lines.append(f"  stopped {_told(run['stopped'])}")
     faults = run.get("faults")
     if isinstance(faults, Mapping) and faults:
         unit, fault = next(iter(faults.items()))
-        count = run.get("failed_units")
-        count = count if isinstance(count, int) else len(faults)
+        count = _count(run.get("failed_units"), faults)
         lines.append(f"  faults {count:,}, such as unit {_told(unit)[:8]}…: {_told(fault)}")
     return lines
+
+
+def _count(told: object, kept: Mapping[str, Any]) -> int:
+    """How many there are, of which a manifest keeps some."""
+    return told if isinstance(told, int) else len(kept)
 
 
 def _told(value: object) -> str:

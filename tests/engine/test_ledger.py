@@ -53,7 +53,7 @@ def test_who_is_at_work_is_known_until_the_end(kept: dict[str, str]) -> None:
         (entry,) = ledger.entries("run")
         assert (entry.stage, entry.unit, entry.deaths, entry.step) == ("model", "u1", 0, 0)
         assert entry.worker.endswith(f":{os.getpid()}")
-        assert at_work.deaths == 0
+        assert (at_work.deaths, at_work.attempt) == (0, 1)
         assert ledger.entries("ru") == ledger.entries("other") == []
     assert kept == {}
 
@@ -72,7 +72,7 @@ def test_who_dies_with_a_node_or_after_its_notice_is_not_counted(kept: dict[str,
         monkeypatch.setattr(nodes, "here", lambda node=node: node)
         killed("run", "model", "u1")
     with ledger.at_work("run", "model", "u1") as at_work:
-        assert at_work.deaths == 1
+        assert (at_work.deaths, at_work.attempt) == (1, 4)
 
 
 def test_an_error_is_no_death(kept: dict[str, str]) -> None:

@@ -120,9 +120,20 @@ def test_a_failure_is_a_row_that_names_unit_stage_and_cause(error: Exception, to
     assert (receipt.unit, receipt.outcome, receipt.fault) == ("u7", "fault", f"commit: {told}")
 
 
+def test_a_later_attempt_says_so_where_it_fails_and_in_its_timings(monkeypatch: pytest.MonkeyPatch) -> None:
+    begun = ledger.Entry("read", "u7", "here:1", 0.0, died_on=("n1", "n2"))
+    monkeypatch.setattr(ledger, "at_work", lambda *_: contextlib.nullcontext(ledger.AtWork("key", begun)))
+    monkeypatch.setattr(stages, "load_unit", lambda output, unit: unit)
+    job: Any = SimpleNamespace(run="run", output="out")
+    monkeypatch.setattr(stages.flow, "read", lambda unit, beat: Encoded((), b"", (), {}))
+    assert rows.timings_of(rows.open_row(stages.Read(job)(WORK))[1]).attempts == {"read": 3}
+    monkeypatch.setattr(stages.flow, "read", lambda unit, beat: 1 / 0)
+    assert fault(stages.Read(job)(WORK))[1] == "read, attempt 3: ZeroDivisionError: division by zero"
+
+
 def test_a_read_that_gets_answers_is_a_sign_of_life(monkeypatch: pytest.MonkeyPatch) -> None:
     beats: list[int] = []
-    at_work = SimpleNamespace(beat=lambda: beats.append(1))
+    at_work = SimpleNamespace(beat=lambda: beats.append(1), attempt=1)
     monkeypatch.setattr(ledger, "at_work", lambda *_: contextlib.nullcontext(at_work))
     monkeypatch.setattr(stages, "load_unit", lambda output, unit: unit)
     monkeypatch.setattr(stages.flow, "read", lambda unit, beat: beat() or Encoded((), b"", (), {}))

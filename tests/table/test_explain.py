@@ -101,14 +101,21 @@ def test_an_id_that_is_not_planned_is_answered_with_ids_like_it(table: Any, caps
     assert "'nobody' is planned. The column `id` of the table has all ids." in capsys.readouterr().err
 
 
-def test_timings_name_the_worker_of_each_stage(table: Any, rows: Any, capsys: Any) -> None:
+@pytest.mark.parametrize(
+    ("attempts", "told"),
+    [({"attempts": {"read": 3, "commit": 1}}, " at attempt 3"), ({"attempts": {"read": 1}}, ""), ({}, "")],
+)
+def test_timings_name_worker_and_attempt_of_each_stage(
+    table: Any, rows: Any, capsys: Any, attempts: dict[str, Any], told: str
+) -> None:
     timings = {"seconds": {"read": 0.25, "wait": 0.5}, "peak_bytes": {}, "workers": {"read": "node7:42"}}
+    timings |= attempts
     unit = table.unit(1)
     table.put(unit, rows(unit), timings=json.dumps(timings), run="r1", device="cuda")
     assert main(["explain", table.output, "c/c.wav"]) == 0
     screen = capsys.readouterr().out
     assert "of run r1, cuda\n" in screen
-    assert "    took       read 0.2 s on node7:42, wait 0.5 s\n" in screen
+    assert f"    took       read 0.2 s on node7:42{told}, wait 0.5 s\n" in screen
 
 
 def test_a_footer_that_is_no_text_is_told_as_far_as_it_is(table: Any, capsys: Any) -> None:

@@ -68,10 +68,11 @@ def test_status_before_any_task(made: Any, capsys: pytest.CaptureFixture[str]) -
 def test_status_says_why_the_last_run_stopped_and_what_failed(table: Any, capsys: pytest.CaptureFixture[str]) -> None:
     faults = {"0123456789abcdef" * 2: "s3://key:secret@b/x: SlowDown (503) while writing", "f" * 32: "later"}
     write_run(table.output, "r", {"started": "2026-11-20T02:45:11+00:00", "exit_code": 4, "stopped": "by SIGTERM",
-                                  "faults": faults})  # fmt: skip
+                                  "faults": faults, "attempts": {"ab" * 16: 4}, "retried_units": 3})  # fmt: skip
     assert main(["status", table.output]) == 4
-    assert capsys.readouterr().out.splitlines()[-3:] == [
+    assert capsys.readouterr().out.splitlines()[-4:] == [
         "last run 2026-11-20 02:45, exit code 4",
+        "  attempts more than one at 3 units, such as 4 at unit abababab…",
         "  stopped by SIGTERM",
         "  faults 2, such as unit 01234567…: s3://***@b/x: SlowDown (503) while writing",
     ]
