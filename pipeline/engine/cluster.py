@@ -3,14 +3,9 @@
 from __future__ import annotations
 
 import atexit
-import contextlib
-import functools
-import itertools
-import logging
 import math
 import os
 import platform
-import secrets
 import signal
 import socket
 import sys
@@ -18,10 +13,10 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
 
 import psutil
 
+from pipeline.engine import local
 from pipeline.engine.pulse import last_words
 from pipeline.engine.resources import Cluster
 from pipeline.engine.scratch import Scratch, scratch
@@ -29,9 +24,6 @@ from pipeline.engine.watchdog import within
 from pipeline.errors import StorageFault, UserError
 from pipeline.placement import LOCAL, ray_address
 from pipeline.stopping import Stopped
-
-LOCAL_OBJECT_STORE = 2 << 30
-"""Bytes of shared memory for a local Ray: a few units on their way, whatever the machine's memory."""
 
 CONNECT = 15.0
 """Seconds that a cluster's head may take to accept a connection."""
@@ -75,7 +67,7 @@ def joined(
     _bound()
     where = ray_address(address)
     if where == LOCAL:
-        _prepare_local()
+        local.prepare()
     import ray
 
     if ray.is_initialized():
@@ -84,13 +76,13 @@ def joined(
         with scratch() as own:
             with _stoppable_start():
                 _start(own, num_cpus)
-            with _left(_agents(), say):
+            with _left(local.agents(), say):
                 yield own
     else:
         _check_answers(where)
         try:
             with _stoppable_start():
-                ray.init(address=where, **_silent())
+                ray.init(address=where, **local.SILENT)
         except (ConnectionError, TimeoutError, ValueError, RuntimeError) as error:
             raise UserError(_no_cluster(where, str(error).partition("\n")[0])) from error
         with _left([], say):
@@ -103,11 +95,8 @@ def _start(own: Scratch, num_cpus: int | None) -> None:
     Raises:
         StorageFault: it did not start, which is no mistake of the user's.
     """
-    import ray
-
     try:
-        with _apart():
-            ray.init(**_local(num_cpus, own), **_silent())
+        local.start(own, num_cpus)
     # On a machine that is too busy Ray says so with an exception of no class.
     except Exception as error:  # noqa: BLE001
         logs = own.keep()
@@ -119,28 +108,11 @@ def _start(own: Scratch, num_cpus: int | None) -> None:
 
 
 @contextmanager
-def _apart() -> Iterator[None]:
-    """Have a local Ray's processes in groups of their own: `timeout`, or a terminal, signals the whole group of a job.
-
-    Its raylet would go at once, and the driver, which is to end it, would hang in a cluster that is not there.
-    """
-    from ray._private import services as installed
-
-    services: Any = installed
-    before = services.ConsolePopen
-    services.ConsolePopen = functools.partial(before, process_group=0)
-    try:
-        yield
-    finally:
-        services.ConsolePopen = before
-
-
-@contextmanager
 def _left(agents: Sequence[psutil.Process], say: Callable[[str], object]) -> Iterator[None]:
     def end() -> None:
-        within(KILL, _kill_own)
+        within(KILL, local.kill)
         # Ray itself ends this process about now, and there are words to be said first.
-        _end(agents, grace=0.0)
+        local.end(agents, grace=0.0)
 
     try:
         # Not around the end: a raylet that goes then goes as it should.
@@ -148,25 +120,7 @@ def _left(agents: Sequence[psutil.Process], say: Callable[[str], object]) -> Ite
             yield
     finally:
         _leave()
-        _end(agents, grace=GRACE)
-
-
-def _agents() -> list[psutil.Process]:
-    """What the raylet of a local Ray has started; without a head some of it stays for more than 90 s."""
-    from ray._private import worker
-
-    node: Any = worker._global_node
-    found: list[psutil.Process] = []
-    for each in itertools.chain.from_iterable(node.all_processes.values()):
-        with contextlib.suppress(psutil.Error):
-            found += psutil.Process(each.process.pid).children(recursive=True)
-    return found
-
-
-def _end(agents: Sequence[psutil.Process], *, grace: float) -> None:
-    for each in psutil.wait_procs(agents, timeout=grace)[1]:
-        with contextlib.suppress(psutil.Error):
-            each.kill()
+        local.end(agents, grace=GRACE)
 
 
 def _leave() -> None:
@@ -176,15 +130,7 @@ def _leave() -> None:
     if not within(LEAVE, ray.shutdown):
         # Ray would try again when the interpreter ends, and hang again.
         atexit.unregister(ray.shutdown)
-        within(LEAVE, _kill_own)
-
-
-def _kill_own() -> None:
-    """End what this process has started of a local Ray; there is nothing of one that was only joined."""
-    from ray._private import worker
-
-    if node := worker._global_node:
-        node.kill_all_processes(check_alive=False, allow_graceful=False)
+        within(LEAVE, local.kill)
 
 
 @contextmanager
@@ -215,30 +161,6 @@ def _no_cluster(where: str, reason: str) -> str:
     return f"{where}: no Ray cluster answers there ({reason}); check --address or RAY_ADDRESS"
 
 
-def _prepare_local() -> None:
-    """Set what a local Ray takes from the environment."""
-    # It would leave ~/.ray/auth_token behind, and later clusters of this user would then ask for it. The mode is
-    # not set: a Ray that is imported has read it already, and chooses tokens where nothing is said.
-    if not any(f"RAY_AUTH_{name}" in os.environ for name in ("MODE", "TOKEN", "TOKEN_PATH")):
-        os.environ["RAY_AUTH_TOKEN"] = secrets.token_hex(32)
-    _make_importable()
-
-
-def _local(num_cpus: int | None, own: Scratch) -> dict[str, Any]:
-    store = int(os.environ.get("VOXMILL_OBJECT_STORE_BYTES", LOCAL_OBJECT_STORE))
-    return {
-        "_temp_dir": str(own.folder) if own.folder else None,
-        "address": LOCAL,
-        "num_cpus": num_cpus,
-        "include_dashboard": False,
-        "object_store_memory": store,
-    }
-
-
-def _silent() -> dict[str, Any]:
-    return {"log_to_driver": False, "logging_level": logging.ERROR}
-
-
 def _quiet() -> None:
     os.environ.setdefault("RAY_DATA_DISABLE_PROGRESS_BARS", "1")
     # Ray's wish to see its own bars, its notice about accelerators and its usage statistics are no news to a user.
@@ -252,14 +174,6 @@ def _bound() -> None:
     os.environ.setdefault("RAY_task_oom_retries", str(TRIES_WITHOUT_MEMORY))
     # After so many seconds without its head Ray ends the driver, whatever it is about: time to end by itself.
     os.environ.setdefault("RAY_gcs_rpc_server_reconnect_timeout_s", "300")
-
-
-def _make_importable() -> None:
-    """Let workers of a local Ray import this package where it was not installed."""
-    root = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-    paths = os.environ.get("PYTHONPATH", "").split(os.pathsep)
-    if root not in paths:
-        os.environ["PYTHONPATH"] = os.pathsep.join([root, *filter(None, paths)])
 
 
 def measure() -> Cluster:

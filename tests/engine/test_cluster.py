@@ -10,7 +10,6 @@ import subprocess
 import sys
 import threading
 
-import psutil
 import pytest
 import ray
 import ray.autoscaler.sdk
@@ -19,7 +18,6 @@ from pipeline.engine import cluster
 from pipeline.engine.resources import Cluster
 from pipeline.errors import StorageFault, UserError
 from pipeline.stopping import Stopped
-from tests.engine.test_pulse import until
 from tests.jobs.corpora import ROOT, environment
 
 HERE = {"python": "3.11", "ray": "2.60.0", "torch": "2.13.0", "voxmill": "0.1.0"}
@@ -142,14 +140,6 @@ def test_a_local_ray_that_does_not_start_is_no_mistake_of_the_user_and_its_logs_
     shutil.rmtree(given_folder[0])
 
 
-def test_workers_of_a_local_ray_find_the_package_wherever_the_driver_was_started(monkeypatch):
-    monkeypatch.setenv("PYTHONPATH", "/elsewhere")
-    cluster._make_importable()
-    assert os.environ["PYTHONPATH"] == f"{ROOT}{os.pathsep}/elsewhere"
-    cluster._make_importable()
-    assert os.environ["PYTHONPATH"].count(str(ROOT)) == 1
-
-
 def started_and_terminated():
     """What `ray.init()` does to the handler, and a signal then."""
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(number))
@@ -174,7 +164,7 @@ def test_a_cluster_that_cannot_be_left_does_not_hold_up_the_end(monkeypatch):
     monkeypatch.setattr(cluster, "LEAVE", 0.1)
     monkeypatch.setattr(ray, "shutdown", lambda: never.wait(30))
     monkeypatch.setattr(cluster.atexit, "unregister", forgotten.append)
-    monkeypatch.setattr(cluster, "_kill_own", lambda: forgotten.append("processes"))
+    monkeypatch.setattr(cluster.local, "kill", lambda: forgotten.append("processes"))
     cluster._leave()
     assert forgotten == [ray.shutdown, "processes"]
     never.set()
@@ -190,7 +180,7 @@ def task():
 
 with joined(None, num_cpus=1):
     try:
-        ray.get(task.remote(), timeout=90)
+        ray.get(task.remote(), timeout=150)
     except ray.exceptions.RayError as error:
         print(type(error).__name__)
 """
@@ -201,7 +191,7 @@ def test_a_task_that_is_ended_for_want_of_memory_each_time_is_not_begun_without_
     kills = {"RAY_memory_usage_threshold": "0.001", "RAY_memory_monitor_refresh_ms": "100"}
     variables = environment(tmp_path, PYTHONPATH=str(ROOT), **kills)
     done = subprocess.run(
-        [sys.executable, "-c", WITHOUT_MEMORY], env=variables, capture_output=True, text=True, timeout=200, check=False
+        [sys.executable, "-c", WITHOUT_MEMORY], env=variables, capture_output=True, text=True, timeout=260, check=False
     )
     assert done.stdout.splitlines()[-1:] == ["OutOfMemoryError"], done.stdout + done.stderr[-2000:]
 
@@ -223,28 +213,3 @@ def test_a_node_that_is_there_and_does_not_answer_is_named_in_a_fault(ray_cluste
     monkeypatch.setattr(cluster, "ANSWER", patience)
     with pytest.raises(StorageFault, match=rf"^node [\d.]+ does not tell its versions \(.*({told}).*run the same"):
         cluster.check_versions()
-
-
-HEADLESS = """
-import os, signal, sys
-from pipeline.engine import cluster
-from ray._private import worker
-
-with cluster.joined(None, num_cpus=1):
-    print(*(each.pid for each in cluster._agents()))
-    if sys.argv[1:]:
-        os.kill(worker._global_node.all_processes["gcs_server"][0].process.pid, signal.SIGKILL)
-"""
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("killed", [[], ["head"]])
-def test_nothing_is_left_of_a_local_ray_even_where_its_head_was_killed(tmp_path, killed):
-    program = [sys.executable, "-c", HEADLESS, *killed]
-    done = subprocess.run(
-        program, env=environment(tmp_path), cwd=ROOT, stdout=subprocess.PIPE, text=True, check=False, timeout=120
-    )
-    agents = [int(each) for each in done.stdout.split()]
-    assert len(agents) >= 2
-    # By itself one of them would end a minute later.
-    assert until(lambda: not any(map(psutil.pid_exists, agents)), seconds=15)

@@ -1,0 +1,47 @@
+"""A local Ray of a process: its workers find the package, and nothing of it is left."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import psutil
+import pytest
+
+from pipeline.engine import local
+from tests.engine.test_pulse import until
+from tests.jobs.corpora import ROOT, environment
+
+
+def test_workers_of_a_local_ray_find_the_package_wherever_the_driver_was_started(monkeypatch):
+    monkeypatch.setenv("PYTHONPATH", "/elsewhere")
+    local._make_importable()
+    assert os.environ["PYTHONPATH"] == f"{ROOT}{os.pathsep}/elsewhere"
+    local._make_importable()
+    assert os.environ["PYTHONPATH"].count(str(ROOT)) == 1
+
+
+HEADLESS = """
+import os, signal, sys
+from pipeline.engine import cluster, local
+from ray._private import worker
+
+with cluster.joined(None, num_cpus=1):
+    print(*(each.pid for each in local.agents()))
+    if sys.argv[1:]:
+        os.kill(worker._global_node.all_processes["gcs_server"][0].process.pid, signal.SIGKILL)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("killed", [[], ["head"]])
+def test_nothing_is_left_of_a_local_ray_even_where_its_head_was_killed(tmp_path, killed):
+    program = [sys.executable, "-c", HEADLESS, *killed]
+    done = subprocess.run(
+        program, env=environment(tmp_path), cwd=ROOT, stdout=subprocess.PIPE, text=True, check=False, timeout=120
+    )
+    agents = [int(each) for each in done.stdout.split()]
+    assert len(agents) >= 2
+    # By itself one of them would end a minute later.
+    assert until(lambda: not any(map(psutil.pid_exists, agents)), seconds=15)
