@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import secrets
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
@@ -58,7 +57,7 @@ def run(
     for uri in (*sources, output, *models):
         refuse_secrets(uri)
     asked = Asked(
-        name=f"{started:%Y%m%dT%H%M%S}.{started.microsecond // 1000:03d}-{secrets.token_hex(2)}",
+        name=layout.new_run(started),
         kind=kind,
         sources=sources,
         output=canonical(output),

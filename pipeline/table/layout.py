@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import secrets
+from datetime import datetime
 
 from pipeline.storage.paths import join
 
@@ -70,6 +72,11 @@ def unit_of(name: str) -> str | None:
     """Unit in the name of a committed file, or None where the name is not one."""
     match = _UNIT_FILE.fullmatch(name)
     return match[1] if match else None
+
+
+def new_run(started: datetime) -> str:
+    """Name of a run that begins now, by UTC; names sort by time."""
+    return f"{started:%Y%m%dT%H%M%S}.{started.microsecond // 1000:03d}-{secrets.token_hex(2)}"
 
 
 def run_of(name: str) -> str | None:

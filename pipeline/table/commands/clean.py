@@ -12,6 +12,7 @@ from pipeline.storage.lines import numbered
 from pipeline.storage.paths import redact
 from pipeline.table.commands.command import HOLDS, PARTIAL, Command, age
 from pipeline.table.drafts import SETTLED, Telling
+from pipeline.table.exclusive import exclusive
 from pipeline.table.forget import Taken, Traces, forget, look
 from pipeline.table.vacuum import MIN_AGE, vacuum
 
@@ -80,7 +81,10 @@ def _forget(given: argparse.Namespace) -> int:
     begun = forgotten(given.output)
     if not ids and not begun:
         raise UserError(f"{redact(given.output)}: nothing is forgotten there. Name the ids of recordings.")
-    taken = forget(given.output, ids, traces) if given.yes else None
+    taken = None
+    if given.yes:
+        with exclusive(given.output):
+            taken = forget(given.output, ids, traces)
     print(redact("\n".join(_told(traces, taken))))
     return HOLDS if taken and not taken.drafts else PARTIAL
 

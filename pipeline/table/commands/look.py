@@ -14,6 +14,7 @@ from pipeline.storage.paths import redact
 from pipeline.table.again import failed, try_again
 from pipeline.table.commands.command import BROKEN, HOLDS, PARTIAL, Command, whole
 from pipeline.table.damage import beside_damage
+from pipeline.table.exclusive import exclusive
 from pipeline.table.explain import explain, format_explanation, undecodable
 from pipeline.table.failures import failures, format_failures
 from pipeline.table.status import format_status, status, to_json
@@ -97,7 +98,8 @@ def _again(given: argparse.Namespace, names: Sequence[str]) -> int:
     if given.dry_run:
         print("nothing has been planned")
         return HOLDS
-    written = try_again(given.output, found)
+    with exclusive(given.output):
+        written = try_again(given.output, found)
     total = len({id for rows in found.rows.values() for _, id in rows})
     more = f"; {len(written.stale):,} changed since, left to the run that lists them next" if written.stale else ""
     more += "; the others are planned again and pending already" if written.rows + len(written.stale) < total else ""
