@@ -7,7 +7,6 @@ import functools
 import os
 import re
 import traceback
-from pathlib import Path
 
 from pipeline.errors import UserError
 
@@ -52,17 +51,17 @@ def _known() -> list[str]:
     """Secrets by falling length, for one may hold another."""
     values = {os.environ.get(name, "") for name in _VARIABLES}
     for variable, usual in _FILES:
-        path = Path(os.environ.get(variable) or usual).expanduser()
+        path = os.path.expanduser(os.environ.get(variable) or usual)
         try:
-            status = path.stat()
-        except (OSError, RuntimeError):
+            changed = os.stat(path).st_mtime_ns
+        except (OSError, ValueError):
             continue
-        values |= _in_file(path, status.st_mtime_ns)
+        values |= _in_file(path, changed)
     return sorted((value for value in values if len(value) >= _SHORTEST), key=len, reverse=True)
 
 
 @functools.lru_cache(maxsize=8)
-def _in_file(path: Path, _changed: int) -> frozenset[str]:
+def _in_file(path: str, _changed: int) -> frozenset[str]:
     """Secrets of all profiles in a file of the AWS command line; none where it cannot be read."""
     parser = configparser.RawConfigParser(strict=False)
     try:

@@ -110,7 +110,7 @@ def open_unit(folder: Path) -> Opened:
         file.write_bytes(data)
         looked = zlib.crc32(data) % 4 == 0
         shown = _shown(table, uri, record.schema) if looked else None
-        if looked:
+        if zlib.crc32(data) % 16 == 0:
             _used(table, ref, hidden[1], record.schema, len(data))
         try:
             after = read_unit(uri)
