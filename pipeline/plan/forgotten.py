@@ -24,6 +24,7 @@ from pipeline.plan import generations, layout
 from pipeline.plan.columns import OldRow
 from pipeline.plan.generations import Generation
 from pipeline.plan.spans import whole_id
+from pipeline.storage.listing import list_names
 from pipeline.storage.paths import redact
 from pipeline.storage.put import put_if_absent
 from pipeline.storage.read import read_bytes
@@ -76,7 +77,7 @@ def digest(id: str) -> str:
 
 
 def forgotten(output: str) -> Forgotten:
-    """Everything that is to be forgotten; two small reads, one where nothing ever was.
+    """Everything that is to be forgotten; two small reads, one where nothing ever was, and at first a listing.
 
     Raises:
         UserError: a file is damaged or closed: without it nobody knows what must not be shown.
@@ -126,16 +127,26 @@ def _found(generation: Generation, gone: Forgotten) -> Iterator[OldRow]:
 
 def _newest(output: str) -> tuple[int, Forgotten]:
     """Number and content of the last file; 0 where there is none."""
-    number, gone = _last.get(output, 0), None
-    if number:
-        gone = _read(output, number)
-    if gone is None:
-        # Nothing was, or the folder has been made anew.
-        number, gone = 0, Forgotten()
+    number = _last.get(output)
+    gone = _content(output, number) if number is not None else None
+    if gone is None or number is None:
+        # A first look, or the folder has been made anew. Of the files before the last one some may be gone.
+        number = max(_listed(output), default=0)
+        gone = _content(output, number) or Forgotten()
     while (newer := _read(output, number + 1)) is not None:
         number, gone = number + 1, newer
     _last[output] = number
     return number, gone
+
+
+def _listed(output: str) -> list[int]:
+    names = list_names(layout.forgotten_folder(output))
+    return [number for name in names if (number := layout.forgotten_of(name)) is not None]
+
+
+def _content(output: str, number: int) -> Forgotten | None:
+    """Content of a file; before the first one nothing is forgotten."""
+    return _read(output, number) if number else Forgotten()
 
 
 def _read(output: str, number: int) -> Forgotten | None:

@@ -11,6 +11,7 @@ SUCCESS_FILE = "_SUCCESS"
 FORGOTTEN_FOLDER = "_forgotten"
 
 _PLAN_FILE = re.compile(r"([0-9]{6,})\.parquet")
+_FORGOTTEN_FILE = re.compile(r"([0-9]{6,})\.json")
 
 
 def plan_folder(output: str) -> str:
@@ -31,6 +32,12 @@ def forgotten_folder(output: str) -> str:
 def forgotten_file(output: str, number: int) -> str:
     """File that says which recordings are forgotten, numbered from 1; the last one has all of them."""
     return join(forgotten_folder(output), f"{number:06d}.json")
+
+
+def forgotten_of(name: str) -> int | None:
+    """Number in the name of a file of what is forgotten, or None where the name is not one."""
+    match = _FORGOTTEN_FILE.fullmatch(name)
+    return int(match[1]) if match else None
 
 
 def success_file(output: str) -> str:

@@ -145,9 +145,10 @@ def search(output: str, gone: Forgotten, ids: Collection[str] = ()) -> tuple[tup
     opened = generations.opened(output) if gone else []
     for row in itertools.chain(*generations.of_each(lambda each: _planned(each, gone), opened)):
         rows.append((row["unit"], row["id"]))
-        known = {row["id"], row["recording"]} | ({whole_id(row["id"])} if row["spans"] > 1 else set())
-        names |= {row["id"]} | ({row["source"]} if row["member"] is None else set())
-        for id in known:
+        # Spans are scored together, by the id of the whole.
+        ids_of = {row["id"]} | ({whole_id(row["id"])} if row["spans"] > 1 else set())
+        names |= ids_of | ({row["source"]} if row["member"] is None else set())
+        for id in ids_of | {row["recording"]}:
             missing.pop(digest(id), None)
     if missing:
         raise _unknown(output, sorted(missing.values()))

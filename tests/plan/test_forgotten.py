@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import importlib
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pyarrow as pa
+import pytest
 
 from pipeline.corpus import Recording
-from pipeline.plan.forgotten import Forgotten, forgotten, remember
+from pipeline.plan.forgotten import Forgotten, _last, forgotten, remember
 from pipeline.plan.similar import similar
+
+module = importlib.import_module("pipeline.plan.forgotten")
 
 
 def recording(id: str, whole: str, spans: int = 1) -> Recording:
@@ -54,6 +58,30 @@ def test_a_table_that_is_made_anew_begins_with_nothing(tmp_path: Path) -> None:
     assert forgotten(str(tmp_path))
     (tmp_path / "_forgotten/000001.json").unlink()
     assert not forgotten(str(tmp_path))
+
+
+def test_without_the_earlier_files_the_last_one_says_all_and_is_followed(tmp_path: Path) -> None:
+    output = str(tmp_path)
+    remember(output, ["a"])
+    remember(output, ["b"])
+    (tmp_path / "_forgotten/000001.json").unlink()
+    # As in a process that has not seen the table before.
+    _last.clear()
+    assert forgotten(output) == Forgotten.of(["a", "b"])
+    remember(output, ["c"])
+    _last.clear()
+    assert forgotten(output) == Forgotten.of(["a", "b", "c"])
+    assert sorted(file.name for file in (tmp_path / "_forgotten").iterdir()) == ["000002.json", "000003.json"]
+
+
+def test_a_file_that_a_listing_does_not_show_yet_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    output = str(tmp_path)
+    remember(output, ["a"])
+    remember(output, ["b"])
+    for shown in (["000001.json"], []):
+        _last.clear()
+        monkeypatch.setattr(module, "list_names", lambda uri, shown=shown: shown)
+        assert forgotten(output) == Forgotten.of(["a", "b"])
 
 
 def test_ids_that_somebody_may_have_meant() -> None:

@@ -209,13 +209,16 @@ def test_a_planner_that_was_at_work_leaves_no_text(made: Any) -> None:
     assert "c/b" not in ids(made)
 
 
-def test_a_recording_covers_its_spans_and_its_lines(made: Any) -> None:
-    spans = [
+def in_spans() -> list[tuple[Recording, ...]]:
+    return [
         (Recording(f"c/day@{n}-{n + 1}", "file:///c/day", "day", "1", "c/day", "wav", 30.0, "header", 9,
                    start=float(n), end=n + 1.0, span=n, spans=3),)
         for n in range(3)
     ]  # fmt: skip
-    plan(made, [*spans, *listed("line-1", "line-2", recording="c/call"), *listed("c/other")])
+
+
+def test_a_recording_covers_its_spans_and_its_lines(made: Any) -> None:
+    plan(made, [*in_spans(), *listed("line-1", "line-2", recording="c/call"), *listed("c/other")])
     made.commit()
     gone(made, "c/day@1-2")
     assert ids(made) == ["c/day@0-1", "c/day@2-3", "line-1", "line-2", "c/other"]
@@ -255,6 +258,21 @@ def test_scores_and_manifests_tell_nothing_of_it(table: Any, capsys: pytest.Capt
         "started": "2026-11-20", "examples": {"decode.decode": "(forgotten)", "read.read": "c/cc: x"},
         "faults": {"u": "/c/c is closed"},
     }  # fmt: skip
+
+
+@pytest.mark.parametrize("id", ["c/day", "c/day@1-2"])
+def test_scores_of_a_recording_in_spans_name_the_whole_of_it_and_go_too(made: Any, id: str) -> None:
+    plan(made, [*in_spans(), *listed("c/other")])
+    made.commit()
+    Path(made.output, "_scores").mkdir()
+    put(f"{made.output}/_scores/transcribe/scores.json", b'{"worst": [{"id": "c/day", "reference": "one two"}]}')
+    put(f"{made.output}/_scores/other/scores.json", b'{"worst": [{"id": "c/other"}]}')
+    forgetting.remember(made.output, [id])
+    assert any("_scores" in str(each) for each in verify(made.output).violations)
+    gone(made, id)
+    assert list_names(f"{made.output}/_scores/transcribe") == []
+    assert list_names(f"{made.output}/_scores/other") == ["scores.json"]
+    assert verify(made.output).complete
 
 
 def test_ids_from_a_file_and_a_second_time(table: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
