@@ -29,7 +29,7 @@ class Timings:
     workers: dict[str, str] = field(default_factory=dict)
     """Stage -> node and process."""
     attempts: dict[str, int] = field(default_factory=dict)
-    """Stage -> workers of this run that began with the unit, the last of which came to its end."""
+    """Stage -> workers of this run that began with the unit and did not end, and the one that did."""
 
     def joined(self, other: Timings) -> Timings:
         """Both records in one."""

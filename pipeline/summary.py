@@ -90,7 +90,7 @@ class RunSummary:
     faults: dict[str, str] = field(default_factory=dict)
     """Unit -> what left it pending."""
     attempts: dict[str, int] = field(default_factory=dict)
-    """Unit of this run that more than one worker of a stage began with -> how many; the last one did it."""
+    """Unit that this run did at more than one attempt -> how many, as far as receipts tell; faults tell their own."""
     table_rows: int = 0
     """In the whole table, after this run."""
     table_errors: int = 0
@@ -199,7 +199,7 @@ def _errors(summary: RunSummary) -> list[str]:
     if summary.attempts:
         unit, tried = next(iter(summary.attempts.items()))
         units = counted(len(summary.attempts), "unit")
-        rows.append(f"again   {units} took more than one attempt, such as {tried:,} at unit {unit[:8]}…")
+        rows.append(f"tries   {units} took more than one attempt, such as {tried:,} at unit {unit[:8]}…")
     if summary.faults:
         unit, fault = next(iter(summary.faults.items()))
         failed = counted(len(summary.faults), "unit")

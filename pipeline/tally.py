@@ -182,7 +182,7 @@ class Tally:
             "examples": self.examples,
             "warnings": self.warnings,
             "faults": self.faults,
-            "attempts": self.attempts,
+            "attempts": dict(sorted(self.attempts.items(), key=lambda each: -each[1])),
             "startup_seconds": self.first_commit,
             "first_audio_seconds": self.first_audio,
             "work_seconds": self._clock() - self._run_began,

@@ -84,13 +84,20 @@ def test_a_unit_without_a_recording_that_decodes_has_no_audio() -> None:
 
 
 def test_timings_of_stages_are_put_together_and_the_later_one_counts() -> None:
-    first = Timings({"read": 1.0, "wait": 9.0}, {"read": 10}, {"read": "a:1"})
-    second = Timings({"model": 2.0, "wait": 3.0}, {"model": 20}, {"model": "b:2"})
+    first = Timings({"read": 1.0, "wait": 9.0}, {"read": 10}, {"read": "a:1"}, {"read": 3})
+    second = Timings({"model": 2.0, "wait": 3.0}, {"model": 20}, {"model": "b:2"}, {"model": 2})
     joined = first.joined(second)
     assert joined.seconds == {"read": 1.0, "wait": 3.0, "model": 2.0}
     assert joined.peak_bytes == {"read": 10, "model": 20}
     assert joined.workers == {"read": "a:1", "model": "b:2"}
+    assert joined.attempts == {"read": 3, "model": 2}
     assert first.seconds == {"read": 1.0, "wait": 9.0}
+
+
+def test_workers_in_a_row_at_one_stage_add_up_and_the_most_attempts_of_one_count() -> None:
+    first = Timings({"model": 1.0}, {"model": 30}, {"model": "a:1"}, {"model": 3})
+    both = first.added(Timings({"model": 2.0}, {"model": 20}, {"model": "b:2"}, {"model": 1}))
+    assert both == Timings({"model": 3.0}, {"model": 30}, {"model": "b:2"}, {"model": 3})
 
 
 def test_a_receipt_is_plain_values_that_travel() -> None:

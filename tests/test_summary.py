@@ -168,9 +168,9 @@ def test_the_record_of_a_run_is_json() -> None:
 
 
 def test_units_that_took_several_attempts_are_counted_with_an_example() -> None:
-    assert "again" not in lines()
+    assert "tries" not in lines()
     told = lines(attempts={"0123456789" * 3: 4, "f" * 32: 2})
-    assert told["again"] == "again   2 units took more than one attempt, such as 4 at unit 01234567…"
+    assert told["tries"] == "tries   2 units took more than one attempt, such as 4 at unit 01234567…"
 
 
 def test_a_manifest_names_only_so_many_units():

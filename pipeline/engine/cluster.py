@@ -76,7 +76,7 @@ def joined(
         with scratch() as own:
             with _stoppable_start():
                 _start(own, num_cpus)
-            with _left(local.agents(), say):
+            with _left(local.started_agents(), say):
                 yield own
     else:
         _check_answers(where)
@@ -110,9 +110,9 @@ def _start(own: Scratch, num_cpus: int | None) -> None:
 @contextmanager
 def _left(agents: Sequence[psutil.Process], say: Callable[[str], object]) -> Iterator[None]:
     def end() -> None:
-        within(KILL, local.kill)
+        within(KILL, local.kill_node)
         # Ray itself ends this process about now, and there are words to be said first.
-        local.end(agents, grace=0.0)
+        local.end_agents(agents, grace=0.0)
 
     try:
         # Not around the end: a raylet that goes then goes as it should.
@@ -120,7 +120,7 @@ def _left(agents: Sequence[psutil.Process], say: Callable[[str], object]) -> Ite
             yield
     finally:
         _leave()
-        local.end(agents, grace=GRACE)
+        local.end_agents(agents, grace=GRACE)
 
 
 def _leave() -> None:
@@ -130,7 +130,7 @@ def _leave() -> None:
     if not within(LEAVE, ray.shutdown):
         # Ray would try again when the interpreter ends, and hang again.
         atexit.unregister(ray.shutdown)
-        within(LEAVE, local.kill)
+        within(LEAVE, local.kill_node)
 
 
 @contextmanager

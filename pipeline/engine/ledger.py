@@ -70,7 +70,7 @@ class AtWork:
 
     @property
     def attempt(self) -> int:
-        """Workers of this stage that have begun with the unit, this one included, wherever the others went."""
+        """Workers of this stage that have begun with the unit and did not end, wherever they went, and this one."""
         return 1 + len(self._entry.died_on)
 
     def beat(self, recording: str = "") -> None:

@@ -17,7 +17,7 @@ import psutil
 from pipeline.engine.scratch import Scratch
 from pipeline.placement import LOCAL
 
-LOCAL_OBJECT_STORE = 2 << 30
+OBJECT_STORE = 2 << 30
 """Bytes of shared memory for a local Ray: a few units on their way, whatever the machine's memory."""
 
 SILENT: Final[dict[str, Any]] = {"log_to_driver": False, "logging_level": logging.ERROR}
@@ -41,7 +41,7 @@ def start(own: Scratch, num_cpus: int | None) -> None:
         ray.init(**_options(num_cpus, own), **SILENT)
 
 
-def agents() -> list[psutil.Process]:
+def started_agents() -> list[psutil.Process]:
     """What the raylet of a local Ray has started; without a head some of it stays for more than 90 s."""
     from ray._private import worker
 
@@ -53,14 +53,14 @@ def agents() -> list[psutil.Process]:
     return found
 
 
-def end(processes: Sequence[psutil.Process], *, grace: float) -> None:
-    """Give processes so many seconds to end by themselves, and kill those that have not."""
-    for each in psutil.wait_procs(processes, timeout=grace)[1]:
+def end_agents(agents: Sequence[psutil.Process], *, grace: float) -> None:
+    """Give agents so many seconds to end by themselves, and kill those that have not."""
+    for each in psutil.wait_procs(agents, timeout=grace)[1]:
         with contextlib.suppress(psutil.Error):
             each.kill()
 
 
-def kill() -> None:
+def kill_node() -> None:
     """End what this process has started of a local Ray; there is nothing of one that was only joined."""
     from ray._private import worker
 
@@ -69,7 +69,7 @@ def kill() -> None:
 
 
 def _options(num_cpus: int | None, own: Scratch) -> dict[str, Any]:
-    store = int(os.environ.get("VOXMILL_OBJECT_STORE_BYTES", LOCAL_OBJECT_STORE))
+    store = int(os.environ.get("VOXMILL_OBJECT_STORE_BYTES", OBJECT_STORE))
     return {
         "_temp_dir": str(own.folder) if own.folder else None,
         "address": LOCAL,

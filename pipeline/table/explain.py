@@ -212,7 +212,7 @@ def _timings(told: str) -> Iterator[str]:
         parts = [
             f"{stage} {show_seconds(seconds)}"
             + (f" on {worker}" if (worker := workers.get(stage)) else "")
-            + (f" at attempt {attempt}" if (attempt := attempts.get(stage, 1)) > 1 else "")
+            + (f" (attempt {attempt})" if (attempt := attempts.get(stage, 1)) > 1 else "")
             for stage, seconds in timings["seconds"].items()
         ]
     except (ValueError, KeyError, TypeError, AttributeError):

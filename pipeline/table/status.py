@@ -286,7 +286,7 @@ def _last_run(run: Mapping[str, Any], at_work: Collection[str]) -> list[str]:
     if isinstance(attempts, Mapping) and attempts:
         unit, tried = next(iter(attempts.items()))
         more = counted(_count(run.get("retried_units"), attempts), "unit")
-        lines.append(f"  attempts more than one at {more}, such as {_told(tried)} at unit {_told(unit)[:8]}…")
+        lines.append(f"  attempts {more} took more than one, such as {_told(tried)} at unit {_told(unit)[:8]}…")
     if run.get("stopped"):
         lines.append(f"  stopped {_told(run['stopped'])}")
     faults = run.get("faults")

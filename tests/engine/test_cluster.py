@@ -164,7 +164,7 @@ def test_a_cluster_that_cannot_be_left_does_not_hold_up_the_end(monkeypatch):
     monkeypatch.setattr(cluster, "LEAVE", 0.1)
     monkeypatch.setattr(ray, "shutdown", lambda: never.wait(30))
     monkeypatch.setattr(cluster.atexit, "unregister", forgotten.append)
-    monkeypatch.setattr(cluster.local, "kill", lambda: forgotten.append("processes"))
+    monkeypatch.setattr(cluster.local, "kill_node", lambda: forgotten.append("processes"))
     cluster._leave()
     assert forgotten == [ray.shutdown, "processes"]
     never.set()

@@ -28,7 +28,7 @@ from pipeline.engine import cluster, local
 from ray._private import worker
 
 with cluster.joined(None, num_cpus=1):
-    print(*(each.pid for each in local.agents()))
+    print(*(each.pid for each in local.started_agents()))
     if sys.argv[1:]:
         os.kill(worker._global_node.all_processes["gcs_server"][0].process.pid, signal.SIGKILL)
 """

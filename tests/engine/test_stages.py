@@ -9,6 +9,7 @@ import sys
 from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -127,8 +128,10 @@ def test_a_later_attempt_says_so_where_it_fails_and_in_its_timings(monkeypatch: 
     job: Any = SimpleNamespace(run="run", output="out")
     monkeypatch.setattr(stages.flow, "read", lambda unit, beat: Encoded((), b"", (), {}))
     assert rows.timings_of(rows.open_row(stages.Read(job)(WORK))[1]).attempts == {"read": 3}
-    monkeypatch.setattr(stages.flow, "read", lambda unit, beat: 1 / 0)
-    assert fault(stages.Read(job)(WORK))[1] == "read, attempt 3: ZeroDivisionError: division by zero"
+    told = {ZeroDivisionError("made up"): "ZeroDivisionError: made up", StorageFault("503"): "503"}
+    for error, said in told.items():
+        monkeypatch.setattr(stages.flow, "read", Mock(side_effect=error))
+        assert fault(stages.Read(job)(WORK))[1] == f"read, attempt 3: {said}"
 
 
 def test_a_read_that_gets_answers_is_a_sign_of_life(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -55,6 +56,16 @@ def test_an_exception_is_told_once_for_each_place_and_its_input_is_kept(tmp_path
     assert "KeyError" in findings[0]
     (kept,) = tmp_path.glob("*.bin")
     assert kept.read_bytes() == b"\2"
+
+
+def test_what_a_thread_raises_is_told_too(tmp_path: Path) -> None:
+    def check(data: bytes) -> bool:
+        with ThreadPoolExecutor() as pool:
+            return bool(list(pool.map({b"x": 0, b"\0": 1, b"\1": 2, b"\2": 3}.__getitem__, [data])))
+
+    cases, findings = told(check, tmp_path)
+    assert (cases, len(findings)) == (40, 1)
+    assert "KeyError" in findings[0]
 
 
 def test_a_crash_costs_its_input_alone(tmp_path: Path) -> None:

@@ -103,7 +103,7 @@ def test_an_id_that_is_not_planned_is_answered_with_ids_like_it(table: Any, caps
 
 @pytest.mark.parametrize(
     ("attempts", "told"),
-    [({"attempts": {"read": 3, "commit": 1}}, " at attempt 3"), ({"attempts": {"read": 1}}, ""), ({}, "")],
+    [({"attempts": {"read": 3, "commit": 1}}, " (attempt 3)"), ({"attempts": {"read": 1}}, ""), ({}, "")],
 )
 def test_timings_name_worker_and_attempt_of_each_stage(
     table: Any, rows: Any, capsys: Any, attempts: dict[str, Any], told: str

@@ -72,7 +72,7 @@ def test_status_says_why_the_last_run_stopped_and_what_failed(table: Any, capsys
     assert main(["status", table.output]) == 4
     assert capsys.readouterr().out.splitlines()[-4:] == [
         "last run 2026-11-20 02:45, exit code 4",
-        "  attempts more than one at 3 units, such as 4 at unit abababab…",
+        "  attempts 3 units took more than one, such as 4 at unit abababab…",
         "  stopped by SIGTERM",
         "  faults 2, such as unit 01234567…: s3://***@b/x: SlowDown (503) while writing",
     ]

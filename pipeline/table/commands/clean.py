@@ -83,7 +83,7 @@ def _forget(given: argparse.Namespace) -> int:
         raise UserError(f"{redact(given.output)}: nothing is forgotten there. Name the ids of recordings.")
     taken = None
     if given.yes:
-        with exclusive(given.output):
+        with exclusive(given.output, "forget"):
             taken = forget(given.output, ids, traces)
     print(redact("\n".join(_told(traces, taken))))
     return HOLDS if taken and not taken.drafts else PARTIAL

@@ -95,10 +95,10 @@ def _again(given: argparse.Namespace, names: Sequence[str]) -> int:
     if unseen := sorted(set(given.reason) - found.seen):
         there = f"; there are {', '.join(sorted(found.seen))}" if found.seen else ""
         print(f"no row has the error {', '.join(unseen)}{there}")
-    if given.dry_run:
+    if given.dry_run or not any(found.rows.values()):
         print("nothing has been planned")
         return HOLDS
-    with exclusive(given.output):
+    with exclusive(given.output, "errors"):
         written = try_again(given.output, found)
     total = len({id for rows in found.rows.values() for _, id in rows})
     more = f"; {len(written.stale):,} changed since, left to the run that lists them next" if written.stale else ""
