@@ -8,6 +8,9 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 try:
+    from pipeline.early import heed_signals
+
+    heed_signals()
     from pipeline.cli import run_job
     from pipeline.leaving import leave
 except ModuleNotFoundError as missing:

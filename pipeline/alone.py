@@ -66,7 +66,7 @@ def receipts(
         units: to do it to.
         checkpoints: of all tasks.
         say: is given what was heard, as soon as it is known.
-        overdue: is given, in another thread, what holds the model for longer than a batch may take.
+        overdue: is given, in another thread, what holds the model, or storage, for longer than that may take.
     """
     with Isolated(job.limits) as decoder:
         tasks, predictors = job.load_tasks(checkpoints), job.load_predictors(checkpoints)
@@ -88,15 +88,18 @@ def _receipts(
 ) -> list[Receipt]:
     clock = StageClock("read")
     unit = load_unit(job.output, work.unit)
-    encoded = flow.read(unit)
+    name = ", ".join(each.id for each in unit.recordings)
+    patience = job.config.stall_timeout
+    silent = f"without an answer for more than {show_seconds(patience)}; --stall-timeout gives it longer"
+    with watched(patience, lambda: overdue(f"{name}: held by storage that is read, {silent}")) as beat:
+        encoded = flow.read(unit, beat)
     timings = clock.timings()
     clock = StageClock("features")
     prepared = flow.prepare(encoded, job.settings, decoder)
     timings = timings.joined(clock.timings(beside=decoder.peak_bytes))
     clock = StageClock("model")
-    held = f"{', '.join(each.id for each in unit.recordings)}: held by the model"
     longer = f"for more than {show_seconds(job.config.batch_timeout)} in one batch; --batch-timeout gives it longer"
-    with watched(job.config.batch_timeout, lambda: overdue(f"{held} {longer}")) as beat:
+    with watched(job.config.batch_timeout, lambda: overdue(f"{name}: held by the model {longer}")) as beat:
         for predictor in predictors:
             predictor.on_batch = lambda first: beat()
         outputs = job.infer(job.featurised(prepared), work.tasks, predictors, tasks)
@@ -109,4 +112,5 @@ def _receipts(
             said = f"{error['stage']}: {error['message']}" if error else tasks[name].told(row)
             say(said if len(work.tasks) == 1 else f"{name}: {said}")
 
-    return job.finish(work.name, outputs, work.tasks, tasks, lambda: timings.joined(clock.timings()), show=show)
+    with watched(patience, lambda: overdue(f"{name}: held by storage that is written to, {silent}")):
+        return job.finish(work.name, outputs, work.tasks, tasks, lambda: timings.joined(clock.timings()), show=show)

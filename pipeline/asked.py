@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -14,10 +13,12 @@ from rich.console import Console
 from pipeline import table
 from pipeline.choices import Choice
 from pipeline.config import RunConfig
-from pipeline.errors import StorageFault, UserError
+from pipeline.errors import StorageFault
+from pipeline.overdue import within
 from pipeline.storage.paths import redact
 from pipeline.storage.retry import at_once
 from pipeline.summary import MEANINGS
+from pipeline.table.lease import PATIENCE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,7 +74,12 @@ class Asked:
             self.say(f"the record of this run could not be written: {fault}")
 
     def write_end(self, code: int, *, stopped: str, pools: str = "") -> None:
-        """Put what ended this run before its summary, whatever becomes of that record."""
+        """Put what ended this run before its summary; storage that refuses it, or does not answer, ends nothing."""
         ended = {"state": "ended", "finished": datetime.now(UTC).isoformat(), "exit_code": code, "pools": pools}
-        with contextlib.suppress(UserError), at_once():
-            self.write_down({**self.facts(), **ended, "meaning": MEANINGS[code], "stopped": stopped})
+
+        def write() -> None:
+            with at_once():
+                self.write_down({**self.facts(), **ended, "meaning": MEANINGS[code], "stopped": stopped})
+
+        if not within(PATIENCE, write):
+            self.say("the record of this run could not be written: storage does not answer")

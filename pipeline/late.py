@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
 
 import pyarrow as pa
 
@@ -13,6 +12,7 @@ from pipeline.table import layout
 from pipeline.table.encode import FOOTER
 from pipeline.table.footers import footer_of
 from pipeline.table.unit_file import read_unit
+from pipeline.threads import threads
 
 _READERS = 16
 """Units looked at at the same time; of a run's own, no more are late than a cluster had at work."""
@@ -35,7 +35,7 @@ def late_receipts(output: str, task: str, run: str, sizes: Mapping[str, int]) ->
         file = layout.unit_file(output, task, unit)
         return unit, _rows(file) if _is_of(run, file, sizes[unit]) else None
 
-    with ThreadPoolExecutor(_READERS, thread_name_prefix="late") as pool:
+    with threads(_READERS, "late") as pool:
         for unit, rows in pool.map(look, sizes):
             if rows is not None:
                 yield receipt_of_rows(unit, task, rows, size=sizes[unit])

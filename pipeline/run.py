@@ -14,6 +14,7 @@ from pipeline.asked import Asked
 from pipeline.choices import Choice
 from pipeline.config import RunConfig
 from pipeline.display import listing
+from pipeline.hanging import storage_watched
 from pipeline.isolation import Lengths, Limits
 from pipeline.job import Work
 from pipeline.outcome import Outcome, outcome, standing
@@ -74,7 +75,8 @@ def run(
     conditional = _probe_output(asked)
     _compare(asked)
     with leased(asked, conditional=conditional), _written_down(asked):
-        report, plan_seconds = _plan(asked)
+        with storage_watched(asked, "planning"):
+            report, plan_seconds = _plan(asked)
         summary = _label(asked, report, plan_seconds)
         asked.write_down(summary.to_json())
     return summary
@@ -108,11 +110,13 @@ def _tell_pending(asked: Asked) -> None:
 
 
 def _label(asked: Asked, report: PlanReport, plan_seconds: float) -> RunSummary:
-    planned = plan.read_planned(asked.output)
-    before = standing(asked.output, [each.name for each in asked.wanted], planned.units)
+    with storage_watched(asked, "looking for what is committed"):
+        planned = plan.read_planned(asked.output)
+        before = standing(asked.output, [each.name for each in asked.wanted], planned.units)
     lacking = _lacking(planned.units, before)
     done = do(asked, planned, lacking) if lacking else no_work()
-    after = outcome(asked.output, asked.name, planned, before, done.tally if lacking else None)
+    with storage_watched(asked, "counting what is committed"):
+        after = outcome(asked.output, asked.name, planned, before, done.tally if lacking else None)
     left, totals = after.pending, [_totals(each, after) for each in asked.wanted]
     return RunSummary(
         **asked.facts(),

@@ -57,6 +57,11 @@ def check() -> None:
         raise Stopped(_Asked.how)
 
 
+def asked() -> bool:
+    """Whether a signal has come in the block that is stoppable now."""
+    return _Asked.event.is_set()
+
+
 def waited(seconds: float) -> bool:
     """Wait; in threads beside the main one, which the signal does not reach, no longer than until it comes.
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import sys
 from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -15,6 +14,7 @@ from pipeline.choices import Choice
 from pipeline.counting import Counting
 from pipeline.display import showing, waiting
 from pipeline.errors import StorageFault, UserError
+from pipeline.hanging import leave
 from pipeline.job import Job, Work
 from pipeline.placement import choose_dtype
 from pipeline.plan import Planned, held
@@ -22,7 +22,6 @@ from pipeline.receipts import Receipt
 from pipeline.stopping import Stopped, stoppable
 from pipeline.storage.retry import at_once
 from pipeline.summary import PARTIAL
-from pipeline.table import lease
 from pipeline.tally import Tally
 
 HERE = "this process"
@@ -110,7 +109,7 @@ def _workers(
         device = alone.device(config)
         asked.say(f"one recording, so without a cluster  ·  {device}  ·  model {models}")
         job = job_of(asked, needed, device)
-        overdue = partial(_leave, asked)
+        overdue = partial(leave, asked, goes_on=", on a cluster, which survives it", pools=HERE)
         yield alone.receipts(job, lacking, checkpoints, say=asked.say, overdue=overdue), alone.WORKERS, HERE, {}
         return
     from pipeline.engine import session
@@ -123,17 +122,6 @@ def _workers(
         asked.say(f"{opened.describe()}  ·  model {models}")
         job = job_of(asked, needed, opened.device)
         yield opened.receipts(job, lacking, checkpoints), opened.workers, opened.pools.describe(), opened.deaths
-
-
-def _leave(asked: Asked, held: str) -> None:
-    """End this process, for nothing else ends a library that hangs in it; the next run is on a cluster."""
-    try:
-        asked.console.show_cursor()
-        asked.say(f"stopped: {held}. The same command goes on, on a cluster, which survives it")
-        asked.write_end(PARTIAL, stopped=held, pools=HERE)
-        lease.release(asked.output, asked.name)
-    finally:
-        os._exit(PARTIAL)
 
 
 def left_off(asked: Asked) -> bool:

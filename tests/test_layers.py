@@ -12,11 +12,11 @@ import pytest
 PACKAGE = Path(__file__).resolve().parent.parent / "pipeline"
 
 TIERS = (
-    {"arguments", "documents", "errors", "fed", "leaving", "quantities", "unread", "versions"},
+    {"arguments", "documents", "early", "errors", "fed", "leaving", "quantities", "unread", "versions"},
     {"options"},
     {"fields"},
     {"corpus", "config", "stopping", "noise"},
-    {"scratch", "overdue"},
+    {"scratch", "overdue", "threads"},
     {"placement", "scoring"},
     {"storage"},
     {"sources", "audio", "models", "text"},
@@ -31,10 +31,12 @@ TIERS = (
     {"display", "command", "counting", "outcome"},
     {"alone", "choices", "engine"},
     {"asked"},
+    {"hanging"},
     {"overlap", "working"},
     {"run", "evaluation", "tuning"},
     {"api", "demo"},
     {"cli"},
+    {"entry"},
 )
 RANK = {name: rank for rank, names in enumerate(TIERS) for name in names}
 

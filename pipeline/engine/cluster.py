@@ -20,8 +20,8 @@ from pipeline.engine import local
 from pipeline.engine.pulse import last_words
 from pipeline.engine.resources import Cluster
 from pipeline.engine.scratch import Scratch, scratch
-from pipeline.engine.watchdog import within
 from pipeline.errors import StorageFault, UserError
+from pipeline.overdue import within
 from pipeline.placement import LOCAL, ray_address
 from pipeline.stopping import Stopped
 

@@ -17,10 +17,11 @@ from pipeline.engine.resources import Cluster, Pools
 from pipeline.engine.scratch import Scratch
 from pipeline.engine.standstill import View
 from pipeline.engine.teams import team_up
-from pipeline.engine.watchdog import Looks, Lost, Stalled, watched, within
+from pipeline.engine.watchdog import Looks, Lost, Stalled, watched
 from pipeline.errors import StorageFault
 from pipeline.featurising import ON_DEVICE
 from pipeline.job import Checkpoints, Job, Work
+from pipeline.overdue import within
 from pipeline.placement import LOCAL, choose_device, ray_address
 from pipeline.plan import UnitRef
 from pipeline.quantities import counted

@@ -11,6 +11,7 @@ from typing import Generic, TypeVar
 
 from pipeline import stopping
 from pipeline.corpus import Seconds
+from pipeline.overdue import within
 
 TICK: Seconds = 0.5
 """How often the one who waits looks at the clock."""
@@ -118,26 +119,9 @@ def _pump(items: Generator[T], found: queue.SimpleQueue[_Found[T]]) -> None:
         found.put(_Found(error=error))
 
 
-def within(seconds: Seconds, work: Callable[[], object]) -> bool:
-    """Do it, but wait for it no longer than so long; what fails fails in silence.
-
-    Returns:
-        Whether it is over.
-    """
-    thread = threading.Thread(target=_quietly, args=(work,), name="voxmill-within", daemon=True)
-    thread.start()
-    thread.join(timeout=max(0.0, seconds))
-    return not thread.is_alive()
-
-
 def _end(pump: threading.Thread, end: Callable[[], None]) -> None:
     """Have the generator end, but wait for that no longer than `PATIENCE`."""
     deadline = time.monotonic() + PATIENCE
     while pump.is_alive() and time.monotonic() < deadline:
         within(deadline - time.monotonic(), end)
         pump.join(timeout=TICK)
-
-
-def _quietly(work: Callable[[], object]) -> None:
-    with contextlib.suppress(Exception):
-        work()

@@ -7,7 +7,6 @@ import functools
 import io
 import json
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import BinaryIO, TypeVar
 
@@ -26,6 +25,7 @@ from pipeline.storage.listing import list_names, stat
 from pipeline.storage.paths import redact
 from pipeline.storage.read import RangeFile, read_range
 from pipeline.storage.retry import denied
+from pipeline.threads import threads
 
 S = TypeVar("S")
 T = TypeVar("T")
@@ -204,7 +204,7 @@ def of_row_groups(output: str, look: Callable[[Generation, int], list[T]]) -> li
 
 def of_each(look: Callable[[S], T], items: Sequence[S]) -> list[T]:
     """What a look at each of some places gives, several at a time."""
-    with ThreadPoolExecutor(_READERS, thread_name_prefix="generations") as pool:
+    with threads(_READERS, "generations") as pool:
         return list(pool.map(look, items))
 
 

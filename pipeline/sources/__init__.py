@@ -9,7 +9,6 @@ import functools
 import itertools
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
 from pipeline.errors import StorageFault, UserError
@@ -25,6 +24,7 @@ from pipeline.storage.parallel import in_order
 from pipeline.storage.paths import is_local, redact
 from pipeline.storage.read import probe_any
 from pipeline.storage.retry import hasty, unreachable
+from pipeline.threads import threads
 
 __all__ = [
     "MOST_MEMBER", "Encoded", "Group", "Problem", "RowsPlanned", "Unchanged", "by_seeking", "entries", "open_audio",
@@ -69,7 +69,7 @@ def entries(
         UserError: a source does not exist or holds no audio; a manifest line or a tar's order is wrong.
         StorageFault: a listing or a file broke off; what came before must not be taken for all there is.
     """
-    with ThreadPoolExecutor(WORKERS, thread_name_prefix="find") as pool:
+    with threads(WORKERS, "find") as pool:
         found = list(pool.map(find, sources))
     progress = _Progress(on_progress)
     for source, items in _by_source(
@@ -89,7 +89,7 @@ def probe(sources: Sequence[str]) -> None:
     try:
         with hasty():
             _probe(sources[0])
-        with ThreadPoolExecutor(WORKERS, thread_name_prefix="probe") as pool:
+        with threads(WORKERS, "probe") as pool:
             list(pool.map(_probe, sources[1:]))
     except StorageFault as fault:
         raise unreachable(fault) from fault

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 from pipeline.sources import labels
@@ -13,6 +12,7 @@ from pipeline.sources.planned import from_file, read_head
 from pipeline.storage.listing import Entry
 from pipeline.storage.paths import is_local
 from pipeline.storage.read import TooLarge, read_bytes
+from pipeline.threads import threads
 
 HEADS = 6
 """Files of one bundle whose first bytes are read from an object store at the same time."""
@@ -73,7 +73,7 @@ def plan(files: Sequence[Files], place: Place, known: RowsPlanned) -> Iterator[G
         for each, unchanged in looked:
             yield from _plan(each, place, unchanged)
         return
-    with ThreadPoolExecutor(HEADS, thread_name_prefix="heads") as pool:
+    with threads(HEADS, "heads") as pool:
         for items in pool.map(lambda each: _plan(each[0], place, each[1]), looked):
             yield from items
 

@@ -7,7 +7,6 @@ import math
 import posixpath
 from array import array
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,6 +24,7 @@ from pipeline.storage.lines import pieces
 from pipeline.storage.listing import Entry, stat
 from pipeline.storage.paths import canonical, parent
 from pipeline.storage.secrets import refuse_secrets
+from pipeline.threads import threads
 
 LOOKS = 48
 """Audio files that are looked at in storage at the same time."""
@@ -64,7 +64,7 @@ def scan(entry: Entry, place: Place, known: RowsPlanned) -> Iterator[Group | Pro
     """
     manifest = bytearray()
     groups = _grouped(entry, manifest)
-    with ThreadPoolExecutor(LOOKS, thread_name_prefix="manifest") as pool:
+    with threads(LOOKS, "manifest") as pool:
         # A bounded number of groups at a time: a manifest may have millions.
         while some := list(itertools.islice(groups, 64 * LOOKS)):
             parsed = [[_parse(bytes(manifest[a:b]), entry.uri, 0) for a, b in group] for group in some]

@@ -9,6 +9,7 @@ import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from typing import BinaryIO, cast
 
 from pipeline.corpus import WHOLE_BYTES, Recording, Unit
@@ -22,6 +23,7 @@ from pipeline.storage.listing import Entry, stat
 from pipeline.storage.paths import redact
 from pipeline.storage.read import MEGABYTE, RangeFile, coalesce, read_range
 from pipeline.storage.retry import tell_answers
+from pipeline.threads import threads
 
 READERS = 12
 """Requests at the same time."""
@@ -97,7 +99,7 @@ def read(unit: Unit, beat: Callable[[], None] = lambda: None) -> Encoded:
         StorageFault, UserError: storage failed for longer than the retries, or refuses this node everything.
     """
     reading = _Reading(unit, _by_source(unit))
-    with ThreadPoolExecutor(READERS, "read", tell_answers, (beat,)) as pool:
+    with threads(READERS, "read", first=partial(tell_answers, beat)) as pool:
         _check_versions(reading, pool)
         tars = {each.source for _, each in reading.living() if each.streamed}
         for _ in pool.map(lambda source: _stream(reading, source), sorted(tars)):

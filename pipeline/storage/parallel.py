@@ -7,8 +7,10 @@ import queue
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from typing import TypeVar
+
+from pipeline.threads import threads
 
 T = TypeVar("T")
 Job = Callable[[], Iterable[T]]
@@ -24,7 +26,7 @@ def in_order(jobs: Iterable[Job[T]], *, workers: int, batches: int = 16) -> Iter
     """
     stop = threading.Event()
     waiting = iter(jobs)
-    with ThreadPoolExecutor(workers, thread_name_prefix="in-order") as pool:
+    with threads(workers, "in-order") as pool:
         opened: deque[tuple[queue.Queue[list[T]], Future[None]]] = deque()
         try:
             while True:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import itertools
 import re
 import sys
 from collections.abc import Callable, Iterator
@@ -71,6 +72,21 @@ _waits: ContextVar[tuple[Waits, Waits]] = ContextVar(
 _answered: ContextVar[Callable[[], None]] = ContextVar("_answered", default=lambda: None)
 
 
+_count = itertools.count(1)
+_answers = 0
+
+
+def answers() -> int:
+    """Answers of storage to this process so far, in all its threads."""
+    return _answers
+
+
+def _note_answer() -> None:
+    global _answers  # noqa: PLW0603
+    _answers = next(_count)
+    _answered.get()()
+
+
 def tell_answers(to: Callable[[], None]) -> None:
     """Have it called in this thread after each answer of storage, be it that a store asks for time."""
     _answered.set(to)
@@ -124,11 +140,11 @@ def attempt(uri: str, doing: str, call: Callable[[], T]) -> T:
     while True:
         try:
             given = call()
-            _answered.get()()
+            _note_answer()
             return given
         except _storage_errors() as error:
             if answer_of(error)[1]:
-                _answered.get()()
+                _note_answer()
             _pass(uri, doing, error)
             waits = throttling if is_throttling(error) else breaks
             delay = next(waits, None) if is_transient(error) else None

@@ -5,13 +5,13 @@ from __future__ import annotations
 import functools
 import itertools
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from fsspec import AbstractFileSystem
 
 from pipeline.storage.parallel import in_order
 from pipeline.storage.retry import attempt
+from pipeline.threads import threads
 
 RANGES = 8
 """Key ranges listed at once; more does not help, for parsing the answers keeps one core busy."""
@@ -53,7 +53,7 @@ def sizes(fs: AbstractFileSystem, path: str) -> dict[str, int]:
     keys = _keys(page)
     if page.get("IsTruncated"):
         ranges = itertools.pairwise(["", *(prefix + digit for digit in "0123456789abcdef"), None])
-        with ThreadPoolExecutor(_FAN_OUT, thread_name_prefix="names") as pool:
+        with threads(_FAN_OUT, "names") as pool:
             parts = pool.map(lambda edges: list(_range(fs, bucket, prefix, *edges, Delimiter="/")), ranges)
             keys = [key for part in parts for key in part]
     return {key["Key"][len(prefix) :]: key.get("Size", 0) for key in keys if key["Key"] != prefix}
@@ -63,7 +63,7 @@ def _split_points(fs: AbstractFileSystem, bucket: str, prefix: str) -> list[str]
     """Find folders, breadth first, until there are enough ranges to keep all listers busy."""
     points: list[str] = []
     level = [prefix]
-    with ThreadPoolExecutor(RANGES, thread_name_prefix="split") as pool:
+    with threads(RANGES, "split") as pool:
         for _ in range(3):
             pages = pool.map(lambda at: _page(fs, bucket, at, Delimiter="/"), level)
             level = [item["Prefix"] for page in pages for item in page.get("CommonPrefixes", [])]

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 
 from pipeline.storage.entry import Entry, Folder
+from pipeline.threads import threads
 
 LOOK_AHEAD = 16
 """Folders listed at once, ahead of the reader, on every level of a tree."""
@@ -20,7 +21,7 @@ def walk(list_folder: Lister, root: Folder) -> Iterator[Entry]:
 
     Memory is bounded by the listings of `LOOK_AHEAD` folders a level. An error of a listing is raised at its place.
     """
-    with ThreadPoolExecutor(LOOK_AHEAD, thread_name_prefix="walk") as pool:
+    with threads(LOOK_AHEAD, "walk") as pool:
         levels = [_Level(pool, list_folder, list_folder(root))]
         try:
             while levels:

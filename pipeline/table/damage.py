@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
 from pipeline.errors import UserError
@@ -15,6 +14,7 @@ from pipeline.table.done import stub, unit_sizes
 from pipeline.table.read import Table, dataset_of, read_table
 from pipeline.table.task import read_record
 from pipeline.table.unit_file import read_unit
+from pipeline.threads import threads
 
 T = TypeVar("T")
 
@@ -36,7 +36,7 @@ def beside_damage(output: str, task: str, use: Callable[[Table], T]) -> tuple[T,
     except UserError:
         schema, sizes = read_record(output, task).schema, unit_sizes(output, task)
         files = {unit.name: layout.unit_file(output, task, unit.name) for unit in units(output) if unit.name in sizes}
-        with ThreadPoolExecutor(_READERS, thread_name_prefix="damage") as pool:
+        with threads(_READERS, "damage") as pool:
             told = dict(zip(files, pool.map(_damage, files.values(), map(sizes.__getitem__, files)), strict=True))
         damaged = tuple(each for each in told.values() if each)
         if not damaged:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -25,6 +24,7 @@ from pipeline.table import layout
 from pipeline.table.publish.left_over import folders as published_folders
 from pipeline.table.task import tasks
 from pipeline.table.traces import TEXTS, Names
+from pipeline.threads import threads
 
 SETTLED: Seconds = 300.0
 """After so long without a byte more, nobody is writing a draft: all that comes after the last one is a sync."""
@@ -93,7 +93,7 @@ def telling(output: str, gone: Forgotten, names: Names) -> list[Telling]:
     """
     if not gone or not is_local(output):
         return []
-    with ThreadPoolExecutor(_READERS, thread_name_prefix="drafts") as pool:
+    with threads(_READERS, "drafts") as pool:
         return [each for each in pool.map(lambda uri: _looked_at(uri, gone, names), _drafts(output)) if each]
 
 

@@ -19,6 +19,7 @@ from datetime import datetime
 from pipeline import documents
 from pipeline.corpus import Seconds
 from pipeline.errors import StorageFault, UserError
+from pipeline.overdue import within
 from pipeline.storage.listing import list_names, modified
 from pipeline.storage.paths import redact
 from pipeline.storage.put import delete, put
@@ -31,6 +32,8 @@ BEAT: Seconds = 15.0
 EXPIRY: Seconds = 12 * BEAT
 """After so long without one a run is taken for dead. By judgement: a run that was killed is started again more often
 than a store refuses every sign of one that lives for three minutes."""
+PATIENCE: Seconds = 4.0
+"""In which storage has a last sign, and takes it away: who ends a run by a signal waits for ten seconds, often."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,14 +82,18 @@ def held(output: str, lease: Lease, *, beat: Seconds = BEAT) -> Iterator[Look]:
     finally:
         ended.set()
         # A sign that is just being put would come back after it is deleted; it would expire.
-        thread.join(timeout=5.0)
+        thread.join(timeout=PATIENCE)
         release(output, lease.run)
 
 
 def release(output: str, run: str) -> None:
-    """Take a run's sign away; where the storage refuses, it expires."""
-    with contextlib.suppress(StorageFault, UserError), at_once():
-        delete(layout.lease_file(output, run))
+    """Take a run's sign away; where the storage refuses, or does not answer, it expires."""
+
+    def take() -> None:
+        with at_once():
+            delete(layout.lease_file(output, run))
+
+    within(PATIENCE, take)
 
 
 def signs(output: str) -> list[Sign]:

@@ -8,7 +8,6 @@ leaves nothing behind.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -24,6 +23,7 @@ from pipeline.table.encode import encode
 from pipeline.table.footers import counts
 from pipeline.table.holding import Gone
 from pipeline.table.unit_file import read_unit
+from pipeline.threads import threads
 
 _WORKERS = 8
 """Files looked at, or put, at the same time."""
@@ -62,13 +62,13 @@ def burdens(output: str, task: str, units: Collection[UnitRef], gone: Gone) -> l
         held = 0 if table is None else sum(id in spare for id in table.column("id").to_pylist())
         return Burden(uri, task, held, spare)
 
-    with ThreadPoolExecutor(_WORKERS, thread_name_prefix="burdens") as pool:
+    with threads(_WORKERS, "burdens") as pool:
         return [each for each in pool.map(look, asked) if each.rows]
 
 
 def rewrite_all(output: str, found: Iterable[Burden]) -> int:
     """Rewrite files without the rows that burden them, several at a time; returns how many rows went."""
-    with ThreadPoolExecutor(_WORKERS, thread_name_prefix="rewrite") as pool:
+    with threads(_WORKERS, "rewrite") as pool:
         return sum(pool.map(lambda each: rewrite(output, each.uri, each.ids), found))
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +16,7 @@ from pipeline.storage.put import put
 from pipeline.storage.read import read_bytes
 from pipeline.storage.retry import denied
 from pipeline.table import layout
+from pipeline.threads import threads
 
 _READERS = 8
 """Manifests read at the same time."""
@@ -83,7 +83,7 @@ class Fault:
 
 def recent_faults(output: str, names: Sequence[str]) -> list[Fault]:
     """What some runs left pending and why, the last of them first; manifests that cannot be read tell nothing."""
-    with ThreadPoolExecutor(_READERS, thread_name_prefix="runs") as pool:
+    with threads(_READERS, "runs") as pool:
         records = list(pool.map(lambda run: _faults(output, run), reversed(names)))
     return [fault for each in records for fault in each]
 

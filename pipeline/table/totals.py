@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 from collections import defaultdict
 from collections.abc import Collection, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -27,6 +26,7 @@ from pipeline.storage.retry import at_once
 from pipeline.table import layout
 from pipeline.table.footers import counts
 from pipeline.table.unit_file import read_unit
+from pipeline.threads import threads
 
 _READERS = 16
 """Units counted at the same time."""
@@ -97,7 +97,7 @@ def totals(
         else:
             unknown.append(unit)
     files = [layout.unit_file(output, task, unit) for unit in unknown]
-    with ThreadPoolExecutor(_READERS, thread_name_prefix="totals") as pool:
+    with threads(_READERS, "totals") as pool:
         told = list(pool.map(_count, files, (sizes[unit] for unit in unknown), (old.get(u, set()) for u in unknown)))
     found |= {unit: count for unit, count in zip(unknown, told, strict=True) if count}
     return Totals(found, tuple(redact(file) for file, count in zip(files, told, strict=True) if not count))

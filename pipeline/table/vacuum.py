@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from pipeline.corpus import Seconds
@@ -24,6 +23,7 @@ from pipeline.table.publish import places
 from pipeline.table.publish.left_over import unnamed
 from pipeline.table.rewrite import Burden, burdens, rewrite_all
 from pipeline.table.task import tasks
+from pipeline.threads import threads
 
 MIN_AGE: Seconds = 24 * 3600.0
 """Younger files may belong to a commit that is going on; readers may still look for what younger rows replaced."""
@@ -123,6 +123,6 @@ def _settled(output: str, task: str, changes: Iterable[Superseded], *, min_age: 
     """Units with newer rows that are committed and were last written long enough ago."""
     done = committed(output, task)
     newer = sorted({each.new[0] for each in changes} & done)
-    with ThreadPoolExecutor(_LOOKERS, thread_name_prefix="ages") as pool:
+    with threads(_LOOKERS, "ages") as pool:
         ages = pool.map(lambda unit: drafts.age(layout.unit_file(output, task, unit)), newer)
         return {unit for unit, age in zip(newer, ages, strict=True) if age is not None and age >= min_age}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Collection, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -33,6 +32,7 @@ from pipeline.table.publish import checking as published_check
 from pipeline.table.task import read_record, tasks
 from pipeline.table.traces import Names, told_by_runs, told_by_scores
 from pipeline.table.unit_check import Committed
+from pipeline.threads import threads
 
 _READERS = 8
 """Unit files read at the same time."""
@@ -206,7 +206,7 @@ def _task(
         Committed(output, name, unit, committed[unit.name], record, gone) for unit in units if unit.name in committed
     ]
     rows = errors = 0
-    with ThreadPoolExecutor(_READERS, thread_name_prefix="verify") as pool:
+    with threads(_READERS, "verify") as pool:
         for unit_file, seen in zip(done, pool.map(look, done), strict=True):
             rows, errors = rows + seen.rows, errors + seen.errors
             found += [Violation(redact(unit_file.file), each) for each in seen.problems]

@@ -49,7 +49,7 @@ def test_it_is_what_is_imported_and_it_is_whole(installed, tmp_path):
 
 def test_the_command_is_declared(installed):
     (entries,) = installed.glob("voxmill-*.dist-info/entry_points.txt")
-    assert "voxmill = pipeline.cli:script" in entries.read_text()
+    assert "voxmill = pipeline.entry:script" in entries.read_text()
 
 
 def test_one_file_is_transcribed(installed, tmp_path, speech):

@@ -1,0 +1,83 @@
+"""Storage that does not answer: the first signal ends a run in seconds, and without one it ends by itself."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.engine.test_pulse import until
+from tests.jobs.corpora import MODEL, ROOT, clips, encoded, environment, newest_run
+
+PROGRAM = """
+import pathlib, sys, threading, time
+from pipeline import cli, config
+from pipeline.leaving import leave
+from pipeline.storage import fetch
+where, sign, *words = sys.argv[1:]
+config.BACK_AGAIN = 0.0
+once = fetch._read_file
+def hung(path, *given, **more):
+    thread = threading.current_thread().name
+    if path.endswith(".flac") and thread.startswith({"planning": "in-order", "reading": "read"}[where]):
+        pathlib.Path(sign).touch()
+        time.sleep(300)
+    return once(path, *given, **more)
+fetch._read_file = hung
+leave(cli.run_job("transcribe", words, prog="transcribe"))
+"""
+"""A transcription of which a thread hangs at the first file that it reads while planning, or for the model."""
+
+
+@contextlib.contextmanager
+def hanging(folder: Path, where: str, *options: str) -> Iterator[subprocess.Popen[str]]:
+    """Such a run, that hangs by now."""
+    (folder / "in").mkdir()
+    (folder / "in/a.flac").write_bytes(encoded(clips()[0].samples))
+    sign, words = folder / "hangs", [str(folder / "in"), str(folder / "out"), "--model", MODEL, "--device", "cpu"]
+    with subprocess.Popen(
+        [sys.executable, "-c", PROGRAM, where, str(sign), *words, *options], env=environment(folder), cwd=ROOT,
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+    ) as process:  # fmt: skip
+        try:
+            assert until(lambda: sign.exists() or process.poll() is not None, seconds=90)
+            yield process
+        finally:
+            process.kill()
+
+
+@pytest.mark.parametrize("where", ["planning", "reading"])
+def test_the_first_signal_ends_a_run_whose_storage_is_silent(tmp_path: Path, where: str) -> None:
+    with hanging(tmp_path, where) as process:
+        began = time.monotonic()
+        process.send_signal(signal.SIGTERM)
+        said = process.communicate(timeout=60)[0]
+    # Less than the 10 s that `docker stop` gives.
+    assert (process.returncode, time.monotonic() - began < 8) == (4, True), said
+    assert re.search(r"stopped\s+by SIGTERM", said), said
+    assert list((tmp_path / "out/_leases").iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("where", "told"),
+    [
+        ("planning", "held by storage, which answered nothing for 2.0 s while planning; --stall-timeout gives it"),
+        ("reading", "a.flac: held by storage that is read, without an answer for more than 2.0 s; --stall-timeout"),
+    ],
+)
+def test_a_run_whose_storage_is_silent_ends_by_itself(tmp_path: Path, where: str, told: str) -> None:
+    limits = [f"--{name}-timeout" for name in ("stall", "recording", "batch")]
+    with hanging(tmp_path, where, *[word for limit in limits for word in (limit, "2s")]) as process:
+        said = process.communicate(timeout=60)[0]
+    assert process.returncode == 4, said
+    assert told in said
+    assert "The same command goes on" in said
+    assert told in newest_run(tmp_path / "out")["stopped"]
+    assert list((tmp_path / "out/_leases").iterdir()) == []
