@@ -109,7 +109,7 @@ def difference(before: Manifest, now: Mapping[str, State], target: Target) -> Di
     dropped |= {
         unit
         for unit, held in before.units.items()
-        if not gone.isdisjoint(held.files) or (unit in now and len(now[unit].hidden) != held.hidden)
+        if not gone.isdisjoint(held.files) or (unit in now and not held.hides(now[unit].hidden))
     }
     stale = {place for unit in dropped for place in before.units[unit].files} - gone
     read = tuple(unit for unit in now if unit in dropped or unit not in before.units)

@@ -7,8 +7,9 @@ leaves the old set, and of two who publish at once one starts again.
 
 from __future__ import annotations
 
+import hashlib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import NamedTuple
 
@@ -17,6 +18,7 @@ import pyarrow.parquet as pq
 
 from pipeline import documents
 from pipeline.errors import UserError
+from pipeline.plan.ids import digests
 from pipeline.storage import parquet
 from pipeline.storage.listing import list_names
 from pipeline.storage.paths import redact
@@ -28,12 +30,15 @@ from pipeline.table.schema import unpacked
 
 _VERSION = "1"
 _KEY = b"voxmill.published"
+_HIDDEN_IDS = "hidden_ids"
+"""Column that manifests of older releases lack, and that those releases pass over."""
 _UNITS = pa.schema(
     [
         pa.field("unit", pa.binary(16)),
         pa.field("size", pa.int64()),
         pa.field("hidden", pa.int32()),
         pa.field("files", pa.list_(pa.int32())),
+        pa.field(_HIDDEN_IDS, pa.binary()),
     ]
 )
 
@@ -62,6 +67,18 @@ class Held(NamedTuple):
     """How many of its rows newer ones had taken the place of, or were forgotten; these are not in the set."""
     files: tuple[int, ...]
     """Places of the files that hold its rows."""
+    hidden_ids: bytes = b""
+    """What stands for the ids of the hidden rows, see `hidden_digest`; nothing of older releases, which only counted
+    them."""
+
+    def hides(self, ids: Collection[str]) -> bool:
+        """Say whether the hidden rows are surely those with these ids."""
+        return (self.hidden, self.hidden_ids) == (len(ids), hidden_digest(ids))
+
+
+def hidden_digest(ids: Collection[str]) -> bytes:
+    """What stands for the ids of a unit's hidden rows: 16 bytes, none where nothing is hidden. Pure."""
+    return hashlib.blake2b(digests(sorted(ids)).tobytes(), digest_size=16).digest() if ids else b""
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,6 +165,7 @@ def encode(manifest: Manifest) -> bytes:
         pa.array([each.size for each in held], pa.int64()),
         pa.array([each.hidden for each in held], pa.int32()),
         pa.array([each.files for each in held], pa.list_(pa.int32())),
+        pa.array([each.hidden_ids for each in held], pa.binary()),
     ]
     told = {
         "version": _VERSION,
@@ -172,8 +190,16 @@ def decode(data: bytes, number: int) -> Manifest:
     rows = parquet.read(pa.BufferReader(data))
     if any(column.null_count for column in rows.columns):
         raise ValueError("nulls among its units")
+    if _HIDDEN_IDS not in rows.column_names:
+        # A manifest of an older release.
+        rows = rows.append_column(_HIDDEN_IDS, pa.array([b""] * rows.num_rows, pa.binary()))
     columns = [rows.column(name).to_pylist() for name in _UNITS.names]
-    held = {unit.hex(): Held(size, hidden, tuple(files)) for unit, size, hidden, files in zip(*columns, strict=True)}
+    held = {
+        unit.hex(): Held(size, hidden, tuple(files), ids)
+        for unit, size, hidden, files, ids in zip(*columns, strict=True)
+    }
+    if not all(isinstance(each.hidden_ids, bytes) for each in held.values()):
+        raise ValueError("hidden ids of another type")
     found = decode_files(data, number)
     if not all(0 <= place < len(found.files) for each in held.values() for place in each.files):
         raise ValueError("units in files that it does not name")

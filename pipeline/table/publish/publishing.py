@@ -25,7 +25,7 @@ from pipeline.table.publish.difference import (
     gone_files,
     resized_units,
 )
-from pipeline.table.publish.manifest import Held, Manifest
+from pipeline.table.publish.manifest import Held, Manifest, hidden_digest
 from pipeline.table.publish.splitter import Splitter, splitting
 from pipeline.table.publish.succession import FILE_BYTES, TRIES, succeeding
 from pipeline.table.publish.withdrawing import withdraw
@@ -115,6 +115,11 @@ def _brought_up_to_date(
     raise StorageFault(f"{redact(output)}: {task} was published or rewritten by others {TRIES} times meanwhile")
 
 
+def _held(state: State) -> Held:
+    """State in which a unit is published; in which files is not known yet."""
+    return Held(state.size, len(state.hidden), (), hidden_digest(state.hidden))
+
+
 def _schema(output: str, task: str) -> pa.Schema:
     schema = read_record(output, task).schema
     if schema is not None:
@@ -161,7 +166,7 @@ class _Writer:
                 split.add(part)
                 on_progress(number + 1, len(todo.read))
             written = split.finish()
-        states = {unit: Held(state.size, len(state.hidden), ()) for unit, state in now.items()}
+        states = {unit: _held(state) for unit, state in now.items()}
         after = succeeding(before, todo.kept, written, states, partition_by=self.partition_by, schema=self.schema)
         # A fault of this put leaves the files: it may be in force all the same.
         if manifest.put(self.output, self.task, after):

@@ -148,15 +148,24 @@ def _published(dice: Random, seeds: Sequence[bytes]) -> bytes:
             text = bytes(data)
         rows = rows.replace_schema_metadata({manifest._KEY: text})
     else:
-        at = dice.randrange(rows.num_columns)
-        column = rows.column(at).to_pylist()
-        column[dice.randrange(len(column))] = (
-            None if at == 0 else dice.choice((None, [7], [-1], []) if at == 3 else (-1,))
-        )
-        rows = rows.set_column(at, rows.schema.field(at), pa.array(column, rows.schema.field(at).type))
+        rows = _other_units(dice, rows)
     sink = pa.BufferOutputStream()
     pq.write_table(rows, sink, compression="zstd", write_page_checksum=True)
     return bytes(sink.getvalue().to_pybytes())
+
+
+def _other_units(dice: Random, rows: pa.Table) -> pa.Table:
+    """Units of a manifest of which one value is another, or whose column of hidden ids is gone or of numbers."""
+    ids = rows.schema.get_field_index("hidden_ids")
+    if dice.random() < 0.1:
+        return rows.remove_column(ids)
+    if dice.random() < 0.1:
+        return rows.set_column(ids, "hidden_ids", pa.array([0] * rows.num_rows))
+    strange = {"unit": (None,), "files": (None, [7], [-1], []), "hidden_ids": (None, b"", b"7")}
+    field = rows.schema.field(dice.randrange(rows.num_columns))
+    column = rows.column(field.name).to_pylist()
+    column[dice.randrange(len(column))] = dice.choice(strange.get(field.name, (-1,)))
+    return rows.set_column(rows.schema.get_field_index(field.name), field, pa.array(column, field.type))
 
 
 DOORS = (
