@@ -23,7 +23,7 @@ from pipeline.table.publish import manifest, publish, read_published, succession
 from pipeline.table.publish.checking import WHOLE, contradictions
 from pipeline.table.publish.difference import data_files
 from pipeline.table.rewrite import rewrite
-from pipeline.table.verify import verify
+from pipeline.table.verify import QUICK, verify
 from tests.table.conftest import Made, mislead, rows_of
 
 TASK = "transcribe"
@@ -204,6 +204,32 @@ def test_one_bit_of_a_published_file_is_found_by_who_reads_all_of_it(
     assert violation.message.endswith("Delete it and publish again")
     file.unlink()
     holds(made)
+
+
+def test_rows_that_are_published_twice_are_found_by_who_reads_all(made: Made) -> None:
+    made.plan("a", "b", "c", "d", seconds=30.0)
+    made.commit()
+    (first, _) = publish(made.output, TASK, file_bytes=1).manifest.files
+    twice = pq.read_table(folder(made) / first.path)
+    copy = folder(made) / f"{'0' * 32}.parquet"
+    pq.write_table(twice.slice(1), copy, write_page_checksum=True)
+    name_besides(made, copy)
+    assert {each.file: each.message for each in verify(made.output).violations} == {
+        str(file): "has 1 row that is in this set more than once, such as of 'c/b'. Delete it and publish again"
+        for file in (folder(made) / first.path, copy)
+    }
+    assert verify(made.output, look=QUICK).holds
+    for file in (folder(made) / first.path, copy):
+        file.unlink()
+    holds(made)
+
+
+def name_besides(made: Made, file: Path) -> None:
+    """Bring a set into force that has a file of one row besides, as no publish does."""
+    before = manifest.newest(made.output, TASK)
+    besides = manifest.PublishedFile(file.name, file.stat().st_size, rows=1, errors=0)
+    after = dataclasses.replace(before, number=before.number + 1, files=(*before.files, besides))
+    assert manifest.put(made.output, TASK, after)
 
 
 def test_a_published_file_whose_rows_are_of_other_columns_is_found(made: Made) -> None:
@@ -524,7 +550,11 @@ def test_random_histories(made: Made, seed: int) -> None:
         for name in dice.sample("abcdefgh", 3 if step else 8):
             versions[name] = f"{step}-{step}"
         for version in sorted(set(versions.values())):
-            made.plan(*(name for name in versions if versions[name] == version), version=version, seconds=dice.choice([10.0, 30.0]))
+            made.plan(
+                *(name for name in versions if versions[name] == version),
+                version=version,
+                seconds=dice.choice([10.0, 30.0]),
+            )
         count = len(made.units)
         for number in dice.sample(range(count), dice.randrange(count + 1)):
             made.put(made.unit(number), rows_of(made.unit(number), text=made.units[number].name))
