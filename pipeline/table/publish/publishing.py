@@ -69,7 +69,7 @@ def publish(
         on_progress: called with the number of units read, and of those that there are to be read.
 
     Raises:
-        UserError: there is no such task or column, the column has too many values, a file is damaged.
+        UserError: there is no such task or column, the column has too many values or too long ones, a file is damaged.
         StorageFault: storage failed for longer than the retries; what was published before is still there.
     """
     require_table(output)

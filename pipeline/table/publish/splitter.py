@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 
 from pipeline.errors import StorageFault, UserError
 from pipeline.scratch import scratch
-from pipeline.storage.paths import join
+from pipeline.storage.paths import is_local, join
 from pipeline.storage.put import put_file
 from pipeline.table.publish import places
 from pipeline.table.publish.manifest import PublishedFile
@@ -25,6 +25,10 @@ BUFFERED = 256 * 10**6
 """Bytes in memory of the rows of all partitions together."""
 MAX_PARTITIONS = 500
 """Values of the column that a set may be partitioned by: each has a file open while the set is written."""
+_LONGEST_NAME = 255
+"""Bytes of the name of a folder that the file systems of disks take; a store has no folders."""
+_SHOWN = 32
+"""Characters of a value that a message shows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +90,7 @@ class Splitter:
         """Take in rows of this schema; a file ends only between two calls.
 
         Raises:
-            UserError: the column has too many values.
+            UserError: the column has too many values, or one that names no folder of a disk.
             StorageFault: the scratch disk is full, or a full file cannot be put.
         """
         for value, part in self._split(rows):
@@ -133,12 +137,23 @@ class Splitter:
                 f"--partition-by {self._column}: has more than {MAX_PARTITIONS} values, and each is a folder with "
                 "files of its own. Choose a column with fewer, or none"
             )
+        self._check_name(value)
         path = self._scratch / f"{uuid.uuid4().hex}.parquet"
         with _on_disk(path):
             sink = pa.OSFile(str(path), "wb")
             writer = pq.ParquetWriter(sink, self._schema, compression="zstd", write_page_checksum=True)
         self._parts[value] = _Part(value, path, sink, writer)
         return self._parts[value]
+
+    def _check_name(self, value: str | None) -> None:
+        if self._column is None or value is None or not is_local(self._folder):
+            return
+        length = len(places.partition_folder(self._column, value))
+        if length > _LONGEST_NAME:
+            raise UserError(
+                f"--partition-by {self._column}: the value that begins with {value[:_SHOWN]!r} makes a folder name of "
+                f"{length:,} bytes, and a disk takes {_LONGEST_NAME}. Choose another column, or none"
+            )
 
     def _flush(self, part: _Part) -> None:
         with _on_disk(part.path):

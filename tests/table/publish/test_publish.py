@@ -300,6 +300,33 @@ def test_columns_that_make_no_folders_are_refused(made: Made, monkeypatch: pytes
     assert manifest.numbers(made.output, TASK) == []
 
 
+def test_a_value_too_long_for_the_name_of_a_folder_is_refused(made: Made) -> None:
+    made.plan("a", "b")
+    # `id=` and `c%2F` take 7 bytes of the 255, and a letter with an accent takes 6.
+    made.plan("ü" * 41 + "xx")
+    made.commit()
+    holds(made, partition_by="id")
+    made.plan("ü" * 41 + "xxx")
+    made.commit()
+    before = data_files(made.output, TASK)
+    with pytest.raises(
+        UserError,
+        match=r"^--partition-by id: the value that begins with 'c/ü{30}' makes a folder name of 256 bytes, and a disk "
+        r"takes 255\. Choose another column, or none$",
+    ):
+        publish(made.output, TASK)
+    assert data_files(made.output, TASK) == before
+    holds(made, partition_by="")
+
+
+def test_a_store_has_no_folders_whose_names_could_be_too_long(made: Made, s3_server: Any) -> None:
+    made.output = f"{s3_server.uri}/out"
+    made.plan("x" * 300)
+    made.commit()
+    assert publish(made.output, TASK, partition_by="id").manifest.rows == 1
+    assert shown(made.output) == expected(made.output)
+
+
 def test_files_and_row_groups_are_as_large_as_asked(made: Made, monkeypatch: pytest.MonkeyPatch) -> None:
     made.plan(*(f"{number:03d}" for number in range(60)))
     made.commit()
