@@ -8,6 +8,7 @@ again, and all where it is damaged.
 from __future__ import annotations
 
 import contextlib
+import hashlib
 from collections import defaultdict
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
@@ -30,7 +31,7 @@ from pipeline.threads import threads
 
 _READERS = 16
 """Units counted at the same time."""
-_VERSION = {b"voxmill.totals": b"1"}
+_VERSION = {b"voxmill.totals": b"2"}
 _SCHEMA = pa.schema(
     [
         pa.field("unit", pa.binary(16)),
@@ -46,7 +47,7 @@ class Count(NamedTuple):
     size: int
     """Bytes of its file when it was counted."""
     hidden: int
-    """Rows that newer ones had taken the place of by then; they are not among `rows`."""
+    """Stands for the ids of the rows that newer ones had taken the place of by then, which are not among `rows`."""
     rows: int
     errors: int
     """Rows with an error."""
@@ -92,7 +93,7 @@ def totals(
     found, unknown = {}, []
     for unit, size in sizes.items():
         count = known.get(unit)
-        if count is not None and (count.size, count.hidden) == (size, len(old.get(unit, ()))):
+        if count is not None and (count.size, count.hidden) == (size, _standing_for(old.get(unit, ()))):
             found[unit] = count
         else:
             unknown.append(unit)
@@ -114,7 +115,15 @@ def _count(file: str, size: int, hidden: set[str]) -> Count | None:
     except (UserError, KeyError, TypeError):
         # Of whole Parquet too, whose columns are not there, twice or of lists.
         return None
-    return Count(size, len(hidden), len(shown), sum(shown))
+    return Count(size, _standing_for(hidden), len(shown), sum(shown))
+
+
+def _standing_for(ids: Collection[str]) -> int:
+    """63 bits of what stands for some ids: their number does not tell that others are hidden by now."""
+    if not ids:
+        return 0
+    told = "".join(f"{id}\0" for id in sorted(ids)).encode()
+    return int.from_bytes(hashlib.blake2b(told, digest_size=8).digest(), "big") >> 1
 
 
 def read_known(output: str, task: str) -> dict[str, Count]:
