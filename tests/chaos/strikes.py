@@ -45,34 +45,42 @@ class Strikes:
         self._driver, self._nodes, self._dice = driver, nodes, dice
 
     def strike(self, kind: str) -> bool:
-        """Kill one thing of a kind; False where there is none, or the run is over."""
-        if self._driver.poll() is not None:
+        """Kill one thing of a kind; False where there is none, or the run is over before."""
+        if not self._runs():
             return False
         if kind == "driver":
             os.kill(self._driver.pid, signal.SIGKILL)
-            self._driver.wait()
-        elif kind == "group":
+            return self._driver.wait() == -signal.SIGKILL
+        if kind == "group":
             end_group(self._driver)
-        elif kind in ("node", "drain"):
-            self._node(warned=kind == "drain")
-        else:
-            return self._process(kind)
-        return True
+            return True
+        if kind in ("node", "drain"):
+            return self._node(warned=kind == "drain")
+        return self._process(kind)
 
-    def _node(self, *, warned: bool) -> None:
+    def _runs(self) -> bool:
+        return self._driver.poll() is None
+
+    def _node(self, *, warned: bool) -> bool:
+        """Let a new node take the place of one, which dies whether or not the run is over by then."""
         nodes = self._nodes
         assert nodes is not None
         node = self._dice.choice(nodes.working)
-        if warned:
+        # A node takes up to two minutes to join: the run may end meanwhile.
+        nodes.add()
+        if warned and self._runs():
             nodes.drain(node, NOTICE)
             time.sleep(NOTICE)
-        nodes.add()
+        harmed = self._runs()
         nodes.kill(node)
+        return harmed
 
     def _process(self, kind: str) -> bool:
         deadline = time.monotonic() + WAIT
-        while time.monotonic() < deadline and self._driver.poll() is None:
-            if found := [each for each in self.processes() if NAMES[kind] in command(each)]:
+        while time.monotonic() < deadline and self._runs():
+            found = [each for each in self.processes() if NAMES[kind] in command(each)]
+            # To look at all processes takes a moment, in which a run may end.
+            if found and self._runs():
                 with contextlib.suppress(psutil.NoSuchProcess):
                     self._dice.choice(found).kill()
                     return True
