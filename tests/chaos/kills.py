@@ -129,8 +129,9 @@ class Tables:
             raise Broken(f"{self.place.name}, {scene}, {table}: {broken}\n{table.last_screen()}") from broken
         print(f"  {self.place.name}, {scene}, {table}, {time.monotonic() - began:.0f} s", flush=True)
         told = Counter({f"runs on {self.place.name}": 1, f"runs {CALLED[scene]}": 1, "runs": 1})
+        struck = table.struck.total()
         # One that slept, or ended before its moment came, has survived no kill.
-        return table.struck + Counter(kills=table.struck.total()) + (told if table.struck else Counter(unharmed=1))
+        return table.struck + Counter(kills=struck) + (told if struck else Counter(unharmed=1))
 
 
 def keep_screens(folder: Path, to: Path) -> None:
@@ -185,7 +186,8 @@ class Table:
         try:
             if self._moment(pair[0]):
                 victim = self.dice.choice(pair)
-                self.struck["one of two"] += victim.poll() is None
+                if victim.poll() is None:
+                    self.struck["one of two"] += 1
                 end_group(victim)
             for process in pair:
                 self._ended(process)

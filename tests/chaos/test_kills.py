@@ -50,6 +50,19 @@ def test_drivers_with_a_ray_of_their_own(folder: Path, scene: str) -> None:
     assert counted["unharmed"] == (counted["kills"] == 0)
 
 
+def test_one_of_two_that_is_over_before_its_kill_is_not_killed(folder: Path, monkeypatch) -> None:
+    over, at_work = SimpleNamespace(poll=lambda: 0), SimpleNamespace(poll=lambda: None)
+    started = iter((at_work, over))
+    for name, does in {"_started": lambda _: next(started), "_moment": lambda *_: True, "_ended": lambda *_: 0}.items():
+        monkeypatch.setattr(kills.Table, name, does)
+    monkeypatch.setattr(kills.Table, "torment", lambda *_: None)
+    monkeypatch.setattr(kills, "end_group", lambda process: None)
+    monkeypatch.setattr(kills, "check", lambda *_, **__: None)
+    made = tables(folder)
+    monkeypatch.setattr(made.dice, "choice", lambda pair: pair[1])
+    assert made.one("pair") == {"unharmed": 1}
+
+
 @pytest.mark.timeout(900)
 @pytest.mark.slow
 def test_a_run_whose_raylet_dies_ends_in_words_and_is_finished(folder: Path) -> None:
