@@ -37,6 +37,8 @@ from tests.chaos.quiet import at_hand, labelled  # noqa: E402
 
 MOST = 4
 """Racers at once."""
+CONTENDED = ("plan taken", "unit taken", "zombie taken")
+"""Counts of what one run wanted to put and another had put before."""
 PATIENCE = 240.0
 """Seconds in which a racer must have answered."""
 
@@ -128,7 +130,7 @@ def run(seed: int, deadline: float, folder: Path, *, most: int | None = None) ->
     Raises:
         Broken: a promise did not hold.
     """
-    counts, number = Counter[str](), 0
+    counts, number = Counter(races=0), 0
     with contextlib.ExitStack() as stack:
         places = _places(stack, folder, seconds=deadline - time.monotonic())
         racers = stack.enter_context(_racers())
@@ -146,10 +148,15 @@ def run(seed: int, deadline: float, folder: Path, *, most: int | None = None) ->
                     found = race.run(racers[: dice.randint(2, MOST)], dice, folder / f"wake-{number}")
             except Broken as broken:
                 raise Broken(f"seed {seed}, race {number} on {kind}: {broken}") from broken
-            counts.update({f"races: {name}": count for name, count in found.items()})
-            counts[f"races: {kind}"] += 1
-    counts["races"] = number
+            counts.update(counted(kind, found))
     return dict(counts)
+
+
+def counted(kind: str, found: Counter[str]) -> Counter[str]:
+    """What is counted of runs at once on a kind of storage: where none came second to anything, it was no race."""
+    told = Counter({f"races: {name}": count for name, count in found.items()})
+    contended = any(found[name] for name in CONTENDED)
+    return told + (Counter({"races": 1, f"races: {kind}": 1}) if contended else Counter({"races: idle": 1}))
 
 
 def _places(stack: contextlib.ExitStack, folder: Path, *, seconds: float) -> dict[str, tuple[str, str]]:

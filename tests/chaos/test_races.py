@@ -21,11 +21,23 @@ def test_runs_at_once_agree_and_a_sleeper_changes_nothing(tmp_path: Path, monkey
     monkeypatch.setattr(stores, "STORES", {})
     counts: Counter[str] = Counter()
     # On a busy machine a sleeper may begin so late that it finds nothing to do.
-    while not counts["races: zombie taken"] and counts["races"] < RACES:
-        counts.update(races.run(1 + counts["races"], time.monotonic(), tmp_path / str(counts["races"])))
-    assert counts["races: local"] == counts["races"]
+    for seed in range(1, RACES + 1):
+        counts.update(races.run(seed, time.monotonic(), tmp_path / str(seed)))
+        if counts["races: zombie taken"]:
+            break
+    assert counts["races: local"] == counts["races"] > 0
     assert counts["races: zombie taken"] == 1
     assert counts["races: unit taken"] > 1
+
+
+@pytest.mark.parametrize("name", ["plan taken", "unit taken", "zombie taken"])
+def test_runs_at_once_of_which_none_came_second_are_no_race(name: str) -> None:
+    first = Counter({"plan first": 1, "unit first": 3, "zombie first": 1})
+    told = {"races: plan first": 1, "races: unit first": 3, "races: zombie first": 1}
+    assert races.counted("moto", first) == {**told, "races: idle": 1}
+    assert races.counted("moto", first + Counter({name: 2})) == {
+        **told, f"races: {name}": 2, "races: moto": 1, "races": 1,
+    }  # fmt: skip
 
 
 def test_a_committed_file_that_changes_is_noticed(tmp_path: Path) -> None:
