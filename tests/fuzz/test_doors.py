@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline import audio
+from pipeline import audio, documents
 from pipeline.sources.names import AUDIO
 from tests.fuzz.door import Door, Opened, case
 from tests.fuzz.doors.audio import CONTAINERS
@@ -68,6 +68,22 @@ def test_every_kind_of_audio_has_a_seed_that_is_heard(ending: str) -> None:
 
 def test_half_of_the_strange_inputs_come_past_the_header() -> None:
     assert sum(PAST.values()) >= 0.5 * FEW * len(PAST)
+
+
+@pytest.mark.parametrize("name", ["config", "weights-index"])
+def test_every_input_of_a_checkpoint_is_read(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (door,) = doors([name])
+    check = door.open(tmp_path).check
+    read, load = set(), documents.load
+
+    def loaded(file: Path) -> object:
+        read.add(file.read_bytes())
+        return load(file)
+
+    monkeypatch.setattr(documents, "load", loaded)
+    inputs = {b"%d" % number for number in range(100)}
+    assert not any([check(data) for data in inputs])
+    assert inputs <= read
 
 
 @pytest.mark.parametrize("name", ["task-record", "run-manifest", "success", "lease", "forgotten"])

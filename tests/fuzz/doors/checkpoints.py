@@ -40,9 +40,10 @@ def open_config(folder: Path) -> Opened:
     where.mkdir()
 
     def check(data: bytes) -> bool:
-        (where / "config.json").write_bytes(data)
         if zlib.crc32(data) % 32 == 0:
-            (where / "config.json").unlink()
+            (where / "config.json").unlink(missing_ok=True)
+            _without(lambda: checkpoint.read_config(where, where=str(where)), "no config.json")
+        (where / "config.json").write_bytes(data)
         try:
             document = checkpoint.read_config(where, where=str(where))
         except UserError as error:
@@ -60,6 +61,16 @@ def open_config(folder: Path) -> Opened:
         return True
 
     return Opened(seeds, check, _configured)
+
+
+def _without(read: Callable[[], object], says: str) -> None:
+    """Check what a user reads of a file that is not there: beside an input, as no input is that."""
+    try:
+        read()
+    except UserError as error:
+        refused(error, says)
+        return
+    raise Wrong(f"no refusal: {says}")
 
 
 _TOGETHER = (
@@ -264,13 +275,17 @@ def open_index(folder: Path) -> Opened:
     seeds = [json.dumps({"metadata": {"total_size": 9}, "weight_map": few}).encode()]
     index, pickle = folder / "model.safetensors.index.json", folder / "pytorch_model.bin"
 
+    def absent() -> None:
+        index.unlink(missing_ok=True)
+        _without(lambda: checkpoint.weight_files(folder, where=str(folder)), "no model.safetensors and no")
+        pickle.touch()
+        _without(lambda: checkpoint.weight_files(folder, where=str(folder)), f"{pickle.name} is pickled")
+        pickle.unlink()
+
     def check(data: bytes) -> bool:
+        if zlib.crc32(data) % 32 == 0:
+            absent()
         index.write_bytes(data)
-        pickle.unlink(missing_ok=True)
-        if (number := zlib.crc32(data)) % 16 == 0:
-            index.unlink()
-            if number % 32 == 0:
-                pickle.touch()
         try:
             found = checkpoint.weight_files(folder, where=str(folder))
             if any(file.parent != folder for file in found):
