@@ -76,7 +76,10 @@ SLOW = 0.1
 ALWAYS = ("slow down", "500", "reset", "delay")
 """Kinds that may befall any request."""
 KINDS = (*ALWAYS, "burst", "cut", "short", "lost answer", "stale listing", "too late")
-"""All kinds: `cut` ends a body before its length, `short` tells a length that is less than the object's part."""
+"""All kinds: `cut` ends a body before its length, `short` tells a length that is less than the object's part.
+
+A `lost answer` is that of a put which was done; where nothing was put, an answer that never comes is a `reset`.
+"""
 
 
 @dataclass
@@ -146,7 +149,8 @@ class Proxy:
         await asyncio.sleep(waits)
         harmed = self._harmed(kind, dice, line, found)
         if harmed != found or waits >= SLOW:
-            self._count(kind)
+            was_put = request.method == "PUT" and found.status < 300
+            self._count("reset" if kind == "lost answer" and not was_put else kind)
         return harmed
 
     def _wait(self, kind: str, dice: random.Random) -> float:
@@ -342,4 +346,7 @@ def _kinds(line: str, *, late: bool) -> list[str]:
     if method == "GET" and "list-type=2" in path:
         # Most listings are of little, so they come seldom.
         return [*kinds, "cut", "short", *("stale listing",) * 10]
-    return [*kinds, *(("cut", "short") * 3 if method == "GET" else ("lost answer",) * 5)]
+    if method == "GET":
+        return [*kinds, *("cut", "short") * 3]
+    # It counts as such where it is that of a put.
+    return [*kinds, *("lost answer",) * (10 if method == "PUT" else 5)]

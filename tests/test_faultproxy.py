@@ -30,6 +30,7 @@ class Store(BaseHTTPRequestHandler):
         self.wfile.write(bytes(100))
 
     do_PUT = do_GET
+    do_DELETE = do_GET
 
     def log_message(self, *_: object) -> None:
         """Say nothing."""
@@ -98,6 +99,23 @@ def test_a_fault_of_a_body_is_counted_where_there_is_one(
         assert came(proxy.endpoint, "GET", "/b/gone") == (404, 100)
         assert proxy.counts == {}
         assert came(proxy.endpoint, "GET", "/b/a.wav") != (200, 100)
+        assert proxy.counts == {kind: 1}
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "kind"),
+    [
+        ("PUT", "/b/a.wav", "lost answer"), ("PUT", "/b/gone", "reset"), ("GET", "/b/a.wav", "reset"),
+        ("DELETE", "/b/a.wav", "reset"),
+    ],
+)  # fmt: skip
+def test_an_answer_is_lost_where_something_was_put(
+    store: str, monkeypatch: pytest.MonkeyPatch, method: str, path: str, kind: str
+) -> None:
+    only(monkeypatch, "lost answer")
+    with faultproxy.running(store) as proxy:
+        proxy.begin(faultproxy.Chances(1, rate=1.0))
+        assert came(proxy.endpoint, method, path) == "reset"
         assert proxy.counts == {kind: 1}
 
 

@@ -38,8 +38,8 @@ CHANCES = 5
 """Runs over one corpus that misbehaving storage may spoil."""
 RATES = (0.15, 0.3, 0.4, 0.5)
 """Shares of the requests that something happens to."""
-ENOUGH = 500
-"""Faults of which each kind must be one: that by chance one lacks of which there is one in thirty is under 1e-7."""
+ENOUGH = 1000
+"""Faults of which each kind must be one: that by chance one lacks of which there is one in sixty is under 1e-7."""
 OPTIONS = {"unit_seconds": 2.0, "max_errors": 1.0}
 
 

@@ -30,12 +30,12 @@ def test_a_corpus_survives_storage_that_misbehaves(tmp_path: Path) -> None:
 def test_many_faults_of_which_none_is_of_some_kind_break_the_promise(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    kinds = Counter({f"faults: {kind}": 60 for kind in KINDS if kind != "too late"})
+    kinds = Counter({f"faults: {kind}": 120 for kind in KINDS if kind != "too late"})
     monkeypatch.setattr(faults.stores, "opened", lambda stack, seconds: {"moto": ""})
     monkeypatch.setattr(faults, "_on", lambda *_: kinds + Counter({"storage faults": kinds.total(), "corpora": 1}))
-    with pytest.raises(Broken, match="seed 1: of 540 faults none was too late"):
+    with pytest.raises(Broken, match="seed 1: of 1080 faults none was too late"):
         faults.run(1, time.monotonic(), tmp_path)
-    monkeypatch.setattr(faults, "ENOUGH", 541)
+    monkeypatch.setattr(faults, "ENOUGH", 1081)
     assert faults.lacking(faults.run(1, time.monotonic(), tmp_path)) == ["too late"]
 
 
