@@ -18,7 +18,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from pipeline.quantities import counted  # noqa: E402
 from tests import faultproxy  # noqa: E402
-from tests.chaos import places  # noqa: E402
+from tests.chaos import places, poison  # noqa: E402
 from tests.chaos.protocol import SPLIT  # noqa: E402
 from tests.chaos.run import PARTS  # noqa: E402
 
@@ -68,9 +68,11 @@ PROMISES = {
         {"schedules": 1_000_000},
     ),
     "poison": Promise(
-        "recordings crash, keep or overfill what decodes them, in six ways. Each ends as an error row of its own, and "
-        "every neighbour is heard",
-        {"recordings": 180},
+        "recordings crash, keep or overfill what decodes them, in six ways, or the process of the model, in five. Each "
+        "ends as an error row of its own, and every neighbour is heard",
+        {poison.DECODER: 180, poison.MODEL: 150},
+        some=poison.KINDS,
+        called="kinds",
     ),
     "fuzz": Promise(
         "hostile inputs at every place where foreign bytes come in. None ends in a traceback, takes over 10 s of CPU "

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.chaos import run, summary
+from tests.chaos import poison, run, summary
 from tests.chaos.promise import Broken
 from tests.faultproxy import KINDS
 
@@ -230,6 +230,17 @@ def test_a_kind_of_fault_that_did_not_happen_is_short_of_the_goal():
     assert "short of" not in row(**kinds)
     assert row(**kinds | {"faults: cut": 0}).endswith("; short of the goal: cut |")
     assert row().endswith("; short of the goal: slow down, 500, reset, 7 more |")
+
+
+def test_a_kind_of_poison_that_was_not_tried_is_short_of_the_goal():
+    def row(**counts: int) -> str:
+        enough = {poison.DECODER: 180, poison.MODEL: 150, **dict.fromkeys(poison.KINDS, 30)}
+        return summary.page([line("poison", **enough | counts)], "new").splitlines()[6]
+
+    assert "| 180 recordings that end the decoder, 150 recordings that end the model, all 11 kinds | 180 rec" in row()
+    assert "short of" not in row()
+    assert row(**{"model hang": 0}).endswith("; short of the goal: model hang |")
+    assert row(**{poison.MODEL: 30}).endswith("; short of the goal: recordings that end the model |")
 
 
 def test_what_was_counted_on_changed_code_is_left_out(tmp_path):
