@@ -197,12 +197,12 @@ class Table:
         self.torment([])
 
     def zombie(self) -> None:
-        """A driver with all its workers sleeps while another one does its work, and then wakes."""
+        """A driver with all its workers sleeps while others do its work, one of which is killed, and then wakes."""
         sleeper = self._started()
         try:
             self._moment(sleeper)
             wake = stopped(sleeper)
-            self.torment([])
+            self.torment(["driver"])
             wake()
             self._ended(sleeper)
         finally:
