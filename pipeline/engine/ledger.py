@@ -46,7 +46,7 @@ class Entry:
     step: int = 0
     """Notes of progress so far."""
     recording: str = ""
-    """Id of the recording at work, of the first of its batch in the model; '' where none is."""
+    """Id of the recording at work, of the first of its batch in the model; '' where none is, or many are: in a read."""
     node: str = ""
     died_on: tuple[str, ...] = ()
     """Nodes of all workers of this stage that began with the unit before and did not end."""

@@ -159,7 +159,8 @@ class Inference:
             StorageFault: it is no recording, or none by itself.
         """
         indices = [index for index, length in enumerate(features.lengths) if length]
-        found = suspects.culprits(indices, self._order.trial(row, at_work.beat))
+        trial = self._order.trial(row, lambda index: at_work.beat(features.recordings[index].id))
+        found = suspects.culprits(indices, trial)
         if not found and at_work.deaths >= suspects.HOPELESS:
             raise StorageFault(f"{at_work.deaths} workers died over it, but over none of its recordings alone")
         config = self._job.config

@@ -95,11 +95,16 @@ class Order:
     encoders: Sequence[str]
     cpus: float
 
-    def trial(self, row: Row, beat: Callable[[], None]) -> Trial:
-        """Try recordings of a unit, as its row came to the stage."""
+    def trial(self, row: Row, beat: Callable[[int], None]) -> Trial:
+        """Try recordings of a unit.
+
+        Args:
+            row: of the unit, as it came to the stage.
+            beat: is called with the recording that is tried, before it is and whenever its process says something.
+        """
         return lambda indices: self._tried(row, indices, beat)
 
-    def _tried(self, row: Row, indices: Sequence[int], beat: Callable[[], None]) -> Iterator[Passed]:
+    def _tried(self, row: Row, indices: Sequence[int], beat: Callable[[int], None]) -> Iterator[Passed]:
         with memory_file() as shared:
             size = self._write(shared.fileno(), row, indices)
             child = Handle.start(MODULE, shared.fileno(), size)
@@ -108,13 +113,15 @@ class Order:
             finally:
                 child.end()
 
-    def _heard(self, child: Handle, order: Sequence[int], beat: Callable[[], None]) -> Iterator[Passed]:
+    def _heard(self, child: Handle, order: Sequence[int], beat: Callable[[int], None]) -> Iterator[Passed]:
         try:
             child.await_begin()
         except (EOFError, OSError, messages.Malformed) as error:
             raise StorageFault(f"the process that tries the model does not start ({child.end()})") from error
         number = 0
         while number < len(order):
+            # Noise goes by the name of the recording behind it, whose length it has.
+            beat(order[max(number, 1)])
             try:
                 message = child.hear(self.job.config.batch_timeout)
             except TimeoutError:
@@ -123,7 +130,6 @@ class Order:
             except (EOFError, OSError, messages.Malformed):
                 yield Passed(order[number], child.end())
                 return
-            beat()
             if "fault" in message:
                 raise StorageFault(str(message["fault"]))
             if "memory" in message:

@@ -231,6 +231,14 @@ def test_recordings_are_tried_alone_once_two_workers_have_died(monkeypatch: pyte
     assert model.did == ["tried alone"] * (deaths == 2) + [(7.0, True), "r1", "cancelled"]
 
 
+def test_the_recording_that_is_tried_alone_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = Model(monkeypatch, 2)
+    monkeypatch.setattr(suspects.Order, "trial", lambda _, row, beat: beat)
+    monkeypatch.setattr(suspects, "culprits", lambda indices, beat: [beat(index) for index in indices] and {})
+    model.stage(TWO)
+    assert model.did[:2] == ["r0", "r1"]
+
+
 def test_the_file_that_is_being_decoded_is_told_before_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
     told: list[str] = []
     monkeypatch.setattr(ledger.AtWork, "beat", lambda _, recording="": told.append(recording))

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,6 +17,7 @@ from pipeline import config, flow
 from pipeline.audio import Facts
 from pipeline.corpus import Recording
 from pipeline.engine import rows
+from pipeline.engine.rows import Row
 from pipeline.engine.suspects import NOISE, Order, Passed, culprits, errors_of
 from pipeline.errors import StorageFault
 from pipeline.flow import UnitFeatures
@@ -22,6 +25,8 @@ from pipeline.job import Job, TaskJob
 from pipeline.models import checkpoint
 from pipeline.receipts import Timings
 from tests.jobs.corpora import MODEL, ROOT
+
+POISON = ROOT / "tests/isolation/poison"
 
 
 class World:
@@ -100,6 +105,20 @@ def unit(lengths: Sequence[int], silent: Sequence[int]) -> UnitFeatures:
     return UnitFeatures(recordings, np.concatenate(parts), tuple(lengths), facts, {})
 
 
+def order_of(checkpoint_hash: str, batch_timeout: float) -> Order:
+    """To try the recordings of a job on CPUs."""
+    limits = config.make({"model": MODEL, "batch_timeout": batch_timeout, "recording_memory": 10**9})
+    task = TaskJob(kind="transcribe", name="t", model_name="m", model_hash=checkpoint_hash, encoder="e")
+    settings = flow.Settings.of(window=10.0, context=1.0, half=False)
+    job = Job(run="r", output="o", tasks=(task,), device="cpu", dtype="float32", settings=settings, config=limits)
+    return Order(job, {checkpoint_hash: Path(MODEL)}, (), 1.0)
+
+
+def row_of(frames: int) -> Row:
+    """A unit in which the second of three recordings is digital silence of so many frames."""
+    return rows.from_features("u", unit([40, frames, 60], silent=[1]), ("t",), Timings())
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("frames", "how"), [(51, "SIGSEGV"), (52, "exit code 3"), (53, "SIGKILL"), (54, "timeout"), (55, "memory")]
@@ -107,17 +126,47 @@ def unit(lengths: Sequence[int], silent: Sequence[int]) -> UnitFeatures:
 def test_a_process_finds_the_one_that_ends_it(
     monkeypatch: pytest.MonkeyPatch, checkpoint_hash: str, frames: int, how: str
 ) -> None:
-    monkeypatch.syspath_prepend(str(ROOT / "tests/isolation/poison"))
-    limits = config.make({"model": MODEL, "batch_timeout": 15.0, "recording_memory": 10**9})
-    task = TaskJob(kind="transcribe", name="t", model_name="m", model_hash=checkpoint_hash, encoder="e")
-    settings = flow.Settings.of(window=10.0, context=1.0, half=False)
-    job = Job(run="r", output="o", tasks=(task,), device="cpu", dtype="float32", settings=settings, config=limits)
-    features = unit([40, frames, 60], silent=[1])
-    row = rows.from_features("u", features, ("t",), Timings())
-    order = Order(job, {checkpoint_hash: Path(MODEL)}, (), 1.0)
+    monkeypatch.syspath_prepend(str(POISON))
     beats: list[int] = []
-    assert culprits(range(3), order.trial(row, lambda: beats.append(1))) == {1: how}
-    assert beats
+    trial = order_of(checkpoint_hash, 15.0).trial(row_of(frames), beats.append)
+    assert culprits(range(3), trial) == {1: how}
+    assert list(dict.fromkeys(beats)) == [0, 1, 2]
+
+
+class Child:
+    """A process that says some words, and then ends."""
+
+    def __init__(self, told: Sequence[dict[str, Any]], end: str) -> None:
+        self.told, self.ended = iter(told), end
+
+    def await_begin(self) -> None:
+        pass
+
+    def hear(self, seconds: float) -> dict[str, Any]:
+        for message in self.told:
+            return message
+        raise EOFError
+
+    def end(self) -> str:
+        return self.ended
+
+
+def heard(told: Sequence[dict[str, Any]], end: str = "SIGSEGV") -> tuple[list[Passed], list[int]]:
+    """What is made of a process that tries recordings 7 and 9, and which of them was named on the way."""
+    beats: list[int] = []
+    job: Any = SimpleNamespace(config=SimpleNamespace(batch_timeout=5.0))
+    child: Any = Child(told, end)
+    return list(Order(job, {}, (), 1.0)._heard(child, [NOISE, 7, 9], beats.append)), beats
+
+
+BEAT, DONE = {"beat": True}, {"done": True}
+
+
+def test_the_recording_that_is_tried_is_named_before_it_is() -> None:
+    passed, beats = heard([BEAT, DONE, BEAT, BEAT, DONE])
+    assert passed == [Passed(NOISE), Passed(7), Passed(9, "SIGSEGV")]
+    # Noise of the length of the first goes by its name.
+    assert beats == [7, 7, 7, 7, 7, 9]
 
 
 @pytest.fixture(scope="module")
