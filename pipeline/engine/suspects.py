@@ -19,7 +19,7 @@ from pipeline.engine.rows import Row
 from pipeline.errors import ErrorRow, StorageFault
 from pipeline.isolation import messages
 from pipeline.isolation.handle import Handle
-from pipeline.isolation.process import memory_file
+from pipeline.isolation.process import LATE, memory_file
 from pipeline.job import Job
 from pipeline.quantities import show_seconds
 
@@ -128,7 +128,8 @@ class Order:
                 yield Passed(order[number], "timeout")
                 return
             except (EOFError, OSError, messages.Malformed):
-                yield Passed(order[number], child.end())
+                how = child.end()
+                yield Passed(order[number], "timeout" if how == LATE else how)
                 return
             if "fault" in message:
                 raise StorageFault(str(message["fault"]))

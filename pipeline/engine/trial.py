@@ -1,7 +1,7 @@
 """The process that tries recordings: `python -m pipeline.engine.trial`, started by `pipeline.engine.suspects`.
 
 It runs the model over one recording after the other and says so. What the model says is thrown away: all that matters
-is whether this process lives.
+is whether this process lives. It ends with the one that asks, and by itself where nobody ends it in time.
 """
 
 from __future__ import annotations
@@ -10,9 +10,10 @@ import json
 import mmap
 import os
 import resource
+import signal
 import socket
 import sys
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -22,12 +23,16 @@ import pyarrow as pa
 from pipeline import flow
 from pipeline.audio import FEATURE_SIZE
 from pipeline.config import RunConfig
+from pipeline.corpus import Seconds
 from pipeline.engine import rows
 from pipeline.engine.stages import limit_threads
 from pipeline.errors import ErrorRow
 from pipeline.flow import UnitFeatures, UnitOutputs
 from pipeline.isolation import messages
+from pipeline.isolation.asker import end_with_asker
+from pipeline.isolation.handle import START
 from pipeline.isolation.limits import limit_memory
+from pipeline.isolation.process import MARGIN
 from pipeline.job import Job, TaskJob
 from pipeline.models.device import usable
 
@@ -39,7 +44,9 @@ def main() -> None:
     """Try, until one ends this process or all have passed."""
     channel, shared, size = (int(each) for each in sys.argv[1:])
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    _end_after(START + MARGIN)
     with socket.socket(fileno=channel) as ends, ends.makefile("wb") as told:
+        end_with_asker(ends)
         order, row = _opened(shared, size)
         limit_threads(order["cpus"])
         _try_all(told, order, row)
@@ -54,14 +61,15 @@ def _opened(shared: int, size: int) -> tuple[dict[str, Any], rows.Row]:
 
 def _try_all(told: BinaryIO, order: dict[str, Any], row: rows.Row) -> None:
     job = _job(order["job"])
+    asker = _Asker(told, job.config.batch_timeout)
     checkpoints = {hash: Path(path) for hash, path in order["checkpoints"].items()}
     tasks, predictors = job.load_tasks(checkpoints), job.load_predictors(checkpoints, order["encoders"])
     for predictor in predictors:
-        predictor.on_batch = lambda first: _tell(told, {"beat": True})
+        predictor.on_batch = lambda first: asker.tell({"beat": True})
     _, meta, payload = rows.open_row(row)
     features = job.featurised(rows.to_prepared(meta, payload))
     known = rows.to_outputs(meta, payload) if "kept" in meta else None
-    _tell(told, {"ready": True})
+    asker.tell({"ready": True})
     if job.device == "cpu":
         limit_memory(job.config.recording_memory)
     indices = order["indices"]
@@ -74,13 +82,13 @@ def _try_all(told: BinaryIO, order: dict[str, Any], row: rows.Row) -> None:
             job.infer(alone, wanted, predictors, tasks, before)
         except Exception as error:  # noqa: BLE001
             if isinstance(error, MemoryError) or any(words in str(error) for words in _NO_MEMORY):
-                _tell(told, {"memory": True})
+                asker.tell({"memory": True})
                 return
             if not usable(job.device):
                 os._exit(1)
-            _tell(told, {"fault": f"{type(error).__name__}: {error}"})
+            asker.tell({"fault": f"{type(error).__name__}: {error}"})
             return
-        _tell(told, {"done": True})
+        asker.tell({"done": True})
 
 
 def _alone(features: UnitFeatures, known: UnitOutputs | None, index: int) -> tuple[UnitFeatures, UnitOutputs | None]:
@@ -101,9 +109,21 @@ def _job(told: dict[str, Any]) -> Job:
     return Job(**told | {"tasks": tasks, "settings": flow.Settings(**told["settings"]), "config": config})
 
 
-def _tell(told: BinaryIO, message: dict[str, Any]) -> None:
-    messages.send(told, message)
-    told.flush()
+@dataclass(frozen=True, slots=True)
+class _Asker:
+    told: BinaryIO
+    seconds: Seconds
+    """How long it waits for each message."""
+
+    def tell(self, message: dict[str, Any]) -> None:
+        _end_after(self.seconds + MARGIN)
+        messages.send(self.told, message)
+        self.told.flush()
+
+
+def _end_after(seconds: Seconds) -> None:
+    """End this process then, whatever it hangs in; but who asks has done so by then, unless it is gone or stuck."""
+    signal.setitimer(signal.ITIMER_REAL, seconds)
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ from pipeline.corpus import Seconds
 from pipeline.errors import StorageFault
 from pipeline.isolation import messages
 
-_START: Seconds = 300.0
+START: Seconds = 300.0
 """In which it must have begun: it loads libraries, which takes long where all the CPUs are busy."""
 _END: Seconds = 10.0
 """In which a process that was killed, or has closed its ends, is gone; one that hangs in the system is left behind."""
@@ -78,7 +78,7 @@ class Handle:
             EOFError, OSError, messages.Malformed: it does not.
         """
         if not self.ready:
-            self.channel.settimeout(_START)
+            self.channel.settimeout(START)
             messages.receive(self.told)
             self.ready = True
 
@@ -88,7 +88,7 @@ class Handle:
         Raises:
             OSError: it is dead.
         """
-        self.channel.settimeout(_START)
+        self.channel.settimeout(START)
         messages.send(self.asked, order)
         self.asked.flush()
 

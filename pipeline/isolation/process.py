@@ -100,7 +100,7 @@ class Isolated:
                 results = self._results(files[number]) if asked else None
                 if results is None:
                     how, asked, deaths = self._end(), False, deaths + 1
-                    if how != _LATE and deaths < TRIES:
+                    if how != LATE and deaths < TRIES:
                         time.sleep(PAUSE if how == _KILLED else 0)
                         continue
                     results = files[number].failed(self._blame(how))
@@ -178,7 +178,7 @@ class Isolated:
             return None
 
     def _blame(self, how: str) -> ErrorRow:
-        return _overrun(self._limits.seconds) if how == _LATE else _crashed(how)
+        return _overrun(self._limits.seconds) if how == LATE else _crashed(how)
 
     def _end(self) -> str:
         """End the process; how it ended."""
@@ -186,7 +186,7 @@ class Isolated:
         return child.end() if child else ""
 
 
-_LATE = "SIGALRM"
+LATE = "SIGALRM"
 """How a process ends itself where nobody does it when a file's time is over."""
 _KILLED = "SIGKILL"
 """How the system ends a process for want of memory; no decoder ends so by itself."""

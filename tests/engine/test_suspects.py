@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import subprocess
+import sys
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -9,6 +14,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
+import psutil
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -24,6 +30,7 @@ from pipeline.flow import UnitFeatures
 from pipeline.job import Job, TaskJob
 from pipeline.models import checkpoint
 from pipeline.receipts import Timings
+from tests.engine.test_pulse import until
 from tests.jobs.corpora import MODEL, ROOT
 
 POISON = ROOT / "tests/isolation/poison"
@@ -133,6 +140,44 @@ def test_a_process_finds_the_one_that_ends_it(
     assert list(dict.fromkeys(beats)) == [0, 1, 2]
 
 
+ASKS = """
+import sys
+from tests.engine.test_suspects import order_of, row_of
+for passed in order_of(sys.argv[1], 5.0).trial(row_of(54), lambda index: None)([1]):
+    print(passed.index, passed.how, flush=True)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("way", ["killed", "stopped"])
+def test_a_process_that_hangs_ends_without_who_asked(checkpoint_hash: str, way: str) -> None:
+    """With who asked where that is killed; once its time is over where nobody ends it, as one that is stopped."""
+    env = {**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{POISON}"}
+    command = [sys.executable, "-c", ASKS, checkpoint_hash]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT, env=env) as asker:
+        assert asker.stdout
+        assert asker.stdout.readline() == f"{NOISE} \n"
+        (tries,) = psutil.Process(asker.pid).children()
+        try:
+            time.sleep(1.0)
+            asker.send_signal(signal.SIGKILL if way == "killed" else signal.SIGSTOP)
+            assert until(lambda: not computes(tries), seconds=3.0 if way == "killed" else 30.0)
+            asker.send_signal(signal.SIGCONT)
+            assert asker.stdout.read() == ("" if way == "killed" else "1 timeout\n")
+        finally:
+            asker.kill()
+            if computes(tries):
+                tries.kill()
+
+
+def computes(process: psutil.Process) -> bool:
+    """Whether it is there, and not only to be asked how it ended."""
+    try:
+        return bool(process.status() != psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return False
+
+
 class Child:
     """A process that says some words, and then ends."""
 
@@ -167,6 +212,10 @@ def test_the_recording_that_is_tried_is_named_before_it_is() -> None:
     assert passed == [Passed(NOISE), Passed(7), Passed(9, "SIGSEGV")]
     # Noise of the length of the first goes by its name.
     assert beats == [7, 7, 7, 7, 7, 9]
+
+
+def test_a_process_that_ends_itself_as_its_time_is_over_has_taken_too_long() -> None:
+    assert heard([BEAT, DONE], "SIGALRM")[0] == [Passed(NOISE), Passed(7, "timeout")]
 
 
 @pytest.fixture(scope="module")
