@@ -164,7 +164,8 @@ class Inference:
         if not found and at_work.deaths >= suspects.HOPELESS:
             raise StorageFault(f"{at_work.deaths} workers died over it, but over none of its recordings alone")
         config = self._job.config
-        return suspects.errors_of(found, seconds=config.batch_timeout, num_bytes=config.recording_memory)
+        num_bytes = config.recording_memory if self._job.device == "cpu" else None
+        return suspects.errors_of(found, seconds=config.batch_timeout, num_bytes=num_bytes)
 
 
 class Commit:

@@ -72,12 +72,21 @@ def culprits(indices: Sequence[int], trial: Trial) -> dict[int, str]:
     return found
 
 
-def errors_of(found: Mapping[int, str], *, seconds: Seconds, num_bytes: int) -> dict[int, ErrorRow]:
-    """What the rows of culprits say."""
-    longer, more = "--batch-timeout gives it longer", "--recording-memory allows it more"
+def errors_of(found: Mapping[int, str], *, seconds: Seconds, num_bytes: int | None) -> dict[int, ErrorRow]:
+    """What the rows of culprits say.
+
+    Args:
+        found: culprits, and how they end the process.
+        seconds: that a batch may take.
+        num_bytes: that a recording may take in the model; None where only a GPU bounds it.
+    """
+    longer = "--batch-timeout gives it longer"
+    room = "takes more memory in the model than the GPU has left; a shorter --window takes less"
+    if num_bytes is not None:
+        room = f"takes more than {num_bytes / 1e9:g} GB of memory in the model; --recording-memory allows it more"
     told = {
         "timeout": f"kept the model for more than {show_seconds(seconds)} in one batch; {longer}",
-        "memory": f"takes more than {num_bytes / 1e9:g} GB of memory in the model; {more}",
+        "memory": room,
     }
     crashed = "ended the process of the model whenever it was tried, {} times alone (the last with {})"
     return {

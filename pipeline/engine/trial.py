@@ -36,8 +36,8 @@ from pipeline.isolation.process import MARGIN
 from pipeline.job import Job, TaskJob
 from pipeline.models.device import usable
 
-_NO_MEMORY = ("not enough memory", "can't allocate memory", "bad_alloc")
-"""What torch says on CPUs, in an error of no class of its own."""
+_NO_MEMORY = ("MemoryError", "not enough memory", "can't allocate memory", "bad_alloc", "out of memory")
+"""What Python says, torch on CPUs, in an error of no class of its own, and whatever has to do with a GPU."""
 
 
 def main() -> None:
@@ -81,12 +81,13 @@ def _try_all(told: BinaryIO, order: dict[str, Any], row: rows.Row) -> None:
         try:
             job.infer(alone, wanted, predictors, tasks, before)
         except Exception as error:  # noqa: BLE001
-            if isinstance(error, MemoryError) or any(words in str(error) for words in _NO_MEMORY):
+            fault = f"{type(error).__name__}: {error}"
+            if any(words in fault for words in _NO_MEMORY):
                 asker.tell({"memory": True})
                 return
             if not usable(job.device):
                 os._exit(1)
-            asker.tell({"fault": f"{type(error).__name__}: {error}"})
+            asker.tell({"fault": fault})
             return
         asker.tell({"done": True})
 

@@ -95,6 +95,8 @@ def test_rows_say_what_happened_and_what_may_help() -> None:
     assert "10.0 min in one batch; --batch-timeout" in told[0].message
     assert "8 GB of memory in the model; --recording-memory" in told[1].message
     assert "the last with SIGSEGV" in told[2].message
+    (on_gpu,) = errors_of({1: "memory"}, seconds=600.0, num_bytes=None).values()
+    assert (on_gpu.type, "than the GPU has left; a shorter --window" in on_gpu.message) == ("memory", True)
 
 
 def unit(lengths: Sequence[int], silent: Sequence[int]) -> UnitFeatures:
