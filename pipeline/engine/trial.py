@@ -13,7 +13,9 @@ import resource
 import signal
 import socket
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -78,18 +80,26 @@ def _try_all(told: BinaryIO, order: dict[str, Any], row: rows.Row) -> None:
         alone, before = _alone(features, known, index)
         if number == 0:
             alone = _noise(alone)
-        try:
-            job.infer(alone, wanted, predictors, tasks, before)
-        except Exception as error:  # noqa: BLE001
-            fault = f"{type(error).__name__}: {error}"
-            if any(words in fault for words in _NO_MEMORY):
-                asker.tell({"memory": True})
-                return
-            if not usable(job.device):
-                os._exit(1)
-            asker.tell({"fault": fault})
+        message = _tried(partial(job.infer, alone, wanted, predictors, tasks, before), before, job.device)
+        asker.tell(message)
+        if "done" not in message:
             return
-        asker.tell({"done": True})
+
+
+def _tried(infer: Callable[[], UnitOutputs], known: UnitOutputs | None, device: str) -> dict[str, Any]:
+    """What to say of a recording; where only some tasks failed, the stage itself tells their other faults."""
+    message: dict[str, Any] = {"done": True}
+    try:
+        before = known.faults if known else {}
+        faults = [fault for name, fault in infer().faults.items() if name not in before]
+    except Exception as error:  # noqa: BLE001
+        faults = [f"{type(error).__name__}: {error}"]
+        message = {"fault": faults[0]}
+    if any(words in fault for fault in faults for words in _NO_MEMORY):
+        return {"memory": True}
+    if faults and not usable(device):
+        os._exit(1)
+    return message
 
 
 def _alone(features: UnitFeatures, known: UnitOutputs | None, index: int) -> tuple[UnitFeatures, UnitOutputs | None]:

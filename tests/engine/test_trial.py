@@ -73,3 +73,23 @@ def test_want_of_memory_is_told_as_such_on_every_device(monkeypatch: pytest.Monk
 
 def test_another_error_is_a_fault(monkeypatch: pytest.MonkeyPatch) -> None:
     assert said(monkeypatch, RuntimeError("made up")) == ["ready", "done", "fault"]
+
+
+def test_want_of_memory_of_some_tasks_is_told_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The models of other tasks, here or in other actors, have not failed."""
+    assert said(monkeypatch, {"t": "MemoryError: "}) == ["ready", "done", "memory"]
+    assert said(monkeypatch, {"t": "made up"}) == ["ready", "done", "done", "done"]
+
+
+def test_what_models_before_had_no_memory_for_is_no_want_of_this_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = replace(OUTPUTS, faults={"t": "cuda:0: out of memory on one window"})
+    assert said(monkeypatch, before.faults, known=before) == ["ready", "done", "done", "done"]
+
+
+def test_a_gpu_that_is_lost_over_some_tasks_ends_the_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    def leave(code: int) -> None:
+        raise SystemExit(code)
+
+    monkeypatch.setattr(trial, "os", SimpleNamespace(_exit=leave))
+    with pytest.raises(SystemExit):
+        said(monkeypatch, {"t": "CUDA error: device-side assert triggered"}, usable=False)
