@@ -7,26 +7,44 @@ import functools
 import os
 import re
 import traceback
+from collections.abc import Callable, Iterator
+from typing import Any, TypeVar
 
+from pipeline import documents
 from pipeline.errors import UserError
 
-_VARIABLES = ("AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_ACCESS_KEY_ID")
-_FILES = (("AWS_SHARED_CREDENTIALS_FILE", "~/.aws/credentials"), ("AWS_CONFIG_FILE", "~/.aws/config"))
-_SHORTEST = 8
-"""Characters of a secret; what is shorter would mask half a text."""
-_USER_INFO = re.compile(r"(?<=://)(?:[^/@\s]+|[^/@\s:]+:(?!\d*/)[^@\s]*)@")
+E = TypeVar("E", bound=BaseException)
+
+_LONG = (
+    r"signature|credentials?|token|secret|password|passwd|passphrase|authorization|connection[-_.]?string"
+    r"|(?:api|access|account|private|secret|shared)[-_.]?key(?:[-_.]?id)?"
+)
+"""What names of secrets end in, whatever stands before: `X-Goog-Signature`, `accesstoken`."""
+_SHORT = r"auth|pwd|sig"
+"""The same of words that end others too, as `design`, so only at the start or after a mark: `x_sig`."""
+_NAME = rf"(?:[\w.-]*(?:{_LONG})|(?:[\w.-]*[-_.])?(?:{_SHORT})"
+"""Of a parameter of a query, or a setting of a client; to be closed."""
+_USER_INFO = re.compile(r"(?<=://)(?:[^/@\s]+|[^/@\s:]+:(?!\d*/)(?:(?!://)[^@\s])*)@")
 """Also a password with a slash, as keys have them, but not a port and a path with an @."""
 _SIGNED = re.compile(
-    r"(?i)(x-amz-(?:signature|credential|security-token)|awsaccesskeyid|(?<=[?&;])(?:sig|signature|token|secret|key))"
-    r"=[^&\s'\"]+"
+    # A URI inside of another, or of an answer, has its marks percent-encoded.
+    rf"(?i)((?:[?&;#]|%(?:3f|26|3b|23)){_NAME}|key)|x-amz-(?:signature|credential|security-token)|awsaccesskeyid)"
+    r"(=|%3d)(?:(?!%26)[^&\s'\"])+"
 )
+_CLIENTS = ("AWS_", "AZURE_", "FSSPEC_", "HF_", "HUGGING_FACE_")
+"""Beginnings of the variables that clients of storage and of the model hub are made from."""
+_SETTING = re.compile(rf"(?i){_NAME}|(?:[\w.-]*[-_.])?key)")
+_FILES = (("AWS_SHARED_CREDENTIALS_FILE", "~/.aws/credentials"), ("AWS_CONFIG_FILE", "~/.aws/config"))
+_IN_FILES = ("aws_secret_access_key", "aws_session_token", "aws_access_key_id")
+_SHORTEST = 8
+"""Characters of a secret; what is shorter would mask half a text."""
 
 
 def redact(text: str) -> str:
-    """Mask credentials: user info in URIs, signatures in queries, the AWS keys of this process and its profiles."""
+    """Mask credentials: user info in URIs, secrets in queries, those of this process's variables and AWS profiles."""
     for value in _known():
         text = text.replace(value, "***")
-    return _SIGNED.sub(r"\1=***", _USER_INFO.sub("***@", text))
+    return _SIGNED.sub(r"\1\2***", _USER_INFO.sub("***@", text))
 
 
 def refuse_secrets(text: str, place: str = "") -> None:
@@ -47,9 +65,23 @@ def redacted_trace() -> str:
     return redact(traceback.format_exc())
 
 
+def with_causes(raised: E, error: BaseException | None, masked: Callable[[str], str] = redact) -> E:
+    """Note at what is raised instead of a client's error what that and its causes say, without credentials.
+
+    To be raised `from None`: a traceback shows a cause as the client made it, and stores quote keys and tokens.
+    """
+    while error is not None:
+        raised.add_note(masked(f"because of {type(error).__name__}: {error}"))
+        error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+    return raised
+
+
 def _known() -> list[str]:
     """Secrets by falling length, for one may hold another."""
-    values = {os.environ.get(name, "") for name in _VARIABLES}
+    values: set[str] = set()
+    for name in os.environ:
+        if name.startswith(_CLIENTS):
+            values |= _in_variable(name, os.environ[name])
     for variable, usual in _FILES:
         path = os.path.expanduser(os.environ.get(variable) or usual)
         try:
@@ -60,6 +92,26 @@ def _known() -> list[str]:
     return sorted((value for value in values if len(value) >= _SHORTEST), key=len, reverse=True)
 
 
+@functools.lru_cache(maxsize=256)
+def _in_variable(name: str, value: str) -> frozenset[str]:
+    """Secrets of a variable; fsspec reads settings as JSON from some, as `FSSPEC_S3={"key": ..., "secret": ...}`."""
+    if _SETTING.fullmatch(name):
+        return frozenset((value,))
+    if not name.startswith("FSSPEC_"):
+        return frozenset()
+    try:
+        return frozenset(_in_settings(documents.parse(value)))
+    except ValueError:
+        return frozenset()
+
+
+def _in_settings(settings: Any) -> Iterator[str]:
+    for name, value in settings.items() if isinstance(settings, dict) else ():
+        if isinstance(value, str) and _SETTING.fullmatch(name):
+            yield value
+        yield from _in_settings(value)
+
+
 @functools.lru_cache(maxsize=8)
 def _in_file(path: str, _changed: int) -> frozenset[str]:
     """Secrets of all profiles in a file of the AWS command line; none where it cannot be read."""
@@ -68,5 +120,4 @@ def _in_file(path: str, _changed: int) -> frozenset[str]:
         parser.read(path, encoding="utf-8")
     except (configparser.Error, OSError, UnicodeDecodeError):
         return frozenset()
-    names = [variable.lower() for variable in _VARIABLES]
-    return frozenset(parser.get(profile, name, fallback="") for profile in parser.sections() for name in names)
+    return frozenset(parser.get(profile, name, fallback="") for profile in parser.sections() for name in _IN_FILES)

@@ -1,3 +1,4 @@
+import time
 from pathlib import Path
 
 import pytest
@@ -85,6 +86,75 @@ def test_redact(monkeypatch: pytest.MonkeyPatch) -> None:
     assert paths.redact("http://host:9000/a@b") == "http://host:9000/a@b"
     assert paths.redact("s3://bucket/a:b@c") == "s3://bucket/a:b@c"
     assert paths.redact("s3://bucket/key=a b") == "s3://bucket/key=a b"
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "X-Goog-Signature", "X-Goog-Credential", "access_token", "accessToken", "api_key", "apikey", "api-key",
+        "password", "passwd", "X-OSS-Signature", "x-oss-security-token", "OSSAccessKeyId", "q-signature", "sig",
+        "hub.auth", "key", "secret", "client_secret", "credentials", "AWSAccessKeyId", "a.token", "AccountKey", "auth",
+    ],
+)  # fmt: skip
+def test_secrets_in_queries_are_masked(name: str) -> None:
+    for before, after in (("https://h/a.flac?", "&a=1"), ("h/x?a=1&", " ends"), ("x;", ""), ("https://h/a#", "&b")):
+        assert paths.redact(f"{before}{name}=geheim{after}") == f"{before}{name}=***{after}"
+    inner = f"https://h/?of=https%3A%2F%2Fi%2Fa%3F{name}%3Dgeheim%26b%3D2&a=1"
+    assert paths.redact(inner) == inner.replace("geheim", "***")
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["monkey", "keyword", "author", "design", "tokens", "token_count", "signal", "oath", "secretary", "keys", "mykey"],
+)
+def test_what_only_looks_like_a_secret_in_a_query_stays(name: str) -> None:
+    for text in (f"https://h/a.flac?{name}=7&a=1", f"a;{name}=7", f"bucket/{name}=7/x", "s3://bucket/token=7/x"):
+        assert paths.redact(text) == text
+
+
+def test_what_is_masked_is_masked_once() -> None:
+    masked = paths.redact("https://me:pw@h/x?access_token=geheim%26api_key%3Dgeheim&sig=geheim")
+    assert "geheim" not in masked
+    assert paths.redact(masked) == masked
+
+
+VARIABLES = [
+    ("AWS_ACCESS_KEY_ID", "{}"), ("AWS_CONTAINER_AUTHORIZATION_TOKEN", "{}"), ("FSSPEC_S3_KEY", "{}"),
+    ("FSSPEC_S3_SECRET", "{}"), ("FSSPEC_S3_TOKEN", "{}"), ("FSSPEC_GS_TOKEN", "{}"), ("FSSPEC_ABFS_ACCOUNT_KEY", "{}"),
+    ("FSSPEC_S3", '{{"secret": "{}"}}'), ("FSSPEC_S3_CLIENT_KWARGS", '{{"aws_session_token": "{}"}}'),
+    ("FSSPEC_S3A", '{{"client_kwargs": {{"aws_secret_access_key": "{}"}}}}'), ("HF_TOKEN", "{}"),
+    ("HUGGING_FACE_HUB_TOKEN", "{}"), ("AZURE_STORAGE_KEY", "{}"), ("AZURE_STORAGE_ACCOUNT_KEY", "{}"),
+    ("AZURE_STORAGE_SAS_TOKEN", "{}"), ("AZURE_CLIENT_SECRET", "{}"), ("AZURE_STORAGE_CONNECTION_STRING", "{}"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("variable", "value"), VARIABLES)
+def test_secrets_of_variables_that_clients_read_are_masked(
+    variable: str, value: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(variable, value.format("geheim/0815+x"))
+    assert paths.redact("the store says geheim/0815+x") == "the store says ***"
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        ("AWS_ENDPOINT_URL", "https://storage.example"), ("AWS_PROFILE", "archive-night"), ("FSSPEC_S3_ANON", "true"),
+        ("FSSPEC_S3", '{"endpoint_url": "https://storage.example"}'), ("FSSPEC_S3_CLIENT_KWARGS", "[1, 2, 3, 4]"),
+        ("AWS_WEB_IDENTITY_TOKEN_FILE", "/var/run/aws/id"), ("HF_HOME", "/models/of/ours"),
+        ("GOOGLE_APPLICATION_CREDENTIALS", "/keys/of/ours.json"),
+    ],
+)  # fmt: skip
+def test_other_variables_of_clients_are_no_secrets(variable: str, value: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(variable, value)
+    assert paths.redact(f"{value} and https://storage.example") == f"{value} and https://storage.example"
+
+
+def test_long_texts_are_masked_in_little_time() -> None:
+    begin = time.process_time()
+    for odd in ("://a:", "?token", "&-_.", "%26a-", ";x-amz-", "://a:1", "?sig=&"):
+        paths.redact(odd * 100_000)
+    assert time.process_time() - begin < 10
 
 
 @pytest.mark.parametrize("text", ["2026-01-02T03:04:05.678Z", "Fri, 02 Jan 2026 03:04:05 GMT", "1767323045"])
