@@ -27,6 +27,9 @@ class UserError(VoxmillError):
 class StorageFault(VoxmillError):
     """Storage, network or machine failed for longer than the retries; never blamed on a recording."""
 
+    answer: tuple[str, int] = ("", 0)
+    """Code and HTTP status, where it was an answer of a store."""
+
 
 class RecordingError(VoxmillError):
     """One recording cannot be processed; it ends as a row with this error.

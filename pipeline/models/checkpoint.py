@@ -12,6 +12,7 @@ from typing import Any
 
 from pipeline import documents
 from pipeline.errors import UserError
+from pipeline.storage.secrets import redact
 
 CONFIG = "config.json"
 WEIGHTS = "model.safetensors"
@@ -64,10 +65,11 @@ def _download(hub_id: str) -> Path:
         return Path(snapshot_download(hub_id, allow_patterns=[f"*{suffix}" for suffix in SUFFIXES]))
     except (OSError, EntryNotFoundError, HFValidationError) as error:
         reason = " ".join([line.strip() for line in str(error).splitlines() if line.strip()][:2])
+        # Not with its cause: the hub sends on to signed URIs, which its client quotes.
         raise UserError(
-            f"{hub_id}: no such folder here, and the hub did not give it as a model ({reason}); "
+            f"{hub_id}: no such folder here, and the hub did not give it as a model ({redact(reason)}); "
             "check the spelling, and for a private model set HF_TOKEN."
-        ) from error
+        ) from None
 
 
 def fingerprint(path: str | os.PathLike[str]) -> str:

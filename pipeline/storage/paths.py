@@ -12,7 +12,7 @@ import fsspec
 from fsspec import AbstractFileSystem
 
 from pipeline.errors import UserError
-from pipeline.storage.secrets import redact
+from pipeline.storage.secrets import redact, with_causes
 
 __all__ = [
     "canonical", "creates", "filesystem", "is_local", "is_s3", "join", "local_path", "parent", "redact", "uri_of",
@@ -138,7 +138,7 @@ def _open(scheme: str, _pid: int, _environment: tuple[tuple[str, str], ...]) -> 
     try:
         fs = fsspec.filesystem(scheme, **options)
     except (ImportError, ValueError) as error:
-        raise UserError(f"{scheme}://: cannot be opened: {redact(str(error))}") from error
+        raise with_causes(UserError(f"{scheme}://: cannot be opened: {redact(str(error))}"), error) from None
     if scheme == "s3":
         # Tries are counted in `retry` alone: three layers of five tries each would wait for half an hour.
         fs.retries = 1

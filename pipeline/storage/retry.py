@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import functools
 import itertools
 import re
 import sys
@@ -15,8 +16,10 @@ from pipeline import stopping
 from pipeline.errors import StorageFault, UserError
 from pipeline.storage import patience
 from pipeline.storage.paths import is_local, redact
+from pipeline.storage.secrets import with_causes
 
 T = TypeVar("T")
+E = TypeVar("E", bound=BaseException)
 
 _THROTTLING_CODES = (
     "BandwidthLimitExceeded", "EC2Throttled", "LimitExceeded", "PriorRequestNotComplete", "ProvisionedThroughput",
@@ -149,7 +152,7 @@ def attempt(uri: str, doing: str, call: Callable[[], T]) -> T:
             waits = throttling if is_throttling(error) else breaks
             delay = next(waits, None) if is_transient(error) else None
             if delay is None or not stopping.waited(delay):
-                raise _fault(uri, doing, error) from error
+                raise _fault(uri, doing, error) from None
 
 
 @contextlib.contextmanager
@@ -159,7 +162,7 @@ def translated(uri: str, doing: str) -> Iterator[None]:
         yield
     except _storage_errors() as error:
         _pass(uri, doing, error)
-        raise _fault(uri, doing, error) from error
+        raise _fault(uri, doing, error) from None
 
 
 def is_transient(error: BaseException) -> bool:
@@ -184,6 +187,8 @@ def answer_of(error: BaseException) -> tuple[str, int]:
     """Give code and HTTP status of a store's answer, from the error or its causes; ("", 0) without one."""
     seen: BaseException | None = error
     while seen is not None:
+        if isinstance(seen, StorageFault) and seen.answer[1]:
+            return seen.answer
         response: Any = getattr(seen, "response", None)
         if isinstance(response, dict):
             status = response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
@@ -191,27 +196,6 @@ def answer_of(error: BaseException) -> tuple[str, int]:
             return code, int(status or (code if code.isdigit() else 0))
         seen = seen.__cause__
     return "", 0
-
-
-def raise_user_error(uri: str, doing: str, error: BaseException) -> None:
-    """Raise what `error` tells about bucket, credentials or endpoint; return if it tells none of it."""
-    code, status = answer_of(error)
-    shown = redact(uri)
-    if code == "NoSuchBucket":
-        raise UserError(f"{shown}: no such bucket. Check the name, AWS_PROFILE and AWS_ENDPOINT_URL.") from error
-    if code.startswith(_REFUSED_CREDENTIALS):
-        remedy = "Check AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN or AWS_PROFILE"
-        raise UserError(f"{shown}: credentials refused ({code}, {status}) while {doing}. {remedy}.") from error
-    if status == 405:
-        remedy = "Is it the address of an S3 store? Check AWS_ENDPOINT_URL"
-        raise UserError(f"{shown}: the endpoint knows no such request (405) while {doing}. {remedy}.") from error
-    if _is_foreign(error) and _name(error).startswith(_NO_CREDENTIALS):
-        remedy = "Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE; FSSPEC_S3_ANON=true if public"
-        raise UserError(f"{shown}: no usable credentials ({_name(error)}). {remedy}.") from error
-    if isinstance(error, ValueError) and "endpoint" in str(error).lower():
-        raise UserError(f"{shown}: {_told(uri, error)}. AWS_ENDPOINT_URL must be a URL: http://host:port.") from error
-    if _name(error) in ("ParamValidationError", "NoRegionError"):
-        raise UserError(f"{shown}: {' '.join(_told(uri, error).split())}") from error
 
 
 def denied(uri: str, doing: str, permission: str) -> UserError:
@@ -231,27 +215,70 @@ def unreachable(fault: StorageFault) -> UserError | StorageFault:
     answers that it is busy: it was found, and the same command may do a little later.
     """
     if is_local(str(fault)) or (answer_of(fault)[1] and is_transient(fault)):
-        return StorageFault(str(fault))
+        same = StorageFault(str(fault))
+        same.answer = fault.answer
+        return same
     return UserError(f"{fault}. Is the endpoint right and up? Check AWS_ENDPOINT_URL and the network.")
 
 
-def _told(uri: str, error: BaseException) -> str:
+def _told(uri: str, text: str) -> str:
     """What an error says, without the credentials of a URI, which clients take for a part of the bucket's name."""
-    text, user = str(error), _USER.search(uri)
+    user = _USER.search(uri)
     return redact(text.replace(user[1], "***") if user else text)
 
 
 def _pass(uri: str, doing: str, error: BaseException) -> None:
-    """Raise what another try would not change, as the user's error or as it is."""
-    raise_user_error(uri, doing, error)
+    """Raise what another try would not change: the user's error, what is said about one object, or a bug as it is."""
+    mistake = _mistake(uri, doing, error)
+    if mistake is not None:
+        raise _instead_of(error, mistake, uri) from None
     if doing != "writing" and getattr(error, "errno", None) in _NOWHERE:
-        raise FileNotFoundError(errno.ENOENT, str(error)) from error
-    if isinstance(error, _PASSED) or not _from_storage(error):
+        raise FileNotFoundError(errno.ENOENT, _told(uri, str(error))) from None
+    if isinstance(error, _PASSED):
+        raise _alone(uri, error) from None
+    if not _from_storage(error):
         raise error
 
 
+def _mistake(uri: str, doing: str, error: BaseException) -> UserError | None:
+    """What `error` tells about bucket, credentials or endpoint; None if it tells none of it."""
+    code, status = answer_of(error)
+    shown = redact(uri)
+    if code == "NoSuchBucket":
+        return UserError(f"{shown}: no such bucket. Check the name, AWS_PROFILE and AWS_ENDPOINT_URL.")
+    if code.startswith(_REFUSED_CREDENTIALS):
+        remedy = "Check AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN or AWS_PROFILE"
+        return UserError(f"{shown}: credentials refused ({redact(code)}, {status}) while {doing}. {remedy}.")
+    if status == 405:
+        remedy = "Is it the address of an S3 store? Check AWS_ENDPOINT_URL"
+        return UserError(f"{shown}: the endpoint knows no such request (405) while {doing}. {remedy}.")
+    if _is_foreign(error) and _name(error).startswith(_NO_CREDENTIALS):
+        remedy = "Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE; FSSPEC_S3_ANON=true if public"
+        return UserError(f"{shown}: no usable credentials ({_name(error)}). {remedy}.")
+    told = _told(uri, str(error))
+    if isinstance(error, ValueError) and "endpoint" in str(error).lower():
+        return UserError(f"{shown}: {told}. AWS_ENDPOINT_URL must be a URL: http://host:port.")
+    if _name(error) in ("ParamValidationError", "NoRegionError"):
+        return UserError(f"{shown}: {' '.join(told.split())}")
+    return None
+
+
 def _fault(uri: str, doing: str, error: BaseException) -> StorageFault:
-    return StorageFault(f"{redact(uri)}: {_what(error)} while {doing}: {_told(uri, error)}")
+    fault = StorageFault(f"{redact(uri)}: {_what(error)} while {doing}: {_told(uri, str(error))}")
+    fault.answer = answer_of(error)
+    return _instead_of(error, fault, uri)
+
+
+def _instead_of(error: BaseException, raised: E, uri: str) -> E:
+    return with_causes(raised, error, functools.partial(_told, uri))
+
+
+def _alone(uri: str, error: BaseException) -> BaseException:
+    """An error about one object without its causes and without credentials."""
+    kind = next(kind for kind in _PASSED if isinstance(error, kind))
+    told = [_told(uri, each) if isinstance(each, str) else each for each in error.args]
+    passed = error if _told(uri, str(error)) == str(error) else kind(*told)
+    return with_causes(passed, error.__cause__, functools.partial(_told, uri))
 
 
 def _what(error: BaseException) -> str:

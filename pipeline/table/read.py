@@ -17,6 +17,7 @@ from pipeline.plan.unseen import unseen
 from pipeline.storage.arrow import arrow_filesystem
 from pipeline.storage.paths import filesystem, redact
 from pipeline.storage.retry import translated
+from pipeline.storage.secrets import with_causes
 from pipeline.table import layout
 from pipeline.table.done import committed
 from pipeline.table.presence import require_plan, require_table
@@ -91,10 +92,11 @@ class Table:
                         self._compare(file)
                     # What it names is whole, and no filter can be at fault where Arrow failed to open one.
                     if named or isinstance(error, OSError | EOFError):
-                        raise StorageFault(
+                        rewritten = StorageFault(
                             f"{redact((named or self.files)[0])} or a file beside it was rewritten while the table was "
                             "open, as vacuum and forget do. Open it again"
-                        ) from error
+                        )
+                        raise with_causes(rewritten, error) from None
                 raise
 
     def _compare(self, file: str) -> None:

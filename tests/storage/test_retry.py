@@ -1,6 +1,8 @@
 import contextlib
 import contextvars
 import errno
+import pickle
+import traceback
 from collections.abc import Iterator
 from typing import Any
 
@@ -224,3 +226,78 @@ def test_an_endpoint_that_knows_no_such_request_is_not_told_as_a_refusal() -> No
     error.__cause__ = _answer("405", 405).__cause__
     with pytest.raises(UserError, match=r"s3://b/x: .*\(405\) while writing\. .*AWS_ENDPOINT_URL"):
         retry.attempt("s3://b/x", "writing", Flaky(error))
+
+
+SECRET = "geheim/wJalrXUtnFEMI+K7MDENG"
+
+
+def _quoting(kind: type[OSError] = OSError, code: str = "Odd", status: int = 400, *, implied: bool = False) -> OSError:
+    """What s3fs makes of an answer that quotes a key, of which it names the answer as the cause."""
+    from botocore.exceptions import ClientError
+
+    answer = {
+        "Error": {"Code": code, "Message": f"not {SECRET}"},
+        "ResponseMetadata": {"HTTPStatusCode": status},
+    }
+    error = kind(errno.EIO, f"no {SECRET} is known")
+    if implied:
+        error.__context__ = ClientError(answer, "GetObject")
+    else:
+        error.__cause__ = ClientError(answer, "GetObject")
+    return error
+
+
+def _translated(error: OSError) -> None:
+    with retry.translated("s3://b/x", "reading"):
+        raise error
+
+
+QUOTING = [
+    (_quoting(), StorageFault),
+    (_quoting(TimeoutError, "InternalError", 500), StorageFault),
+    (_quoting(implied=True), StorageFault),
+    (_quoting(PermissionError, "SignatureDoesNotMatch", 403), UserError),
+    (_quoting(PermissionError, "NoSuchBucket", 404), UserError),
+    (_quoting(PermissionError, "405", 405), UserError),
+    (_quoting(PermissionError, "AccessDenied", 403), PermissionError),
+    (_quoting(FileNotFoundError, "NoSuchKey", 404), FileNotFoundError),
+    (_quoting(FileNotFoundError, "NoSuchKey", 404, implied=True), FileNotFoundError),
+    (OSError(errno.ENAMETOOLONG, f"too long: {SECRET}"), FileNotFoundError),
+]
+
+
+@pytest.mark.parametrize(("error", "becomes"), QUOTING)
+@pytest.mark.parametrize("once", [False, True])
+def test_a_traceback_has_no_secret_that_a_store_quotes(
+    error: OSError, becomes: type[Exception], once: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", SECRET)
+    with pytest.raises(becomes) as caught:
+        _translated(error) if once else retry.attempt("s3://b/x", "reading", Flaky(*[error] * 3))
+    trace = "".join(traceback.format_exception(caught.value))
+    assert SECRET not in trace
+    assert "***" in trace
+
+
+def test_what_a_client_says_stays_with_the_error_that_is_raised(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", SECRET)
+    with pytest.raises(UserError) as caught:
+        retry.attempt("s3://b/x", "reading", Flaky(_quoting(PermissionError, "SignatureDoesNotMatch", 403)))
+    assert caught.value.__notes__ == [
+        "because of PermissionError: [Errno 5] no *** is known",
+        "because of ClientError: An error occurred (SignatureDoesNotMatch) when calling the GetObject operation: "
+        "not ***",
+    ]
+    with pytest.raises(PermissionError, match=r"no \*\*\* is known") as passed:
+        retry.attempt("s3://b/x", "reading", Flaky(_quoting(PermissionError, "AccessDenied", 403)))
+    assert passed.value.errno == errno.EIO
+    assert ["AccessDenied" in note for note in passed.value.__notes__] == [True]
+
+
+def test_what_a_store_answered_is_known_of_a_fault_that_is_sent_to_another_process() -> None:
+    with pytest.raises(StorageFault) as caught:
+        retry.attempt("s3://b/x", "reading", Flaky(*[_answer("InternalError", 500)] * 3))
+    sent = pickle.loads(pickle.dumps(caught.value))
+    assert retry.answer_of(sent) == ("InternalError", 500)
+    assert isinstance(retry.unreachable(sent), StorageFault)
+    assert retry.answer_of(retry.unreachable(sent)) == ("InternalError", 500)
