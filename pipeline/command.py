@@ -38,7 +38,7 @@ def guarded(work: Callable[[], int], errors: Console, *, debug: bool) -> int:
     except (UserError, StorageFault) as error:
         if debug:
             print(redacted_trace(), file=sys.stderr)
-        errors.print(str(error), markup=False, soft_wrap=True)
+        errors.print(redact(str(error)), markup=False, soft_wrap=True)
         return code_of(error)
     # Ray's handler of SIGTERM, in place until ours is put back after its start, raises SystemExit.
     except (Stopped, KeyboardInterrupt, SystemExit) as stop:

@@ -54,9 +54,10 @@ def run(
         StorageFault: storage failed while planning; nothing was planned.
     """
     started, begin = datetime.now(UTC), time.monotonic()
-    models = [config.model, config.speech, *(text.partition("=")[2] for text in config.task)]
-    for uri in (*sources, output, *models):
+    for uri in (*sources, output):
         refuse_secrets(uri)
+    for name, text in config.texts():
+        refuse_secrets(text, f"{name}: ")
     asked = Asked(
         name=layout.new_run(started),
         kind=kind,

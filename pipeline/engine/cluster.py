@@ -24,6 +24,7 @@ from pipeline.errors import StorageFault, UserError
 from pipeline.overdue import within
 from pipeline.placement import LOCAL, ray_address
 from pipeline.stopping import Stopped
+from pipeline.storage.secrets import redact
 
 CONNECT = 15.0
 """Seconds that a cluster's head may take to accept a connection."""
@@ -158,7 +159,7 @@ def _check_answers(where: str) -> None:
 
 
 def _no_cluster(where: str, reason: str) -> str:
-    return f"{where}: no Ray cluster answers there ({reason}); check --address or RAY_ADDRESS"
+    return redact(f"{where}: no Ray cluster answers there ({reason}); check --address or RAY_ADDRESS")
 
 
 def _quiet() -> None:

@@ -12,6 +12,7 @@ import pyarrow as pa
 
 from pipeline import documents
 from pipeline.errors import UserError
+from pipeline.storage.secrets import redact
 
 TYPES = {
     "string": pa.string(),
@@ -34,11 +35,11 @@ def parse_columns(spec: str) -> tuple[pa.Field, ...]:
         name, colon, type_name = part.rpartition(":")
         if not colon or not _NAME.fullmatch(name) or type_name not in TYPES:
             raise UserError(
-                f"--columns: {part!r} is not name:type with one of the types {', '.join(TYPES)}; "
+                f"--columns: {redact(part)!r} is not name:type with one of the types {', '.join(TYPES)}; "
                 "write speaker:string,year:int32"
             )
         if name in found:
-            raise UserError(f"--columns: {name!r} is asked for twice; name each column once")
+            raise UserError(f"--columns: {redact(name)!r} is asked for twice; name each column once")
         found[name] = pa.field(name, TYPES[type_name])
     return tuple(found.values())
 
