@@ -4,16 +4,23 @@ from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Iterator
+import traceback
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+import pipeline
 from pipeline import cli
+from pipeline.errors import UserError, VoxmillError
+from pipeline.plan.store import load_unit, units
+from pipeline.sources import entries
+from pipeline.storage.lines import numbered
 from pipeline.storage.listing import walk
-from pipeline.storage.put import put
+from pipeline.storage.put import probe_write, put
 from pipeline.storage.read import read_bytes
+from pipeline.storage.uploads import unfinished
 from tests.chaos.quiet import at_hand
 from tests.jobs.corpora import MODEL, clips, encoded
 
@@ -131,14 +138,81 @@ def test_credentials_in_an_endpoint_or_a_source_are_not_shown(job: Job, source: 
         {"path": "http://host/a.flac?X-Amz-Credential=AKIA/x&X-Amz-Signature=hunter2secret", "duration": 1},
         {"path": "http://user:hunter2secret@host/a.flac", "duration": 1},
         {"path": "a.flac", "id": "http://host/a.flac?sig=hunter2secret"},
+        {"path": "https://host/a.flac?access_token=hunter2secret", "duration": 1},
+        {"path": "https://host/a.flac?X-Goog-Credential=x&X-Goog-Signature=hunter2secret", "duration": 1},
+        "https://user:hunter2secret@host/a.flac",
+        {"path": ["https://user:hunter2secret@host/a.flac"]},
     ],
 )
 def test_credentials_in_a_line_of_a_manifest_are_refused_and_not_kept(
-    line: dict[str, Any], job: Job, source: str, s3_server: Any
+    line: Any, job: Job, source: str, s3_server: Any
 ) -> None:
     output, manifest = f"{s3_server.uri}/out", f"{source}/m.jsonl"
     put(manifest, f'{{"path": "a.flac"}}\n\n{json.dumps(line)}\n'.encode())
     assert job.run(manifest, output, s3_server.endpoint) == 2, job.printed
     assert "in/m.jsonl, line 3: " in job.printed
-    assert "credentials do not belong" in job.printed
+    assert "credentials do not belong" in job.printed or "***" in job.printed
     assert [entry.uri for entry in walk(output) if _secret(read_bytes(entry.uri).decode("latin-1"))] == []
+
+
+def test_credentials_beside_a_path_are_masked_in_plan_and_table(job: Job, source: str, s3_server: Any) -> None:
+    output, manifest = f"{s3_server.uri}/out", f"{source}/m.jsonl"
+    url = "https://user:hunter2secret@host/a?access_token=hunter2secret&b=1"
+    put(manifest, json.dumps({"path": "a.flac", "id": "1", "text": f"of {url}", "url": url, "more": [url]}).encode())
+    put(f"{source}/a.txt", url.encode())
+    put(f"{source}/a.json", json.dumps({"url": url}).encode())
+    for named in (manifest, f"{source}/a.flac"):
+        assert job.run(named, output, s3_server.endpoint) == 0, job.printed
+    hidden = "https://***@host/a?access_token=***&b=1"
+    planned = [recording for unit in units(output) for recording in load_unit(output, unit).recordings]
+    assert sorted((each.reference, each.metadata) for each in planned) == [
+        (hidden, json.dumps({"url": hidden})),
+        (f"of {hidden}", json.dumps({"url": hidden, "more": [hidden]})),
+    ]
+    assert [entry.uri for entry in walk(output) if _secret(read_bytes(entry.uri).decode("latin-1"))] == []
+
+
+@pytest.mark.parametrize(
+    "option",
+    ["model=https://user:hunter2secret@host/m", "corpus=https://user:hunter2secret@host/x",
+     "corpus=radio?access_token=hunter2secret", "address=ray://user:hunter2secret@host:10001",
+     "background=https://host/?api_key=hunter2secret", "columns=https://user:hunter2secret@host/x",
+     "columns=x?token=hunter2secret:string", "speech=https://user:hunter2secret@host/s"],
+)  # fmt: skip
+def test_credentials_in_an_option_are_refused_and_not_repeated(option: str, tmp_path: Path) -> None:
+    name, _, text = option.partition("=")
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in/a.flac").write_bytes(encoded(clips()[0].samples))
+    call = (
+        pipeline.embed if name == "speech" else pipeline.label_frames if name == "background" else pipeline.transcribe
+    )
+    with pytest.raises(UserError, match=rf"^--{name}: .*\*\*\*") as caught:
+        call(tmp_path / "in", tmp_path / "out", **{"model": MODEL, name: text})
+    assert not _secret("".join(traceback.format_exception(caught.value)))
+    assert not (tmp_path / "out").exists()
+
+
+READS: dict[str, Callable[[str], Any]] = {
+    "read": read_bytes, "listing": lambda uri: list(walk(uri)), "put": lambda uri: put(uri, b"x"),
+    "probe": probe_write, "lines": lambda uri: list(numbered(uri)), "source": lambda uri: list(entries([uri])),
+    "table": pipeline.read_table, "uploads": unfinished,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("call", READS)
+@pytest.mark.parametrize(("status", "code"), [(403, "AccessDenied"), (403, "InvalidAccessKeyId"), (400, "Odd")])
+def test_a_traceback_in_python_has_no_secret_that_a_store_quotes(
+    call: str, status: int, code: str, s3_proxy: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    variables = {"AWS_ACCESS_KEY_ID": KEY, "AWS_SECRET_ACCESS_KEY": SECRET, "AWS_SESSION_TOKEN": TOKEN}
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    s3_proxy.refuse("^", status=status, code=code, message=f"of {KEY}, {SECRET} and {TOKEN}")
+    trace = ""
+    try:
+        READS[call](f"{s3_proxy.bucket.uri}/in")
+    except (VoxmillError, OSError):
+        trace = traceback.format_exc()
+    assert not _secret(trace)
+    # Of a HEAD, which the others begin with, the answer is a status alone.
+    assert "***" in trace or status != 403

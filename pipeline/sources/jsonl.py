@@ -23,7 +23,7 @@ from pipeline.sources.planned import measure_file, read_head
 from pipeline.storage.lines import pieces
 from pipeline.storage.listing import Entry, stat
 from pipeline.storage.paths import canonical, parent
-from pipeline.storage.secrets import refuse_secrets
+from pipeline.storage.secrets import redact, refuse_secrets
 from pipeline.threads import threads
 
 LOOKS = 48
@@ -55,7 +55,8 @@ def scan(entry: Entry, place: Place, known: RowsPlanned) -> Iterator[Group | Pro
 
     An audio file that is missing is planned all the same, and ends as an error when it is read. One of which all
     lines are known at its version is looked at, not opened. What identifies a line is its id: its own, or path,
-    offset and duration. So text and metadata that change later change nothing that is planned.
+    offset and duration. So text and metadata that change later change nothing that is planned. Credentials in those are
+    masked, while in a path or an id they are refused: what names audio cannot be another text.
 
     Raises:
         UserError: a line is wrong, or holds credentials; names file and line number. Every line is checked before
@@ -269,5 +270,5 @@ def _number(seconds: Seconds | None) -> str:
 
 
 def _short(value: Any) -> str:
-    text = repr(value)
+    text = redact(repr(value))
     return text if len(text) <= 60 else text[:57] + "..."

@@ -1,4 +1,4 @@
-"""What comes along with audio: the reference text, and all other metadata as one JSON object."""
+"""What comes along with audio: the reference text, and all other metadata as one JSON object; without credentials."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pipeline import documents
+from pipeline.storage.secrets import redact
 
 MAX_SIDECAR = 2**20
 """Bytes; a larger sidecar is no label of one recording."""
@@ -21,6 +22,8 @@ class Labels:
 
 
 NONE = Labels()
+_MARKS = ("://", "=", "%3")
+"""One of them is in every URI or query with credentials; the last is of those that are percent-encoded."""
 
 
 def from_sidecars(text: bytes | None, metadata: bytes | None) -> Labels:
@@ -34,7 +37,7 @@ def from_sidecars(text: bytes | None, metadata: bytes | None) -> Labels:
     except UnicodeDecodeError as error:
         raise ValueError(f"its sidecar is not UTF-8 (byte {error.start})") from error
     if metadata is None:
-        return Labels(reference)
+        return from_fields({}, reference)
     try:
         fields = documents.parse(_text(metadata), parse_constant=_no_constant)
     except UnicodeDecodeError as error:
@@ -47,11 +50,21 @@ def from_sidecars(text: bytes | None, metadata: bytes | None) -> Labels:
 
 
 def from_fields(fields: dict[str, Any], reference: str | None = None) -> Labels:
-    """Take `text` as the reference, unless there is one, and everything else as metadata."""
-    rest = dict(fields)
+    """Take `text` as the reference, unless there is one, and everything else as metadata; mask credentials in both."""
+    rest, reference = masked(fields), masked(reference)
     if reference is None and isinstance(rest.get("text"), str):
         reference = clean(rest.pop("text"))
     return Labels(reference, to_json(rest) if rest else None)
+
+
+def masked(value: Any) -> Any:
+    """Mask credentials in every text of a JSON value: it ends in plans and tables."""
+    if isinstance(value, str):
+        # Nearly no text is one of a URI or has one, and there are millions.
+        return redact(value) if any(mark in value for mark in _MARKS) else value
+    if isinstance(value, dict):
+        return {masked(name): masked(each) for name, each in value.items()}
+    return [masked(each) for each in value] if isinstance(value, list) else value
 
 
 def to_json(fields: dict[str, Any]) -> str:

@@ -42,6 +42,29 @@ def test_half_a_character_does_not_break_utf8() -> None:
     assert json.loads(labels.metadata) == {"note": "\ud800"}
 
 
+SIGNED = "https://h/a?X-Goog-Signature=geheim&a=1"
+
+
+def test_credentials_in_what_comes_along_are_masked() -> None:
+    fields = {
+        "url": SIGNED,
+        "of": [{"https://me:geheim@h/b": 1}, "c?access_token=geheim"],
+        "year": 2026,
+        "a": "b=c://d",
+    }
+    kept = {
+        "url": "https://h/a?X-Goog-Signature=***&a=1", "of": [{"https://***@h/b": 1}, "c?access_token=***"],
+        "year": 2026, "a": "b=c://d",
+    }  # fmt: skip
+    labels = from_sidecars(f"see {SIGNED}\n".encode(), json.dumps(fields).encode())
+    assert labels.reference == "see https://h/a?X-Goog-Signature=***&a=1"
+    assert labels.metadata is not None
+    assert json.loads(labels.metadata) == kept
+    assert from_sidecars(SIGNED.encode(), None).reference == "https://h/a?X-Goog-Signature=***&a=1"
+    assert from_fields({"text": SIGNED}).reference == "https://h/a?X-Goog-Signature=***&a=1"
+    assert from_fields({"text": "x%3Fsig%3Dgeheim"}).reference == "x%3Fsig%3D***"
+
+
 @given(
     st.dictionaries(
         st.text(),
