@@ -29,6 +29,9 @@ from pipeline.storage.secrets import redact
 CONNECT = 15.0
 """Seconds that a cluster's head may take to accept a connection."""
 
+STARTS = 2
+"""Tries to start a local Ray."""
+
 LEAVE = 30.0
 """Seconds that leaving a cluster may take; a local one ends its processes in less than 10."""
 
@@ -96,16 +99,23 @@ def _start(own: Scratch, num_cpus: int | None) -> None:
     Raises:
         StorageFault: it did not start, which is no mistake of the user's.
     """
-    try:
-        local.start(own, num_cpus)
-    # On a machine that is too busy Ray says so with an exception of no class.
-    except Exception as error:  # noqa: BLE001
-        logs = own.keep()
-        more = f"; its logs are in {logs}" if logs else ""
-        _leave()
-        raise StorageFault(
-            f"Ray did not start on this machine ({str(error).partition(chr(10))[0]}){more}. Run the same command again."
-        ) from error
+    for left in reversed(range(STARTS)):
+        try:
+            local.start(own, num_cpus)
+        # On a machine that is too busy Ray says so with an exception of no class: its agents must be up in 15 s.
+        except Exception as error:  # noqa: BLE001
+            _leave()
+            local.end_started(own)
+            if left:
+                continue
+            logs = own.keep()
+            more = f"; its logs are in {logs}" if logs else ""
+            reason = str(error).partition("\n")[0]
+            raise StorageFault(
+                f"Ray did not start on this machine ({reason}){more}. Run the same command again."
+            ) from error
+        else:
+            return
 
 
 @contextmanager

@@ -60,6 +60,14 @@ def end_agents(agents: Sequence[psutil.Process], *, grace: float) -> None:
             each.kill()
 
 
+def end_started(own: Scratch) -> None:
+    """Kill what a start that failed has left: Ray itself does so when this process ends."""
+    for each in psutil.Process().children(recursive=True) if own.folder else ():
+        with contextlib.suppress(psutil.Error):
+            if str(own.folder) in " ".join(each.cmdline()):
+                each.kill()
+
+
 def kill_node() -> None:
     """End what this process has started of a local Ray; there is nothing of one that was only joined."""
     from ray._private import worker

@@ -136,6 +136,7 @@ def test_a_local_ray_that_does_not_start_is_no_mistake_of_the_user_and_its_logs_
         cluster.joined("local"),
     ):
         pass
+    assert len(given_folder) == cluster.STARTS
     assert os.path.isdir(given_folder[0])
     shutil.rmtree(given_folder[0])
 

@@ -45,3 +45,36 @@ def test_nothing_is_left_of_a_local_ray_even_where_its_head_was_killed(tmp_path,
     assert len(agents) >= 2
     # By itself one of them would end a minute later.
     assert until(lambda: not any(map(psutil.pid_exists, agents)), seconds=15)
+
+
+DYING = """
+import pathlib, sys, threading, time
+import psutil
+from pipeline.engine import cluster, local
+
+def kill_first():
+    while True:
+        for each in psutil.Process().children(recursive=True):
+            try:
+                if "/raylet/raylet" in " ".join(each.cmdline()):
+                    return each.kill()
+            except psutil.Error:
+                pass
+        time.sleep(0.02)
+
+threading.Thread(target=kill_first, daemon=True).start()
+with cluster.joined(None, num_cpus=1) as own:
+    import ray
+    print(ray.get(ray.remote(lambda: "at work").remote()))
+    print(sum("gcs_server" in " ".join(each.cmdline()) for each in psutil.Process().children(recursive=True)))
+print(own.folder.exists())
+"""
+
+
+@pytest.mark.slow
+def test_a_ray_that_does_not_start_is_started_once_more_and_nothing_of_the_first_stays(tmp_path):
+    done = subprocess.run(
+        [sys.executable, "-c", DYING], env=environment(tmp_path), cwd=ROOT, capture_output=True, text=True, check=False,
+        timeout=200,
+    )  # fmt: skip
+    assert done.stdout.splitlines() == ["at work", "1", "False"], done.stdout + done.stderr[-2000:]
