@@ -11,7 +11,7 @@ from pipeline.corpus import Seconds
 from pipeline.errors import VoxmillError
 from pipeline.isolation import Isolated
 from pipeline.job import Checkpoints, Job, Work
-from pipeline.overdue import watched
+from pipeline.overdue import unmoved, watched
 from pipeline.placement import LOCAL, choose_device, ray_address
 from pipeline.plan import load_unit
 from pipeline.quantities import show_seconds
@@ -91,8 +91,8 @@ def _receipts(
     name = ", ".join(each.id for each in unit.recordings)
     patience = job.config.stall_timeout
     silent = f"without an answer for more than {show_seconds(patience)}; --stall-timeout gives it longer"
-    with watched(patience, lambda: overdue(f"{name}: held by storage that is read, {silent}")) as beat:
-        encoded = flow.read(unit, beat)
+    with unmoved(patience, lambda: overdue(f"{name}: held by storage that is read, {silent}")):
+        encoded = flow.read(unit)
     timings = clock.timings()
     clock = StageClock("features")
     prepared = flow.prepare(encoded, job.settings, decoder)
@@ -112,5 +112,5 @@ def _receipts(
             said = f"{error['stage']}: {error['message']}" if error else tasks[name].told(row)
             say(said if len(work.tasks) == 1 else f"{name}: {said}")
 
-    with watched(patience, lambda: overdue(f"{name}: held by storage that is written to, {silent}")):
+    with unmoved(patience, lambda: overdue(f"{name}: held by storage that is written to, {silent}")):
         return job.finish(work.name, outputs, work.tasks, tasks, lambda: timings.joined(clock.timings()), show=show)

@@ -13,8 +13,10 @@ from rich.console import Console
 from pipeline import table
 from pipeline.choices import Choice
 from pipeline.config import RunConfig
+from pipeline.corpus import Seconds
 from pipeline.errors import StorageFault
 from pipeline.overdue import within
+from pipeline.quantities import show_seconds
 from pipeline.storage.paths import redact
 from pipeline.storage.retry import at_once
 from pipeline.summary import MEANINGS
@@ -73,7 +75,7 @@ class Asked:
         except StorageFault as fault:
             self.say(f"the record of this run could not be written: {fault}")
 
-    def write_end(self, code: int, *, stopped: str, pools: str = "") -> None:
+    def write_end(self, code: int, *, stopped: str, pools: str = "", patience: Seconds = PATIENCE) -> None:
         """Put what ended this run before its summary; storage that refuses it, or does not answer, ends nothing."""
         ended = {"state": "ended", "finished": datetime.now(UTC).isoformat(), "exit_code": code, "pools": pools}
 
@@ -81,5 +83,5 @@ class Asked:
             with at_once():
                 self.write_down({**self.facts(), **ended, "meaning": MEANINGS[code], "stopped": stopped})
 
-        if not within(PATIENCE, write):
-            self.say("the record of this run could not be written: storage does not answer")
+        if not within(patience, write):
+            self.say(f"the record of this run could not be written within {show_seconds(patience)}")

@@ -239,8 +239,8 @@ def _contradictions(config: RunConfig) -> list[str]:
     ]
     found += [
         f"{flag(name)} must be at most {LONGEST_TIMEOUT / 3600:g}h, got {getattr(config, name):g} s"
-        for name in ("recording_timeout", "batch_timeout")
-        if getattr(config, name) > LONGEST_TIMEOUT
+        for name, more in (("recording_timeout", 0.0), ("batch_timeout", 0.0), ("stall_timeout", BACK_AGAIN))
+        if getattr(config, name) > LONGEST_TIMEOUT + more
     ]
     least = max(config.recording_timeout, config.batch_timeout) + BACK_AGAIN
     if config.stall_timeout < least:

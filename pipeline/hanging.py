@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from pipeline.asked import Asked
 from pipeline.overdue import unmoved
 from pipeline.quantities import show_seconds
-from pipeline.storage.retry import answers
 from pipeline.summary import PARTIAL
 from pipeline.table import lease
 
@@ -22,7 +21,7 @@ def storage_watched(asked: Asked, doing: str) -> Iterator[None]:
     """
     seconds = asked.config.stall_timeout
     held = f"held by storage, which answered nothing for {show_seconds(seconds)} while {doing}"
-    with unmoved(seconds, answers, lambda: leave(asked, f"{held}; --stall-timeout gives it longer")):
+    with unmoved(seconds, lambda: leave(asked, f"{held}; --stall-timeout gives it longer")):
         yield
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import faulthandler
+import itertools
 import sys
 import threading
 import time
@@ -21,7 +22,7 @@ _TICK: Seconds = 1.0
 @contextlib.contextmanager
 def watched(seconds: Seconds, over: Callable[[], None]) -> Iterator[Callable[[], None]]:
     """Call `over`, in another thread, once the block is at work for so long since it last called what is given here."""
-    beaten, ended = threading.Event(), threading.Event()
+    beaten, ended, arming = threading.Event(), threading.Event(), threading.Lock()
 
     def watch() -> None:
         while beaten.wait(seconds):
@@ -31,7 +32,10 @@ def watched(seconds: Seconds, over: Callable[[], None]) -> Iterator[Callable[[],
         over()
 
     def beat() -> None:
-        faulthandler.dump_traceback_later(seconds + _MORE, exit=True, file=sys.__stderr__ or 2)
+        with arming:
+            # Nobody would cancel what a thread arms that comes late.
+            if not ended.is_set():
+                faulthandler.dump_traceback_later(seconds + _MORE, exit=True, file=sys.__stderr__ or 2)
         beaten.set()
 
     thread = threading.Thread(target=watch, name="overdue", daemon=True)
@@ -40,21 +44,32 @@ def watched(seconds: Seconds, over: Callable[[], None]) -> Iterator[Callable[[],
         beat()
         yield beat
     finally:
-        faulthandler.cancel_dump_traceback_later()
-        ended.set()
+        with arming:
+            ended.set()
+            faulthandler.cancel_dump_traceback_later()
         beaten.set()
         thread.join()
 
 
+_steps = itertools.count(1)
+_last_step = 0
+
+
+def moved() -> None:
+    """Note that something in this process moves, as an answer of storage does; cheap, from any thread."""
+    global _last_step  # noqa: PLW0603
+    _last_step = next(_steps)
+
+
 @contextlib.contextmanager
-def unmoved(seconds: Seconds, moves: Callable[[], int], over: Callable[[], None]) -> Iterator[None]:
-    """Call `over`, in another thread, once what `moves` counts has stood still for so long within the block."""
+def unmoved(seconds: Seconds, over: Callable[[], None]) -> Iterator[None]:
+    """Call `over`, in another thread, once nothing has `moved` for so long within the block."""
     ended = threading.Event()
 
     def watch() -> None:
-        seen, last = moves(), time.monotonic()
+        seen, last = _last_step, time.monotonic()
         while not ended.wait(min(_TICK, seconds)):
-            if (now := moves()) != seen:
+            if (now := _last_step) != seen:
                 seen, last = now, time.monotonic()
             elif time.monotonic() - last >= seconds:
                 over()

@@ -9,10 +9,11 @@ from datetime import UTC, datetime
 
 from rich.console import Console
 
-from pipeline import choices, command, plan, table
+from pipeline import choices, command, plan, stopping, table
 from pipeline.asked import Asked
 from pipeline.choices import Choice
 from pipeline.config import RunConfig
+from pipeline.corpus import Seconds
 from pipeline.display import listing
 from pipeline.hanging import storage_watched
 from pipeline.isolation import Lengths, Limits
@@ -28,8 +29,12 @@ from pipeline.storage.put import probe_folder, probe_write
 from pipeline.storage.secrets import refuse_secrets
 from pipeline.summary import COMPLETE, ERRORS, PARTIAL, RunSummary, TaskTotals
 from pipeline.table import Standing, layout
+from pipeline.table.lease import PATIENCE
 from pipeline.versions import versions
 from pipeline.working import do, no_work
+
+LAST_WORDS: Seconds = 60.0
+"""In which storage has the record of a run that a fault ended."""
 
 
 def run(
@@ -98,7 +103,8 @@ def _written_down(asked: Asked) -> Iterator[None]:
     try:
         yield
     except BaseException as error:
-        asked.write_end(command.code_of(error), stopped=command.told(error))
+        patience = PATIENCE if stopping.asked() else LAST_WORDS
+        asked.write_end(command.code_of(error), stopped=command.told(error), patience=patience)
         raise
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import threading
 import time
+import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
@@ -42,6 +43,10 @@ def stoppable() -> Iterator[None]:
     _Asked.depth += 1
     try:
         yield
+    except Stopped as stop:
+        # Generators in the frames that it came through end now, while nobody waits for their threads.
+        traceback.clear_frames(stop.__traceback__)
+        raise
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

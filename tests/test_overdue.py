@@ -5,7 +5,10 @@ from __future__ import annotations
 import threading
 import time
 
-from pipeline.overdue import watched
+import pytest
+
+from pipeline import overdue
+from pipeline.overdue import moved, unmoved, watched, within
 
 
 def test_work_that_goes_on_is_never_overdue() -> None:
@@ -24,3 +27,34 @@ def test_work_that_stands_still_is_overdue_once() -> None:
         beat()
         assert over.wait(20)
     assert late == ["overdue"]
+
+
+def test_a_beat_that_comes_late_arms_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    armed: list[float] = []
+    monkeypatch.setattr(overdue.faulthandler, "dump_traceback_later", lambda seconds, **_: armed.append(seconds))
+    with watched(30.0, lambda: None) as beat:
+        assert len(armed) == 1
+    beat()
+    assert len(armed) == 1
+
+
+def test_what_moves_is_never_told_and_what_does_not_once() -> None:
+    late: list[str] = []
+    with unmoved(0.5, lambda: late.append("late")):
+        for _ in range(8):
+            time.sleep(0.1)
+            moved()
+    assert late == []
+    over = threading.Event()
+    with unmoved(0.2, lambda: (late.append("late"), over.set())):
+        assert over.wait(20)
+        time.sleep(0.5)
+    assert late == ["late"]
+
+
+def test_nobody_waits_longer_than_is_said_and_what_fails_is_over() -> None:
+    never, began = threading.Event(), time.monotonic()
+    assert not within(0.2, lambda: never.wait(30))
+    assert time.monotonic() - began < 5
+    never.set()
+    assert within(20, lambda: 1 / 0)

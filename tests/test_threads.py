@@ -10,6 +10,7 @@ import time
 import pytest
 
 from pipeline.stopping import Stopped, stoppable
+from pipeline.storage.parallel import in_order
 from pipeline.threads import threads
 
 
@@ -60,3 +61,21 @@ def test_each_thread_begins_with_what_is_asked_of_it() -> None:
     with threads(1, "made", first=lambda: names.append(threading.current_thread().name)) as pool:
         pool.submit(time.sleep, 0)
     assert names == ["made_0"]
+
+
+def test_nor_does_anybody_wait_for_what_was_suspended_when_the_signal_came() -> None:
+    silent, began = threading.Event(), time.monotonic()
+
+    def look() -> None:
+        items = in_order([lambda: [1], lambda: [silent.wait(30)]], workers=2)
+        for _ in items:
+            signal.raise_signal(signal.SIGTERM)
+
+    def signalled() -> None:
+        with stoppable():
+            look()
+
+    with pytest.raises(Stopped, match="by SIGTERM"):
+        signalled()
+    assert time.monotonic() - began < 5
+    silent.set()

@@ -15,6 +15,7 @@ from pipeline.errors import StorageFault
 from pipeline.isolation import messages
 from pipeline.isolation.handle import Handle
 from pipeline.isolation.process import MARGIN, TRIES, Limits, memory_file
+from pipeline.overdue import moved
 from pipeline.sources import Group, Problem, Unchanged
 
 AT_ONCE = 4
@@ -99,13 +100,16 @@ class Lengths:
                 length = _checked(told)
             except TimeoutError:
                 self._end(file)
+                moved()
                 return None
             except (EOFError, OSError, messages.Malformed) as error:
                 how = self._end(file)
+                moved()
                 if tries + 1 == TRIES and not child.ready:
                     raise StorageFault(f"the process that measures long audio does not start ({how})") from error
             else:
                 self._idle.append(self._asked.pop(file))
+                moved()
                 return length
         return None
 

@@ -7,6 +7,7 @@ import os
 import stat as modes
 
 from pipeline.errors import UserError
+from pipeline.overdue import moved
 from pipeline.storage.entry import Entry, Folder, of_status
 
 _NOWHERE = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP)
@@ -66,6 +67,8 @@ def holds_anything(path: str) -> bool:
 
 def _status(name: os.DirEntry[str]) -> os.stat_result | None:
     """Give what a name leads to; None where it leads nowhere, in circles, or went away just now."""
+    # On a network a folder of millions takes long.
+    moved()
     try:
         return name.stat()
     except OSError as error:

@@ -5,14 +5,13 @@ from __future__ import annotations
 import contextlib
 import errno
 import functools
-import itertools
 import re
 import sys
 from collections.abc import Callable, Iterator
 from contextvars import ContextVar
 from typing import Any, TypeVar
 
-from pipeline import stopping
+from pipeline import overdue, stopping
 from pipeline.errors import StorageFault, UserError
 from pipeline.storage import patience
 from pipeline.storage.paths import is_local, redact
@@ -75,18 +74,8 @@ _waits: ContextVar[tuple[Waits, Waits]] = ContextVar(
 _answered: ContextVar[Callable[[], None]] = ContextVar("_answered", default=lambda: None)
 
 
-_count = itertools.count(1)
-_answers = 0
-
-
-def answers() -> int:
-    """Answers of storage to this process so far, in all its threads."""
-    return _answers
-
-
 def _note_answer() -> None:
-    global _answers  # noqa: PLW0603
-    _answers = next(_count)
+    overdue.moved()
     _answered.get()()
 
 
