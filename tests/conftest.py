@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from hypothesis import settings
 
+from pipeline.storage import secrets
 from tests.needs import unavailable
 from tests.speech import FOLDER
 from tests.tones import write_bare, write_tones
@@ -43,6 +44,12 @@ def tones(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def bare(tmp_path: Path) -> Path:
     """Folder with nothing but the config.json of a tiny model."""
     return write_bare(tmp_path / "bare")
+
+
+@pytest.fixture(autouse=True)
+def secrets_of_this_test() -> None:
+    """Look for secrets anew: a variable that came may be as many as one that went with the test before."""
+    secrets._found = secrets._NOTHING
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -47,7 +47,8 @@ class Line:
     id: str | None
     offset: Seconds | None
     duration: Seconds | None
-    labels: labels.Labels
+    rest: dict[str, Any]
+    """Fields that become labels: nothing is made of them while lines are checked, or are known."""
 
 
 def scan(entry: Entry, place: Place, known: RowsPlanned) -> Iterator[Group | Problem | Unchanged]:
@@ -86,7 +87,7 @@ def _grouped(entry: Entry, manifest: bytearray) -> Iterator[list[tuple[int, int]
         line = piece.removeprefix(_BYTE_ORDER if number == 1 else b"").removesuffix(b"\n")
         if line.strip():
             parsed = _parse(line, entry.uri, number)
-            for kept in (parsed.audio, parsed.id or ""):
+            for kept in filter(None, (parsed.audio, parsed.id)):
                 refuse_secrets(kept, f"{entry.uri}, line {number}: ")
             # Equal marks of different files only put them into one unit.
             marks.append(hash(parsed.audio))
@@ -131,8 +132,12 @@ def _checked(fields: dict[str, Any]) -> Line:
     if text is not None and not isinstance(text, str):
         raise ValueError(f"text must be text, not {_short(text)}")
     own = (*_OWN[2:], *names[:1], *(("text",) if text is None else ()))
-    rest = {name: _plain(value) for name, value in fields.items() if name not in own}
-    return Line(audio, given, _time(fields, "offset"), _time(fields, "duration"), labels.from_fields(rest))
+    rest = {name: value for name, value in fields.items() if name not in own}
+    return Line(audio, given, _time(fields, "offset"), _time(fields, "duration"), rest)
+
+
+def _labels(line: Line) -> labels.Labels:
+    return labels.from_fields({name: _plain(value) for name, value in line.rest.items()})
 
 
 def _time(fields: dict[str, Any], name: str) -> Seconds | None:
@@ -238,6 +243,7 @@ def _recording(found: _Found, measured: Measured, place: Place) -> Recording:
     line, entry = found.line, found.entry
     start, end = _stretch(line)
     seconds, seconds_from = _length(line.duration, start, measured)
+    given = _labels(line)
     return Recording(
         id=_id(line, found.path, place),
         source=entry.uri,
@@ -251,8 +257,8 @@ def _recording(found: _Found, measured: Measured, place: Place) -> Recording:
         sample_rate=measured.sample_rate,
         start=start,
         end=end,
-        reference=line.labels.reference,
-        metadata=line.labels.metadata,
+        reference=given.reference,
+        metadata=given.metadata,
     )
 
 

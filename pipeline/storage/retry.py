@@ -15,7 +15,7 @@ from pipeline import overdue, stopping
 from pipeline.errors import StorageFault, UserError
 from pipeline.storage import patience
 from pipeline.storage.paths import is_local, redact
-from pipeline.storage.secrets import with_causes
+from pipeline.storage.secrets import MOST_CAUSES, with_causes
 
 T = TypeVar("T")
 E = TypeVar("E", bound=BaseException)
@@ -174,8 +174,9 @@ def is_throttling(error: BaseException) -> bool:
 
 def answer_of(error: BaseException) -> tuple[str, int]:
     """Give code and HTTP status of a store's answer, from the error or its causes; ("", 0) without one."""
-    seen: BaseException | None = error
-    while seen is not None:
+    seen = error
+    # An error may be a cause of itself.
+    for _ in range(MOST_CAUSES):
         if isinstance(seen, StorageFault) and seen.answer[1]:
             return seen.answer
         response: Any = getattr(seen, "response", None)
@@ -183,6 +184,8 @@ def answer_of(error: BaseException) -> tuple[str, int]:
             status = response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
             code = str(response.get("Error", {}).get("Code", ""))
             return code, int(status or (code if code.isdigit() else 0))
+        if seen.__cause__ is None:
+            break
         seen = seen.__cause__
     return "", 0
 
@@ -232,23 +235,21 @@ def _pass(uri: str, doing: str, error: BaseException) -> None:
 def _mistake(uri: str, doing: str, error: BaseException) -> UserError | None:
     """What `error` tells about bucket, credentials or endpoint; None if it tells none of it."""
     code, status = answer_of(error)
-    shown = redact(uri)
     if code == "NoSuchBucket":
-        return UserError(f"{shown}: no such bucket. Check the name, AWS_PROFILE and AWS_ENDPOINT_URL.")
+        return UserError(f"{redact(uri)}: no such bucket. Check the name, AWS_PROFILE and AWS_ENDPOINT_URL.")
     if code.startswith(_REFUSED_CREDENTIALS):
         remedy = "Check AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN or AWS_PROFILE"
-        return UserError(f"{shown}: credentials refused ({redact(code)}, {status}) while {doing}. {remedy}.")
+        return UserError(f"{redact(uri)}: credentials refused ({redact(code)}, {status}) while {doing}. {remedy}.")
     if status == 405:
         remedy = "Is it the address of an S3 store? Check AWS_ENDPOINT_URL"
-        return UserError(f"{shown}: the endpoint knows no such request (405) while {doing}. {remedy}.")
+        return UserError(f"{redact(uri)}: the endpoint knows no such request (405) while {doing}. {remedy}.")
     if _is_foreign(error) and _name(error).startswith(_NO_CREDENTIALS):
         remedy = "Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE; FSSPEC_S3_ANON=true if public"
-        return UserError(f"{shown}: no usable credentials ({_name(error)}). {remedy}.")
-    told = _told(uri, str(error))
+        return UserError(f"{redact(uri)}: no usable credentials ({_name(error)}). {remedy}.")
     if isinstance(error, ValueError) and "endpoint" in str(error).lower():
-        return UserError(f"{shown}: {told}. AWS_ENDPOINT_URL must be a URL: http://host:port.")
+        return UserError(f"{redact(uri)}: {_told(uri, str(error))}. AWS_ENDPOINT_URL must be a URL: http://host:port.")
     if _name(error) in ("ParamValidationError", "NoRegionError"):
-        return UserError(f"{shown}: {' '.join(told.split())}")
+        return UserError(f"{redact(uri)}: {' '.join(_told(uri, str(error)).split())}")
     return None
 
 
@@ -265,8 +266,9 @@ def _instead_of(error: BaseException, raised: E, uri: str) -> E:
 def _alone(uri: str, error: BaseException) -> BaseException:
     """An error about one object without its causes and without credentials."""
     kind = next(kind for kind in _PASSED if isinstance(error, kind))
-    told = [_told(uri, each) if isinstance(each, str) else each for each in error.args]
-    passed = error if _told(uri, str(error)) == str(error) else kind(*told)
+    passed: BaseException = error
+    if _told(uri, str(error)) != str(error):
+        passed = kind(*(_told(uri, each) if isinstance(each, str) else each for each in error.args))
     return with_causes(passed, error.__cause__, functools.partial(_told, uri))
 
 

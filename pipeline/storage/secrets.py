@@ -6,9 +6,10 @@ import configparser
 import functools
 import os
 import re
+import time
 import traceback
 from collections.abc import Callable, Iterator
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from pipeline import documents
 from pipeline.errors import UserError
@@ -38,13 +39,21 @@ _FILES = (("AWS_SHARED_CREDENTIALS_FILE", "~/.aws/credentials"), ("AWS_CONFIG_FI
 _IN_FILES = ("aws_secret_access_key", "aws_session_token", "aws_access_key_id")
 _SHORTEST = 8
 """Characters of a secret; what is shorter would mask half a text."""
+_FRESH = 1.0
+"""Seconds for which secrets that were found are known."""
+MOST_CAUSES = 10
+"""Of an error that are told or asked."""
 
 
 def redact(text: str) -> str:
     """Mask credentials: user info in URIs, secrets in queries, those of this process's variables and AWS profiles."""
     for value in _known():
         text = text.replace(value, "***")
-    return _SIGNED.sub(r"\1\2***", _USER_INFO.sub("***@", text))
+    if "://" in text:
+        text = _USER_INFO.sub("***@", text)
+    if "=" in text or "%3" in text:
+        text = _SIGNED.sub(r"\1\2***", text)
+    return text
 
 
 def refuse_secrets(text: str, place: str = "") -> None:
@@ -70,26 +79,66 @@ def with_causes(raised: E, error: BaseException | None, masked: Callable[[str], 
 
     To be raised `from None`: a traceback shows a cause as the client made it, and stores quote keys and tokens.
     """
-    while error is not None:
-        raised.add_note(masked(f"because of {type(error).__name__}: {error}"))
-        error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+    for each in _chain(error):
+        raised.add_note(masked(f"because of {type(each).__name__}: {each}"))
     return raised
 
 
+def _chain(error: BaseException | None) -> list[BaseException]:
+    """An error and what it came from, each once: an error may be a cause of itself."""
+    found: list[BaseException] = []
+    while error is not None and len(found) < MOST_CAUSES and not any(error is each for each in found):
+        found.append(error)
+        error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+    return found
+
+
+class _Found(NamedTuple):
+    """Secrets by falling length, for one may hold another, and what tells whether they are still those."""
+
+    values: list[str]
+    until: float
+    """Time up to which nobody looks at files, or at variables of others, of which there may be thousands."""
+    variables: int
+    """Number of all that are set: a new one is noticed at once, unless one of others went meanwhile."""
+    of_clients: dict[str, str]
+
+
+_NOTHING = _Found([], 0.0, 0, {})
+_found = _NOTHING
+
+
 def _known() -> list[str]:
-    """Secrets by falling length, for one may hold another."""
+    """Secrets of variables as they are now, and of files as they were at most a second ago.
+
+    Asked for each line of a manifest, so it must cost next to nothing.
+    """
+    global _found  # noqa: PLW0603
+    found = _found
+    if (
+        time.monotonic() >= found.until
+        or len(os.environ) != found.variables
+        or any(os.environ.get(name) != value for name, value in found.of_clients.items())
+    ):
+        _found = found = _look()
+    return found.values
+
+
+def _look() -> _Found:
+    until = time.monotonic() + _FRESH
+    of_clients = {name: value for name, value in os.environ.items() if name.startswith(_CLIENTS)}
     values: set[str] = set()
-    for name in os.environ:
-        if name.startswith(_CLIENTS):
-            values |= _in_variable(name, os.environ[name])
+    for name, value in of_clients.items():
+        values |= _in_variable(name, value)
     for variable, usual in _FILES:
-        path = os.path.expanduser(os.environ.get(variable) or usual)
+        path = os.path.expanduser(of_clients.get(variable) or usual)
         try:
             changed = os.stat(path).st_mtime_ns
         except (OSError, ValueError):
             continue
         values |= _in_file(path, changed)
-    return sorted((value for value in values if len(value) >= _SHORTEST), key=len, reverse=True)
+    long = sorted((value for value in values if len(value) >= _SHORTEST), key=len, reverse=True)
+    return _Found(long, until, len(os.environ), of_clients)
 
 
 @functools.lru_cache(maxsize=256)

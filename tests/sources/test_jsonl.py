@@ -6,7 +6,7 @@ import pytest
 
 from pipeline.corpus import Recording, Unit
 from pipeline.errors import UserError
-from pipeline.sources import Group, Problem, Unchanged, entries, read
+from pipeline.sources import Group, Problem, Unchanged, entries, jsonl, labels, read
 from pipeline.storage import put
 
 Audio = Callable[..., bytes]
@@ -161,3 +161,17 @@ def test_a_known_line_that_has_become_long_enough_to_be_cut_is_looked_at_again(c
     assert known.name == "short"
     assert isinstance(planned, tuple)
     assert [each.id for each in planned] == ["long"]
+
+
+def test_labels_are_made_once_and_only_of_what_is_planned(clips: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    made, checked = [], []
+    from_fields, refuse_secrets = labels.from_fields, jsonl.refuse_secrets
+    monkeypatch.setattr(labels, "from_fields", lambda fields: made.append(fields) or from_fields(fields))
+    monkeypatch.setattr(jsonl, "refuse_secrets", lambda text, place: checked.append(text) or refuse_secrets(text))
+    put.put(f"{clips}/m.jsonl", _lines({"path": "clips/b.flac", "text": "a"}, {"path": "clips/a b#.wav", "id": "1"}))
+    assert len(_groups(f"{clips}/m.jsonl")) == 2
+    assert sorted(map(str, made)) == ["{'text': 'a'}", "{}"]
+    assert checked == ["clips/b.flac", "clips/a b#.wav", "1"]
+    made.clear()
+    assert all(isinstance(each, Unchanged) for each in entries([f"{clips}/m.jsonl"], known=lambda *_: 1))
+    assert made == []

@@ -150,6 +150,42 @@ def test_other_variables_of_clients_are_no_secrets(variable: str, value: str, mo
     assert paths.redact(f"{value} and https://storage.example") == f"{value} and https://storage.example"
 
 
+def test_secrets_are_known_as_soon_as_a_variable_changes(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    text = "first/0815+x second/0815+x third/0815+x"
+    monkeypatch.setenv("AWS_S3_TOKEN", "first/0815+x")
+    assert paths.redact(text) == "*** second/0815+x third/0815+x"
+    monkeypatch.setenv("AWS_S3_TOKEN", "second/0815+x")
+    assert paths.redact(text) == "first/0815+x *** third/0815+x"
+    monkeypatch.setenv("HF_TOKEN", "third/0815+x")
+    assert paths.redact(text) == "first/0815+x *** ***"
+    monkeypatch.delenv("AWS_S3_TOKEN")
+    assert paths.redact(text) == "first/0815+x second/0815+x ***"
+    (tmp_path / "credentials").write_text("[a]\naws_session_token = first/0815+x\n")
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "credentials"))
+    assert paths.redact(text) == "*** second/0815+x ***"
+
+
+def test_secrets_of_a_file_that_changes_are_known_a_second_later(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    file = tmp_path / "credentials"
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(file))
+    assert paths.redact("of geheim/0815+x") == "of geheim/0815+x"
+    file.write_text("[a]\naws_session_token = geheim/0815+x\n")
+    time.sleep(1.01)
+    assert paths.redact("of geheim/0815+x") == "of ***"
+
+
+def test_thousands_of_variables_take_no_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    for number in range(2000):
+        monkeypatch.setenv(f"STORE_{number}_SERVICE_HOST", "10.0.0.1")
+    paths.redact("s3://bucket/a.flac")
+    begin = time.process_time()
+    for _ in range(1000):
+        paths.redact("s3://bucket/a.flac")
+    assert time.process_time() - begin < 0.2
+
+
 def test_long_texts_are_masked_in_little_time() -> None:
     begin = time.process_time()
     for odd in ("://a:", "?token", "&-_.", "%26a-", ";x-amz-", "://a:1", "?sig=&"):

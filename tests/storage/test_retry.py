@@ -294,6 +294,35 @@ def test_what_a_client_says_stays_with_the_error_that_is_raised(monkeypatch: pyt
     assert ["AccessDenied" in note for note in passed.value.__notes__] == [True]
 
 
+def test_an_error_that_is_a_cause_of_itself_is_told_once() -> None:
+    first, second = PermissionError(errno.EIO, "first"), OSError(errno.EIO, "second")
+    first.__cause__, second.__cause__ = second, first
+    with pytest.raises(PermissionError) as caught:
+        retry.attempt("s3://b/x", "reading", Flaky(first))
+    assert caught.value.__notes__ == [
+        "because of OSError: [Errno 5] second", "because of PermissionError: [Errno 5] first",
+    ]  # fmt: skip
+
+
+def test_few_of_many_causes_are_told() -> None:
+    error = PermissionError(errno.EIO, "first")
+    above: BaseException = error
+    for number in range(50):
+        above.__cause__ = OSError(errno.EIO, f"number {number}")
+        above = above.__cause__
+    with pytest.raises(PermissionError) as caught:
+        retry.attempt("s3://b/x", "reading", Flaky(error))
+    assert len(caught.value.__notes__) == 10
+
+
+def test_a_missing_file_has_its_text_masked_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    masked = []
+    monkeypatch.setattr(retry, "redact", lambda text: masked.append(text) or text)
+    with pytest.raises(FileNotFoundError):
+        retry.attempt("s3://b/x", "reading", Flaky(FileNotFoundError(errno.ENOENT, "none", "b/x")))
+    assert masked == ["[Errno 2] none: 'b/x'"]
+
+
 def test_what_a_store_answered_is_known_of_a_fault_that_is_sent_to_another_process() -> None:
     with pytest.raises(StorageFault) as caught:
         retry.attempt("s3://b/x", "reading", Flaky(*[_answer("InternalError", 500)] * 3))
