@@ -25,16 +25,26 @@ _SHORT = r"auth|pwd|sig"
 """The same of words that end others too, as `design`, so only at the start or after a mark: `x_sig`."""
 _NAME = rf"(?:[\w.-]*(?:{_LONG})|(?:[\w.-]*[-_.])?(?:{_SHORT})"
 """Of a parameter of a query, or a setting of a client; to be closed."""
-_USER_INFO = re.compile(r"(?<=://)(?:[^/@\s]+|[^/@\s:]+:(?!\d*/)(?:(?!://)[^@\s])*)@")
-"""Also a password with a slash, as keys have them, but not a port and a path with an @."""
+_USER_INFO = re.compile(r"""(?<=://)(?:[^/?#@\s"'<>\\,]+|[^/?#@\s"'<>\\,:]+:(?!\d*[/,])(?:(?!://)[^?#@\s"'<>\\])*)@""")
+"""Also a password with a slash, as keys have them, but not a port and a path with an @, nor an address beside a URI."""
+_URI = re.compile(r"""(?:://|/[^\s"'<>?/]*\?)[^\s"'<>]*""")
+"""From the scheme on, or where clients leave out the host, from the last part of the path."""
+_GIVEN = r"""(=|%3d)(?:[^&;#%\s"'<>]++|%(?!26))+"""
+# A URI inside of another, or of an answer, has its marks percent-encoded.
+_IN_URI = re.compile(rf"(?i)((?:[?&;#]|%(?:3f|26|3b|23)){_NAME})|(?:[?&]|%(?:3f|26))key){_GIVEN}")
 _SIGNED = re.compile(
-    # A URI inside of another, or of an answer, has its marks percent-encoded.
-    rf"(?i)((?:[?&;#]|%(?:3f|26|3b|23)){_NAME}|key)|x-amz-(?:signature|credential|security-token)|awsaccesskeyid)"
-    r"(=|%3d)(?:(?!%26)[^&\s'\"])+"
+    rf"(?i)((?:[?&]|%(?:3f|26|3b|23)){_NAME})|x-amz-(?:signature|credential|security-token)|awsaccesskeyid){_GIVEN}"
 )
+"""In any text, where `;` and `#` are marks of other things too, and a key one of music or of a table."""
+_MASKED = r"\1\2***"
 _CLIENTS = ("AWS_", "AZURE_", "FSSPEC_", "HF_", "HUGGING_FACE_")
 """Beginnings of the variables that clients of storage and of the model hub are made from."""
+_VARIABLE = re.compile(
+    r".*_(?:(?:ACCESS|SECRET|ACCOUNT|STORAGE|API)_KEY|ACCESS_KEY_ID|TOKEN|SECRET|PASSWORD|CONNECTION_STRING|SAS)"
+)
+"""Names of those that hold a secret: of the others some end in KEY too, and are the name of an object."""
 _SETTING = re.compile(rf"(?i){_NAME}|(?:[\w.-]*[-_.])?key)")
+"""Names of settings of fsspec that do."""
 _FILES = (("AWS_SHARED_CREDENTIALS_FILE", "~/.aws/credentials"), ("AWS_CONFIG_FILE", "~/.aws/config"))
 _IN_FILES = ("aws_secret_access_key", "aws_session_token", "aws_access_key_id")
 _SHORTEST = 8
@@ -52,7 +62,8 @@ def redact(text: str) -> str:
     if "://" in text:
         text = _USER_INFO.sub("***@", text)
     if "=" in text or "%3" in text:
-        text = _SIGNED.sub(r"\1\2***", text)
+        text = _URI.sub(lambda uri: _IN_URI.sub(_MASKED, uri[0]), text)
+        text = _SIGNED.sub(_MASKED, text)
     return text
 
 
@@ -144,9 +155,10 @@ def _look() -> _Found:
 @functools.lru_cache(maxsize=256)
 def _in_variable(name: str, value: str) -> frozenset[str]:
     """Secrets of a variable; fsspec reads settings as JSON from some, as `FSSPEC_S3={"key": ..., "secret": ...}`."""
-    if _SETTING.fullmatch(name):
+    of_fsspec = name.startswith("FSSPEC_")
+    if (_SETTING if of_fsspec else _VARIABLE).fullmatch(name):
         return frozenset((value,))
-    if not name.startswith("FSSPEC_"):
+    if not of_fsspec:
         return frozenset()
     try:
         return frozenset(_in_settings(documents.parse(value)))

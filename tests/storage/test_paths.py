@@ -97,7 +97,10 @@ def test_redact(monkeypatch: pytest.MonkeyPatch) -> None:
     ],
 )  # fmt: skip
 def test_secrets_in_queries_are_masked(name: str) -> None:
-    for before, after in (("https://h/a.flac?", "&a=1"), ("h/x?a=1&", " ends"), ("x;", ""), ("https://h/a#", "&b")):
+    marks = [("https://h/a.flac?", "&a=1"), ("h/x?a=1&", " ends"), ("GET /bucket/a?", ";n=3")]
+    if name != "key":
+        marks += [("https://h/x;", ""), ("https://h/a#", "&b"), ("of https://h/a?x;", "#b"), ("a?x=1&", "")]
+    for before, after in marks:
         assert paths.redact(f"{before}{name}=geheim{after}") == f"{before}{name}=***{after}"
     inner = f"https://h/?of=https%3A%2F%2Fi%2Fa%3F{name}%3Dgeheim%26b%3D2&a=1"
     assert paths.redact(inner) == inner.replace("geheim", "***")
@@ -110,6 +113,28 @@ def test_secrets_in_queries_are_masked(name: str) -> None:
 def test_what_only_looks_like_a_secret_in_a_query_stays(name: str) -> None:
     for text in (f"https://h/a.flac?{name}=7&a=1", f"a;{name}=7", f"bucket/{name}=7/x", "s3://bucket/token=7/x"):
         assert paths.redact(text) == text
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"url":"https://a.com","email":"joe@x.org"}', r'{\"url\":\"https://a.com\",\"email\":\"joe@x.org\"}',
+        '<a href="https://a.com">joe@x.org</a>', "<https://a.com>joe@x.org", "https://example.com?email=joe@x.org",
+        "https://a.com#joe@x.org", "see https://a.com,joe@x.org", "see https://a.com:80,joe@x.org",
+        "https://a.com:80?by=joe@x.org", "bpm=120;key=Am;mode=minor", "bpm=120&key=Am&mode=minor", "C#key=3",
+        "https://a.com/C#key=3", "n=1;max_token=512;n=3", "s3://b/x.tar n=1;max_token=512;n=3",
+        "'https://a.com';auth=none", "x#token=3",
+    ],
+)  # fmt: skip
+def test_what_only_stands_beside_a_uri_or_is_none_stays(text: str) -> None:
+    assert paths.redact(text) == text
+
+
+def test_only_a_secret_is_masked_of_what_stands_around_it() -> None:
+    assert paths.redact("https://h/a;token=geheim;n=3") == "https://h/a;token=***;n=3"
+    assert paths.redact("https://h/a?sig=geheim#t=1,2") == "https://h/a?sig=***#t=1,2"
+    assert paths.redact("<https://h/a?sig=geheim> and more") == "<https://h/a?sig=***> and more"
+    assert paths.redact("https://me:ge,heim@h/a,joe@x.org") == "https://***@h/a,joe@x.org"
 
 
 def test_what_is_masked_is_masked_once() -> None:
@@ -142,7 +167,8 @@ def test_secrets_of_variables_that_clients_read_are_masked(
         ("AWS_ENDPOINT_URL", "https://storage.example"), ("AWS_PROFILE", "archive-night"), ("FSSPEC_S3_ANON", "true"),
         ("FSSPEC_S3", '{"endpoint_url": "https://storage.example"}'), ("FSSPEC_S3_CLIENT_KWARGS", "[1, 2, 3, 4]"),
         ("AWS_WEB_IDENTITY_TOKEN_FILE", "/var/run/aws/id"), ("HF_HOME", "/models/of/ours"),
-        ("GOOGLE_APPLICATION_CREDENTIALS", "/keys/of/ours.json"),
+        ("GOOGLE_APPLICATION_CREDENTIALS", "/keys/of/ours.json"), ("AWS_S3_KEY", "archive/2026"),
+        ("HF_DATASET_KEY", "archive/2026"),
     ],
 )  # fmt: skip
 def test_other_variables_of_clients_are_no_secrets(variable: str, value: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -188,7 +214,7 @@ def test_thousands_of_variables_take_no_time(monkeypatch: pytest.MonkeyPatch) ->
 
 def test_long_texts_are_masked_in_little_time() -> None:
     begin = time.process_time()
-    for odd in ("://a:", "?token", "&-_.", "%26a-", ";x-amz-", "://a:1", "?sig=&"):
+    for odd in ("://a:", "?token", "&-_.", "%26a-", ";x-amz-", "://a:1", "?sig=&", "/a", "://", "?sig=%2"):
         paths.redact(odd * 100_000)
     assert time.process_time() - begin < 10
 
