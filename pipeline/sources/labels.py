@@ -63,8 +63,19 @@ def masked(value: Any) -> Any:
         # Nearly no text is one of a URI or has one, and there are millions.
         return redact(value) if any(mark in value for mark in _MARKS) else value
     if isinstance(value, dict):
-        return {masked(name): masked(each) for name, each in value.items()}
+        return _renamed({name: masked(each) for name, each in value.items()})
     return [masked(each) for each in value] if isinstance(value, list) else value
+
+
+def _renamed(fields: dict[str, Any]) -> dict[str, Any]:
+    """Mask credentials in names; stars at the end keep apart what were different ones."""
+    kept: dict[str, Any] = {}
+    for name, value in fields.items():
+        shown = masked(name)
+        while shown != name and (shown in kept or shown in fields):
+            shown += "*"
+        kept[shown] = value
+    return kept
 
 
 def to_json(fields: dict[str, Any]) -> str:

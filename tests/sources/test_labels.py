@@ -65,6 +65,15 @@ def test_credentials_in_what_comes_along_are_masked() -> None:
     assert from_fields({"text": "x%3Fsig%3Dgeheim"}).reference == "x%3Fsig%3D***"
 
 
+def test_names_that_differ_in_credentials_alone_stay_two() -> None:
+    fields = {"https://me:a@h": 1, "https://***@h": 2, "https://me:b@h": 3, "C#key=3": 4, "a": {"a;key=b": 5}}
+    metadata = from_fields(fields).metadata
+    assert metadata is not None
+    assert json.loads(metadata) == {
+        "https://***@h*": 1, "https://***@h": 2, "https://***@h**": 3, "C#key=3": 4, "a": {"a;key=b": 5},
+    }  # fmt: skip
+
+
 @given(
     st.dictionaries(
         st.text(),
