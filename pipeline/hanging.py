@@ -37,7 +37,8 @@ def leave(asked: Asked, held: str, *, goes_on: str = "", pools: str = "") -> Non
     try:
         asked.console.show_cursor()
         asked.say(f"stopped: {held}. The same command goes on{goes_on}")
-        asked.write_end(PARTIAL, stopped=held, pools=pools)
-        lease.release(asked.output, asked.name)
+        if not asked.config.dry_run:
+            asked.write_end(PARTIAL, stopped=held, pools=pools)
+            lease.release(asked.output, asked.name)
     finally:
         os._exit(PARTIAL)

@@ -7,6 +7,7 @@ from collections.abc import Generator
 
 from pipeline.asked import Asked
 from pipeline.errors import StorageFault, UserError
+from pipeline.hanging import storage_watched
 from pipeline.quantities import show_seconds
 from pipeline.storage.paths import redact
 from pipeline.table.lease import EXPIRY, Lease, Sign, first, held, this_host
@@ -30,7 +31,9 @@ def leased(asked: Asked, *, conditional: bool) -> Generator[None]:
     host, process = this_host()
     mine = Lease(asked.name, host, process, asked.started.isoformat(timespec="seconds"))
     refuse = asked.config.overlap == "refuse"
-    with held(asked.output, mine) as look:
+    with contextlib.ExitStack() as ending:
+        with storage_watched(asked, "looking for other runs"):
+            look = ending.enter_context(held(asked.output, mine))
         if look.fault:
             unseen = f"{asked.shown}: whether another run is at work cannot be told: {look.fault}"
             if refuse or not conditional:

@@ -75,11 +75,13 @@ def run(
         started=started,
         begin=begin,
     )
-    probe(sources)
+    with storage_watched(asked, "looking for the sources"):
+        probe(sources)
     if config.dry_run:
         return _foretold(asked)
-    conditional = _probe_output(asked)
-    _compare(asked)
+    with storage_watched(asked, "looking at the output"):
+        conditional = _probe_output(asked)
+        _compare(asked)
     with leased(asked, conditional=conditional), _written_down(asked):
         with storage_watched(asked, "planning"):
             report, plan_seconds = _plan(asked)
@@ -90,10 +92,12 @@ def run(
 
 def _foretold(asked: Asked) -> RunSummary:
     """What a run would do."""
-    _compare(asked)
-    report, _ = _plan(asked)
+    with storage_watched(asked, "planning"):
+        _compare(asked)
+        report, _ = _plan(asked)
     asked.say(plan.format_report(report))
-    _tell_pending(asked)
+    with storage_watched(asked, "looking for what is committed"):
+        _tell_pending(asked)
     return RunSummary(**asked.facts(), finished=_now(), exit_code=COMPLETE, new_recordings=report.planned)
 
 

@@ -7,12 +7,16 @@ import re
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
+from pipeline import config, hanging, overlap, run
+from pipeline.asked import Asked
 from tests.engine.test_pulse import until
 from tests.jobs.corpora import MODEL, ROOT, clips, encoded, environment, newest_run
 
@@ -37,7 +41,7 @@ leave(cli.run_job("transcribe", words, prog="transcribe"))
 
 
 @contextlib.contextmanager
-def hanging(folder: Path, where: str, *options: str) -> Iterator[subprocess.Popen[str]]:
+def held_up(folder: Path, where: str, *options: str) -> Iterator[subprocess.Popen[str]]:
     """Such a run, that hangs by now."""
     (folder / "in").mkdir()
     (folder / "in/a.flac").write_bytes(encoded(clips()[0].samples))
@@ -55,7 +59,7 @@ def hanging(folder: Path, where: str, *options: str) -> Iterator[subprocess.Pope
 
 @pytest.mark.parametrize("where", ["planning", "reading"])
 def test_the_first_signal_ends_a_run_whose_storage_is_silent(tmp_path: Path, where: str) -> None:
-    with hanging(tmp_path, where) as process:
+    with held_up(tmp_path, where) as process:
         began = time.monotonic()
         process.send_signal(signal.SIGTERM)
         said = process.communicate(timeout=60)[0]
@@ -74,10 +78,58 @@ def test_the_first_signal_ends_a_run_whose_storage_is_silent(tmp_path: Path, whe
 )
 def test_a_run_whose_storage_is_silent_ends_by_itself(tmp_path: Path, where: str, told: str) -> None:
     limits = [f"--{name}-timeout" for name in ("stall", "recording", "batch")]
-    with hanging(tmp_path, where, *[word for limit in limits for word in (limit, "2s")]) as process:
+    with held_up(tmp_path, where, *[word for limit in limits for word in (limit, "2s")]) as process:
         said = process.communicate(timeout=60)[0]
     assert process.returncode == 4, said
     assert told in said
     assert "The same command goes on" in said
     assert told in newest_run(tmp_path / "out")["stopped"]
     assert list((tmp_path / "out/_leases").iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("module", "call", "dry", "told"),
+    [
+        (run, "probe", False, "looking for the sources"),
+        (run, "probe_write", False, "looking at the output"),
+        (run, "_compare", False, "looking at the output"),
+        (overlap, "held", False, "looking for other runs"),
+        (run, "_compare", True, "planning"),
+        (run, "_tell_pending", True, "looking for what is committed"),
+    ],
+)
+def test_every_wait_for_storage_before_the_work_is_watched(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, module: ModuleType, call: str, dry: bool, told: str
+) -> None:
+    class Left(Exception):
+        """The process would have ended."""
+
+    left, ended = [], threading.Event()
+
+    def leave(asked: Asked, held: str) -> None:
+        left.append(held)
+        ended.set()
+
+    def silent(*given: object, **more: object) -> None:
+        assert ended.wait(30)
+        raise Left
+
+    (tmp_path / "a.flac").write_bytes(encoded(clips()[0].samples))
+    monkeypatch.setattr(config, "BACK_AGAIN", 0.0)
+    monkeypatch.setattr(hanging, "leave", leave)
+    monkeypatch.setattr(module, call, silent)
+    limits = config.RunConfig(
+        model=MODEL, device="cpu", dry_run=dry, stall_timeout=0.3, recording_timeout=0.3, batch_timeout=0.3
+    )
+    with pytest.raises(Left):
+        run.run([str(tmp_path / "a.flac")], str(tmp_path / "out"), limits)
+    assert left == [f"held by storage, which answered nothing for 0.3 s while {told}; --stall-timeout gives it longer"]
+
+
+def test_a_dry_run_that_is_held_leaves_nothing_behind(tmp_path: Path) -> None:
+    limits = [f"--{name}-timeout" for name in ("stall", "recording", "batch")]
+    with held_up(tmp_path, "planning", "--dry-run", *[word for limit in limits for word in (limit, "2s")]) as process:
+        said = process.communicate(timeout=60)[0]
+    assert process.returncode == 4, said
+    assert "answered nothing for 2.0 s while planning" in said
+    assert not (tmp_path / "out").exists()

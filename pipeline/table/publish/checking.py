@@ -8,7 +8,6 @@ from __future__ import annotations
 import functools
 import io
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -26,6 +25,7 @@ from pipeline.table.publish.difference import data_files
 from pipeline.table.publish.manifest import Manifest, PublishedFile
 from pipeline.table.publish.withdrawing import holding, published_tasks
 from pipeline.table.schema import difference, lacking
+from pipeline.threads import threads
 
 _AGAIN = "Publish again: what it held is made anew"
 _DELETE = "Delete it and publish again"
@@ -98,7 +98,7 @@ def _looked(
     look: Look, folder: str, there: Mapping[str, int], found: Manifest, files: Sequence[PublishedFile]
 ) -> Iterator[tuple[PublishedFile, Looked]]:
     of_file = functools.partial(_of_file, look, folder, there, found.schema)
-    with ThreadPoolExecutor(look.at_once, thread_name_prefix="published") as pool:
+    with threads(look.at_once, "published") as pool:
         yield from zip(files, pool.map(of_file, files), strict=True)
 
 

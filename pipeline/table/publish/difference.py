@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 from collections import defaultdict
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 from pipeline.plan.store import units
@@ -15,6 +14,7 @@ from pipeline.storage.paths import canonical
 from pipeline.table.done import unit_sizes
 from pipeline.table.publish import places
 from pipeline.table.publish.manifest import Manifest
+from pipeline.threads import threads
 
 MERGE_AT = 10
 """Files below half of a full one, of one partition, that are left alone; one more, and all of them become one."""
@@ -84,7 +84,7 @@ def data_files(output: str, task: str) -> dict[str, int]:
     """Data files of a set that there are, whether a manifest names them or not: path below its folder -> bytes."""
     folder = canonical(places.published_folder(output, task))
     folders, files = children(folder)
-    with ThreadPoolExecutor(_LISTERS, thread_name_prefix="published") as pool:
+    with threads(_LISTERS, "published") as pool:
         files += itertools.chain.from_iterable(each for _, each in pool.map(children, folders))
     found = {entry.uri[len(folder) + 1 :]: entry.size for entry in files}
     return {path: size for path, size in found.items() if places.is_data(path)}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Collection, Sequence
-from concurrent.futures import ThreadPoolExecutor
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -17,6 +16,7 @@ from pipeline.table.publish.difference import data_files
 from pipeline.table.publish.manifest import Manifest
 from pipeline.table.publish.splitter import splitting
 from pipeline.table.publish.succession import FILE_BYTES, TRIES, succeeding
+from pipeline.threads import threads
 
 _READERS = 8
 """Files whose ids are looked through at the same time."""
@@ -85,7 +85,7 @@ def _rewrite(output: str, task: str, before: Manifest, named: Sequence[int], ids
 
 def holding(folder: str, there: dict[str, int], ids: frozenset[str]) -> set[str]:
     """Paths of the files that hold a row of one of some ids; `there` has their sizes."""
-    with ThreadPoolExecutor(_READERS, thread_name_prefix="withdraw") as pool:
+    with threads(_READERS, "withdraw") as pool:
         found = pool.map(functools.partial(_holds, folder, ids=ids), there, there.values())
         return {path for path, holds in zip(there, found, strict=True) if holds}
 
