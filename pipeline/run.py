@@ -15,6 +15,7 @@ from pipeline.choices import Choice
 from pipeline.config import RunConfig
 from pipeline.corpus import Seconds
 from pipeline.display import listing
+from pipeline.errors import UserError
 from pipeline.hanging import storage_watched
 from pipeline.isolation import Lengths, Limits
 from pipeline.job import Work
@@ -24,6 +25,7 @@ from pipeline.plan import PlanReport, UnitRef
 from pipeline.plan import layout as plan_layout
 from pipeline.quantities import counted
 from pipeline.sources import probe
+from pipeline.sources.names import is_text, shown
 from pipeline.storage.paths import canonical, redact
 from pipeline.storage.put import probe_folder, probe_write
 from pipeline.storage.secrets import refuse_secrets
@@ -59,10 +61,12 @@ def run(
         StorageFault: storage failed while planning; nothing was planned.
     """
     started, begin = datetime.now(UTC), time.monotonic()
-    for uri in (*sources, output):
-        refuse_secrets(uri)
-    for name, text in config.texts():
-        refuse_secrets(text, f"{name}: ")
+    for name, text in (
+        *(("", uri) for uri in (*sources, output)),
+        *((f"{name}: ", text) for name, text in config.texts()),
+    ):
+        _refuse_bytes(text, name)
+        refuse_secrets(text, name)
     asked = Asked(
         name=layout.new_run(started),
         kind=kind,
@@ -88,6 +92,12 @@ def run(
         summary = _label(asked, report, plan_seconds)
         asked.write_down(summary.to_json())
     return summary
+
+
+def _refuse_bytes(text: str, name: str) -> None:
+    if not is_text(text):
+        # No id, no plan and no record holds it.
+        raise UserError(f"{name}{shown(text)}: this is not UTF-8; rename it, or name the folder above it")
 
 
 def _foretold(asked: Asked) -> RunSummary:

@@ -195,6 +195,15 @@ def test_credentials_in_a_uri_are_refused_and_not_repeated(tmp_path, place):
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.parametrize("place", ["source", "output", "corpus"])
+def test_what_no_record_could_hold_is_refused_at_the_start(tmp_path, place):
+    words = {"source": str(tmp_path), "output": str(tmp_path / "out"), "corpus": "c"}
+    words[place] += "/caf\udce9"
+    with pytest.raises(UserError, match=r"/caf\\xe9: this is not UTF-8"):
+        run([words["source"]], words["output"], config.make({"model": MODEL, "corpus": words["corpus"]}))
+    assert not (tmp_path / "out").exists()
+
+
 def test_a_damaged_unit_file_is_named_and_done_again_once_it_is_gone(one):
     folder, output = one
     (file,) = (output / "transcribe").glob("*.parquet")

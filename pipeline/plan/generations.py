@@ -161,9 +161,9 @@ def numbers(output: str) -> list[int]:
     names = list_names(layout.plan_folder(output))
     listed = {number for name in names if (number := layout.generation_of(name)) is not None}
     last = max(listed, default=0)
-    gaps = [number for number in range(1, last) if number not in listed and not _is_there(output, number)]
-    if gaps:
-        missing = redact(layout.plan_file(output, gaps[0]))
+    gap = next((number for number in range(1, last) if number not in listed and not _is_there(output, number)), None)
+    if gap:
+        missing = redact(layout.plan_file(output, gap))
         raise UserError(
             f"{missing}: this generation of the plan is missing, and later ones, up to {last:06d}, "
             "build on it. Restore the file, or choose a new output folder."

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -14,9 +15,19 @@ from pipeline.sources.compression import decompressed
 from pipeline.sources.durations import measure
 from pipeline.sources.encoded import Group, Problem, RowsPlanned, Unchanged
 from pipeline.sources.headers import Measured
-from pipeline.sources.names import AUDIO, Place, extension, is_text, shown, tar_key
+from pipeline.sources.names import (
+    AUDIO,
+    COMPRESSED_TARS,
+    TARS,
+    UNREADABLE,
+    Place,
+    extension,
+    is_text,
+    shown,
+    tar_key,
+)
 from pipeline.sources.planned import HEAD
-from pipeline.sources.tarformat import DamagedTar, Member, members, read_fully
+from pipeline.sources.tarformat import DamagedTar, Member, goes_on, members, read_fully
 from pipeline.storage.listing import Entry
 from pipeline.storage.read import MEGABYTE, RangeFile
 
@@ -62,10 +73,10 @@ def scan_compressed(entry: Entry, place: Place, known: RowsPlanned) -> Iterator[
 
 
 def normal_name(name: str) -> str:
-    """Give a member's name without a leading "./"."""
+    """Give a member's name without "./", at its start or, as of `tar cf x.tar folder/.`, within."""
     while name.startswith("./"):
         name = name[2:].lstrip("/")
-    return name
+    return "/".join(part for part in name.split("/") if part != ".") if "/./" in name else name
 
 
 def _unchanged(entry: Entry, place: Place, known: RowsPlanned) -> Unchanged | None:
@@ -79,7 +90,8 @@ class _Key:
     """What has come of one key so far."""
 
     name: str
-    audio: list[tuple[Member, bytes]] = field(default_factory=list)
+    audio: dict[str, tuple[Member, Measured]] = field(default_factory=dict)
+    """Name -> what was found."""
     text: bytes | None = None
     json: bytes | None = None
 
@@ -102,6 +114,9 @@ class _Scan:
                 name = normal_name(member.name)
                 if member.kind != "file" or _hidden(name):
                     continue
+                if unread := _unread(name):
+                    yield Problem(f"{self.entry.uri}::{name}", unread)
+                    continue
                 if tar_key(name)[0] != key.name:
                     yield from self._finish(key)
                     key = self._open(name)
@@ -112,6 +127,9 @@ class _Scan:
             yield Problem(self.entry.uri, f"the tar {damage}; what comes after is not planned")
             return
         yield from self._finish(key)
+        with contextlib.suppress(DamagedTar):
+            if goes_on(file):
+                yield Problem(self.entry.uri, "another tar follows its end mark and is not planned; pack both as one")
 
     def _refusal(self, member: Member) -> Problem | None:
         name, uri = normal_name(member.name), f"{self.entry.uri}::{shown(member.name)}"
@@ -135,9 +153,10 @@ class _Scan:
     def _take(self, file: BinaryIO, member: Member, name: str, key: _Key) -> None:
         _, part = tar_key(name)
         if extension(name) in AUDIO:
-            if any(normal_name(other.name) == name for other, _ in key.audio):
+            if name in key.audio:
                 raise UserError(f"{self.entry.uri}: {name!r} comes twice; names in a tar must differ")
-            key.audio.append((member, self._content(file, member, HEAD)))
+            head = self._content(file, member, HEAD)
+            key.audio[name] = member, self._measure(member, head, extension(name))
         elif part in ("txt", "json") and member.size <= labels.MAX_SIDECAR:
             content = self._content(file, member, member.size)
             if part == "txt":
@@ -169,13 +188,10 @@ class _Scan:
         except ValueError as error:
             yield Problem(f"{self.entry.uri}::{key.name}", str(error))
             told = labels.NONE
-        for member, head in key.audio:
-            yield self._recording(member, head, key.name, told)
+        for name, (member, measured) in key.audio.items():
+            yield self._recording(name, member, measured, key.name, told)
 
-    def _recording(self, member: Member, head: bytes, key: str, told: labels.Labels) -> Recording:
-        name = normal_name(member.name)
-        format = extension(name)
-        measured = self._measure(member, head, format)
+    def _recording(self, name: str, member: Member, measured: Measured, key: str, told: labels.Labels) -> Recording:
         whole = self.place.id(self.place.below(self.entry.uri), name)
         return Recording(
             id=whole,
@@ -183,7 +199,7 @@ class _Scan:
             key=key,
             version=self.entry.version,
             recording=whole,
-            format=format,
+            format=extension(name),
             seconds=measured.seconds,
             seconds_from=measured.seconds_from,
             size=member.size,
@@ -200,6 +216,15 @@ class _Scan:
             return measure(head, member.size, format)
         size = max(min(member.size, self.entry.size - member.offset), 0)
         return measure(head, size, format)
+
+
+def _unread(name: str) -> str | None:
+    """Why a member that sounds, or holds what sounds, is not planned; None for all others."""
+    if extension(name) in UNREADABLE:
+        return f"{extension(name)} cannot be read; convert it to FLAC or Opus"
+    if name.lower().endswith(TARS + COMPRESSED_TARS):
+        return "a tar within a tar is not opened; unpack it"
+    return None
 
 
 def _hidden(name: str) -> bool:

@@ -11,12 +11,19 @@ from typing import BinaryIO, Literal
 
 BLOCK = 512
 _MAX_EXTENSION = 2**20
-"""Bytes; longer names or records are not believed."""
+"""Bytes before one member; longer names or records are not believed."""
 _MAX_SIZE = 2**50
 """Bytes; a petabyte is no member of a tar, and numbers beyond fit into no seek and no plan."""
+_LENGTH = 8
+"""Bytes in which the length of a PAX record and the space after it stand."""
+_BEHIND = 2**16
+"""Bytes behind the end mark that are looked at: more than the zeros that any tar is filled up with by default."""
 _PLAIN = (b"0", b"\0", b"7")
 _EXTENSIONS = (b"L", b"K", b"x", b"X", b"g")
 _WITHOUT_CONTENT = (b"1", b"2", b"3", b"4", b"5", b"6")
+_OF_USE = ("path", "size")
+"""Keys of PAX records that are read."""
+_SPARSE = "GNU.sparse"
 _KINDS: dict[bytes, Kind] = {b"1": "link", b"2": "link", b"5": "folder"}
 
 Kind = Literal["file", "link", "folder", "special"]
@@ -49,6 +56,7 @@ def members(file: BinaryIO) -> Iterator[Member]:
     """
     position = 0
     named: dict[str, str] = {}
+    said = 0
     while True:
         file.seek(position)
         header = read_fully(file, BLOCK)
@@ -59,13 +67,26 @@ def members(file: BinaryIO) -> Iterator[Member]:
         kind, size = header[156:157], _checked_size(header, position)
         position += BLOCK
         if kind in _EXTENSIONS:
-            named |= _extension(file, kind, size, position)
+            said += size
+            named |= _extension(file, kind, size if said <= _MAX_EXTENSION else said, position)
         else:
             size = _believed(_decimal(named.get("size", ""), size), position - BLOCK)
             yield _member(header, kind, named, position, size)
-            named = {}
+            named, said = {}, 0
             size = 0 if kind in _WITHOUT_CONTENT else size
         position += -(-size // BLOCK) * BLOCK
+
+
+def goes_on(file: BinaryIO) -> bool:
+    """Say whether another archive follows once `members` has given all, as where two were joined by `cat`.
+
+    Raises:
+        DamagedTar: the stream cannot be read there.
+    """
+    rest = read_fully(file, _BEHIND)
+    start = (len(rest) - len(rest.lstrip(b"\0"))) // BLOCK * BLOCK
+    header = rest[start : start + BLOCK]
+    return len(header) == BLOCK and _has_checksum(header)
 
 
 def read_fully(file: BinaryIO, size: int) -> bytes:
@@ -78,7 +99,7 @@ def read_fully(file: BinaryIO, size: int) -> bytes:
 
 def _member(header: bytes, kind: bytes, named: dict[str, str], offset: int, size: int) -> Member:
     name = named.get("path") or _name(header)
-    if kind in _PLAIN and not any(key.startswith("GNU.sparse") for key in named):
+    if kind in _PLAIN and _SPARSE not in named:
         return Member(name, "folder" if name.endswith("/") else "file", offset, size)
     return Member(name, _KINDS.get(kind, "special"), offset, size)
 
@@ -90,11 +111,14 @@ def _name(header: bytes) -> str:
 
 
 def _checked_size(header: bytes, position: int) -> int:
-    declared = _number(header[148:156])
-    if declared != sum(header) - sum(header[148:156]) + 8 * 32:
+    if not _has_checksum(header):
         what = "is no tar archive" if position == 0 else f"is damaged at byte {position}"
         raise DamagedTar(f"{what} (wrong checksum of a header)")
     return _believed(_number(header[124:136]), position)
+
+
+def _has_checksum(header: bytes) -> bool:
+    return _number(header[148:156]) == sum(header) - sum(header[148:156]) + 8 * 32
 
 
 def _believed(size: int, position: int) -> int:
@@ -136,16 +160,20 @@ def _extension(file: BinaryIO, kind: bytes, size: int, position: int) -> dict[st
 
 
 def _records(content: bytes) -> dict[str, str]:
-    """Read PAX records: "length key=value" and a newline, the length counting all of it."""
+    """Read PAX records, those of use: "length key=value" and a newline, the length counting all of it."""
     found: dict[str, str] = {}
-    while content:
-        digits, _, _ = content.partition(b" ")
-        length = int(digits) if digits.isdigit() and len(digits) < 8 else 0
-        if not len(digits) < length <= len(content):
+    start = 0
+    while start < len(content):
+        digits, _, _ = content[start : start + _LENGTH].partition(b" ")
+        length = int(digits) if digits.isdigit() and len(digits) < _LENGTH else 0
+        if not len(digits) < length <= len(content) - start:
             break
-        key, _, value = content[len(digits) + 1 : length].rstrip(b"\n").partition(b"=")
-        found[_text(key)] = _text(value)
-        content = content[length:]
+        key, _, value = content[start + len(digits) + 1 : start + length].rstrip(b"\n").partition(b"=")
+        if (name := _text(key)) in _OF_USE:
+            found[name] = _text(value)
+        elif name.startswith(_SPARSE):
+            found[_SPARSE] = ""
+        start += length
     return found
 
 

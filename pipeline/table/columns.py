@@ -84,7 +84,7 @@ def _object(metadata: str | None) -> dict[str, Any]:
 
 
 def _short(value: object) -> str:
-    text = json.dumps(value, ensure_ascii=False)
+    text = _string(json.dumps(value, ensure_ascii=False))
     return text if len(text) <= 60 else text[:59] + "…"
 
 

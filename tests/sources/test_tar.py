@@ -1,7 +1,10 @@
 import io
+import os
 import re
 import tarfile
+import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -228,3 +231,56 @@ def test_audio_of_a_key_whose_sidecars_stood_elsewhere_is_refused(folder: str, m
     put.put(f"{folder}/x.tar", make_tar(members))
     with pytest.raises(UserError, match="members of one key must stand together, but 'a' comes back after others"):
         list(entries([folder]))
+
+
+@pytest.mark.parametrize("name", ["audio/./a.wav", "./audio/./a.wav", "audio/././a.wav"])
+@pytest.mark.parametrize("mode", ["", ".gz"])
+def test_a_folder_packed_with_a_dot_is_read(name: str, mode: str, folder: str, make_tar: MakeTar, audio: Audio) -> None:
+    tar = make_tar([(name, audio())])
+    put.put(f"{folder}/a.tar{mode}", _compressed("gz", tar) if mode else tar)
+    recordings, problems = _split(entries([folder]))
+    assert ([each.member for each in recordings], problems) == (["audio/a.wav"], [])
+    encoded = read(Unit("u", tuple(recordings)))
+    assert not encoded.errors
+    assert encoded.payload == audio()
+
+
+def test_members_that_would_be_missed_are_problems(folder: str, make_tar: MakeTar, audio: Audio) -> None:
+    members = [("a.m4a", b"aac"), ("b.wav", audio()), ("c.tar.gz", b"more"), ("d.md", b"words")]
+    put.put(f"{folder}/x.tar", make_tar(members))
+    recordings, problems = _split(entries([folder]))
+    assert [each.member for each in recordings] == ["b.wav"]
+    assert [(each.uri.rpartition("::")[2], each.message) for each in problems] == [
+        ("a.m4a", "m4a cannot be read; convert it to FLAC or Opus"),
+        ("c.tar.gz", "a tar within a tar is not opened; unpack it"),
+    ]
+
+
+def test_what_was_joined_behind_a_tar_is_a_problem(folder: str, make_tar: MakeTar, audio: Audio) -> None:
+    put.put(f"{folder}/x.tar", make_tar([("a.wav", audio())]) + make_tar([("b.wav", audio())]))
+    recordings, problems = _split(entries([folder]))
+    assert [each.member for each in recordings] == ["a.wav"]
+    (problem,) = problems
+    assert (problem.uri, problem.message) == (
+        f"{folder}/x.tar",
+        "another tar follows its end mark and is not planned; pack both as one",
+    )
+
+
+def test_many_recordings_of_one_key_take_no_longer_each(make_tar: MakeTar, tmp_path: Path) -> None:
+    (tmp_path / "x.tar").write_bytes(make_tar([(f"v1.0-{number:05}.wav", b"") for number in range(8000)]))
+    begin = time.process_time()
+    recordings, _ = _split(entries([str(tmp_path)]))
+    assert len(recordings) == 8000
+    # Looking through all names of the key for each took 6 s.
+    assert time.process_time() - begin < 4
+
+
+def test_a_tar_whose_name_is_no_text_is_a_problem(make_tar: MakeTar, audio: Audio, tmp_path: Path) -> None:
+    for name in (b"\xff.tar", b"good.tar"):
+        Path(os.fsdecode(os.fsencode(tmp_path) + b"/" + name)).write_bytes(make_tar([("a.wav", audio())]))
+    recordings, problems = _split(entries([str(tmp_path)]))
+    assert [each.source.rpartition("/")[2] for each in recordings] == ["good.tar"]
+    assert [(each.uri.rpartition("/")[2], each.message) for each in problems] == [
+        ("\\xff.tar", "the file's name is not UTF-8; rename it")
+    ]

@@ -1,12 +1,13 @@
 import io
 import tarfile
+import time
 from collections.abc import Callable
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.sources.tarformat import DamagedTar, Member, members
+from pipeline.sources.tarformat import DamagedTar, Member, goes_on, members
 
 MakeTar = Callable[..., bytes]
 FORMATS = [tarfile.USTAR_FORMAT, tarfile.GNU_FORMAT, tarfile.PAX_FORMAT]
@@ -118,3 +119,34 @@ def _mend(tar: bytearray, at: int) -> None:
 
 
 _SEED = _seed()
+
+
+def test_another_archive_behind_the_end_mark_is_seen(make_tar: MakeTar) -> None:
+    one, two = make_tar([("a.wav", b"one")]), make_tar([("b.wav", b"two")])
+    for data, more in [(one, False), (one + two, True), (one + b"signature" * 100, False), (one + bytes(10**6), False)]:
+        file = io.BytesIO(data)
+        assert [each.name for each in members(file)] == ["a.wav"]
+        assert goes_on(file) is more
+
+
+def _pax(content: bytes) -> bytes:
+    info = tarfile.TarInfo("pax")
+    info.type, info.size = tarfile.XHDTYPE, len(content)
+    return info.tobuf(tarfile.USTAR_FORMAT) + content + bytes(-len(content) % 512)
+
+
+def test_a_header_full_of_records_is_read_in_time(make_tar: MakeTar) -> None:
+    records = b"6 a=b\n" * (2**20 // 6 - 5) + b"13 path=x.wa\n"
+    begin = time.process_time()
+    (found,) = members(io.BytesIO(_pax(records) + make_tar([("a.wav", b"one")])))
+    assert found.name == "x.wa"
+    # A walk that copies what is left at each record takes seconds.
+    assert time.process_time() - begin < 1.5
+
+
+def test_headers_before_one_member_are_bounded_together(make_tar: MakeTar) -> None:
+    header = _pax(b"x" * 2**19)
+    whole = make_tar([("a.wav", b"one")])
+    assert len(list(members(io.BytesIO(header * 2 + whole)))) == 1
+    with pytest.raises(DamagedTar, match=f"a name of {3 * 2**19} bytes"):
+        list(members(io.BytesIO(header * 3 + whole)))

@@ -63,6 +63,12 @@ def test_what_is_absent_is_null_without_a_warning(metadata: str | None) -> None:
     assert cast_metadata(parse_columns("x:int32"), metadata) == ({"x": None}, [])
 
 
+def test_half_a_surrogate_is_told_as_text_that_a_column_holds() -> None:
+    _, warnings = extra_columns(parse_columns("x:int32"), ['{"x": "\\ud83d"}'])
+    assert warnings == [['metadata: x is "?", not int32']]
+    assert pa.array(warnings).to_pylist() == warnings
+
+
 def test_many_rows() -> None:
     arrays, warnings = extra_columns(parse_columns("x:int32,y:string"), ['{"x": 1}', None, '{"x": "?", "y": "b"}'])
     assert arrays["x"].to_pylist() == [1, None, None]

@@ -9,6 +9,8 @@ from pathlib import Path
 from random import Random
 from unittest import mock
 
+import pyarrow as pa
+
 from pipeline import sources
 from pipeline.errors import UserError
 from pipeline.sources import folder as folders
@@ -84,6 +86,7 @@ def open_sidecars(_: Path) -> Opened:
         json.dumps({"year": 2020.0, "big": 0.5, "gain": "1.5", "good": "True", "speaker": {"name": "s"}}).encode(),
         json.dumps({"year": True, "big": 10**30, "gain": False, "good": "no", "speaker": "s" * 90}).encode(),
         json.dumps({"gain": 10**400, "year": [1] * 90, "good": 1}).encode(),
+        json.dumps({"year": "\ud83d", "gain": "\udc00", "good": ["\ud800"]}).encode(),
         b"[1, 2]",
         b"3",
     ]
@@ -93,6 +96,7 @@ def open_sidecars(_: Path) -> Opened:
         arrays, warnings = extra_columns(columns, [data.decode("utf-8", "replace"), None])
         if any(len(each) != 2 for each in arrays.values()) or any("\n" in each for told in warnings for each in told):
             raise Wrong(f"{arrays}, {warnings}")
+        pa.array(warnings, pa.list_(pa.string()))
         try:
             told = labels.from_sidecars(data[:40] if data[:1] == b"," else None, data)
         except ValueError as error:
