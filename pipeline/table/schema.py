@@ -81,7 +81,8 @@ def unpacked(packed: bytes) -> pa.Schema:
     """Read a schema that was serialized.
 
     Raises:
-        ValueError: the bytes are none, or have a column of a type that no table has: some end the process that reads.
+        ValueError: the bytes are none, have a column of a type that no table has (some end the process that reads),
+            or have a column twice.
     """
     try:
         found = pa.ipc.read_schema(pa.py_buffer(packed))
@@ -91,6 +92,8 @@ def unpacked(packed: bytes) -> pa.Schema:
         raise ValueError(str(error)) from error
     if strange := [field for field in found if not _of_a_table(field.type)]:
         raise ValueError(f"column {strange[0].name} of type {strange[0].type}")
+    if len(set(found.names)) < len(found.names):
+        raise ValueError("a column that comes twice")
     return found
 
 

@@ -102,6 +102,11 @@ def test_a_packed_schema_has_types_of_tables_alone(kind: pa.DataType) -> None:
         schemas.unpacked(pa.schema([("id", pa.string()), ("odd", kind)]).serialize().to_pybytes())
 
 
+def test_a_packed_schema_has_every_column_once() -> None:
+    with pytest.raises(ValueError, match=r"^a column that comes twice$"):
+        schemas.unpacked(pa.schema([("id", pa.string()), ("id", pa.string())]).serialize().to_pybytes())
+
+
 def test_a_packed_schema_is_itself(task_schema: pa.Schema) -> None:
     more = [pa.field("vector", pa.list_(pa.float32(), 4)), pa.field("yes", pa.bool_()), pa.field("n", pa.int64())]
     schema = pa.schema([*task_schema, *more], metadata=task_schema.metadata)
