@@ -48,6 +48,17 @@ def parse(text: str | bytes, *, parse_constant: Callable[[str], Any] | None = No
     return found
 
 
+def is_text(value: object) -> bool:
+    """Say whether a value is text that a column holds: JSON may have half of a surrogate pair."""
+    if not isinstance(value, str):
+        return False
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 _TOO_DEEP = f"nested more than {DEEPEST} levels deep"
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -62,6 +62,7 @@ class Tokenizer:
         _check_blank(folder, tokens, pad, delimiter)
         separator = settings.get("replace_word_delimiter_char")
         tokens += tuple(dict.fromkeys(t for t in special.values() if t is not None and t not in tokens))
+        _check_text(folder, (*tokens, separator or ""))
         return cls(
             tokens=tokens,
             blank_id=tokens.index(pad),
@@ -181,6 +182,16 @@ def _tokens(folder: Path, ids: Mapping[str, Any]) -> tuple[str, ...]:
                 "follow. Take vocab.json from the checkpoint that the weights belong to."
             )
     return tuple(ordered)
+
+
+def _check_text(folder: Path, spelled: Iterable[str]) -> None:
+    """One half of a surrogate pair would be refused by the table only once a whole unit was heard."""
+    for each in spelled:
+        if not documents.is_text(each):
+            raise UserError(
+                f"{folder}: vocab.json or tokenizer_config.json has {each!r}, which is half of a character and no "
+                "text. Take both files from the checkpoint that the weights belong to."
+            )
 
 
 def _check_blank(folder: Path, tokens: tuple[str, ...], pad: str | None, delimiter: str | None) -> None:

@@ -89,6 +89,9 @@ def test_a_language_can_be_chosen(tmp_path: Path) -> None:
         (LETTERS, {"tokenizer_class": "Wav2Vec2PhonemeCTCTokenizer"}, r"tokenizer_class='Wav2Vec2Phoneme"),
         ({"eng": LETTERS, "fra": LETTERS}, None, r"holds 2 languages \(eng, fra\), and target_lang is None"),
         ({}, None, r"pad token '<pad>'"),
+        (LETTERS | {"\ud83d": 5}, None, r"has '\\ud83d', which is half of a character"),
+        (LETTERS, {"bos_token": "<\udc00>"}, r"has '<\\udc00>', which is half of a character"),
+        (LETTERS, {"replace_word_delimiter_char": "\udfff"}, r"has '\\udfff', which is half of a character"),
     ],
 )
 def test_a_wrong_vocabulary_is_one_line(tmp_path: Path, vocab: object, config: object, message: str) -> None:

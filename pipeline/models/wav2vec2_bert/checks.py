@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
+from pipeline.documents import is_text
 from pipeline.errors import UserError
 from pipeline.models.wav2vec2_bert.activations import ACTIVATIONS
 from pipeline.models.wav2vec2_bert.kinds import ARCHITECTURES, MODEL_TYPE, head_of
@@ -82,6 +83,8 @@ def _malformed(config: Config) -> Iterator[str]:
         yield f"{_said(config, 'num_labels')} (must be null or a whole number, 1 to {_MOST_LABELS:,})"
     if not _are_labels(config.document.get("id2label")):
         yield f"id2label={_show(config.document['id2label'])} (must name classes 0, 1, 2 and so on)"
+    elif nameless := [item for item in (config.document.get("id2label") or {}).items() if not is_text(item[1])]:
+        yield f"id2label={_show(dict(nameless[:1]))} (must name each class with text that UTF-8 can hold)"
 
 
 def _not_among(config: Config, name: str, choices: tuple[str | None, ...]) -> Iterator[str]:

@@ -84,6 +84,12 @@ def test_the_document_is_kept_as_it_was(checkpoint: Path) -> None:
         ({"num_labels": 3, "id2label": {"0": "a"}}, 'num_labels=3, id2label={"0": "a"} (must agree); no'),
         ({"id2label": ["a"]}, 'id2label=["a"] (must name classes'),
         (
+            {"id2label": {"0": "a", "1": 7}},
+            'id2label={"1": 7} (must name each class with text that UTF-8 can hold); no',
+        ),
+        ({"id2label": {"0": None, "1": "a"}}, 'id2label={"0": null} (must name each class with text'),
+        ({"id2label": {"0": "a\ud83d"}}, 'id2label={"0": "a\\ud83d"} (must name each class with text'),
+        (
             {"use_intermediate_ffn_before_adapter": True},
             "use_intermediate_ffn_before_adapter=true, add_adapter=false (the first needs the second); no",
         ),
