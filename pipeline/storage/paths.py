@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import inspect
 import os
 import re
 from datetime import datetime
@@ -10,6 +11,7 @@ from typing import Any
 
 import fsspec
 from fsspec import AbstractFileSystem
+from fsspec.config import apply_config
 
 from pipeline.errors import UserError
 from pipeline.storage.secrets import redact, with_causes
@@ -37,14 +39,19 @@ def filesystem(uri: str) -> tuple[AbstractFileSystem, str]:
     rest of a URI is taken literally: `%20` is three characters, `#` and `?` are part of the name.
 
     Raises:
-        UserError: an unknown scheme, a missing package, a `file://` URI that is not absolute.
+        UserError: an unknown scheme, a missing package, a file system that needs more than its scheme and the
+            environment, a `file://` URI that is not absolute.
     """
     match = _SCHEME.match(uri)
     scheme = match.group(1).lower() if match else "file"
     if scheme in LOCAL:
         return _open("file", os.getpid(), ()), _local_path(uri[match.end() :] if match else uri, uri)
-    fs = _open("s3" if scheme in S3 else scheme, os.getpid(), _surroundings())
-    path = str(fs._strip_protocol(uri))
+    try:
+        fs = _open("s3" if scheme in S3 else scheme, os.getpid(), _surroundings())
+        path = str(fs._strip_protocol(uri))
+    except Exception as error:  # noqa: BLE001
+        # What a client raises that lacks a host, a library or a file is not known: any kind of error was seen.
+        raise with_causes(UserError(_unopened(uri, scheme, error)), error) from None
     if is_s3(fs) and not path.partition("/")[0]:
         raise UserError(f"{redact(uri)}: a bucket must be named: s3://bucket/folder")
     return fs, path
@@ -135,14 +142,26 @@ def _open(scheme: str, _pid: int, _environment: tuple[tuple[str, str], ...]) -> 
             "read_timeout": READ_TIMEOUT,
             "retries": {"total_max_attempts": 1},
         }
-    try:
-        fs = fsspec.filesystem(scheme, **options)
-    except (ImportError, ValueError) as error:
-        raise with_causes(UserError(f"{scheme}://: cannot be opened: {redact(str(error))}"), error) from None
+    _check_arguments(scheme, options)
+    fs = fsspec.filesystem(scheme, **options)
     if scheme == "s3":
         # Tries are counted in `retry` alone: three layers of five tries each would wait for half an hour.
         fs.retries = 1
     return fs
+
+
+def _check_arguments(scheme: str, options: dict[str, Any]) -> None:
+    """Raise a TypeError where a client needs more: fsspec's for FTP, once half made, ends in a traceback on screen."""
+    client = fsspec.get_filesystem_class(scheme)
+    inspect.signature(client.__init__).bind(client, **apply_config(client, options))
+
+
+def _unopened(uri: str, scheme: str, error: Exception) -> str:
+    reason = " ".join(redact(str(error)).split()) or type(error).__name__
+    return (
+        f"{redact(uri)}: {scheme}:// cannot be opened: {reason}. Install the client that it needs, and put what that "
+        f"needs beside a path into the environment (as FSSPEC_{scheme.upper()}_HOST), or name another place"
+    )
 
 
 def _session() -> Any:

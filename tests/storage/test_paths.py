@@ -2,6 +2,7 @@ import time
 from pathlib import Path
 
 import pytest
+from fsspec.config import conf, set_conf_env
 
 from pipeline.errors import UserError
 from pipeline.storage import paths
@@ -57,7 +58,14 @@ def test_join_refuses_what_leaves_the_folder(part: str) -> None:
 @pytest.mark.parametrize(
     ("uri", "says"),
     [
-        ("nothing://x", "cannot be opened: Protocol not known"),
+        ("nothing://x", "nothing://x: nothing:// cannot be opened: Protocol not known"),
+        ("ftp://me:pw@host/x", r"^ftp://\*\*\*@host/x: ftp:// cannot be opened: .*'host'.*FSSPEC_FTP_HOST"),
+        ("webhdfs://host/x", "webhdfs:// cannot be opened: .*'host'"),
+        ("hdfs://host/x", "hdfs:// cannot be opened: "),
+        ("github://org:repo@main/x", "github:// cannot be opened: .*'org'"),
+        ("zip://x", "zip:// cannot be opened: .*Is a directory"),
+        ("dir://x", "dir:// cannot be opened: "),
+        ("generic://x", "generic:// cannot be opened: "),
         ("file://relative/x", "a file URI is absolute"),
         ("a\0b", "NUL"),
         ("s3://", "a bucket must be named"),
@@ -65,8 +73,16 @@ def test_join_refuses_what_leaves_the_folder(part: str) -> None:
     ],
 )
 def test_what_no_file_system_is_behind(uri: str, says: str) -> None:
-    with pytest.raises(UserError, match=says):
+    with pytest.raises(UserError, match=says) as caught:
         paths.filesystem(uri)
+    assert "\n" not in str(caught.value)
+
+
+def test_what_a_file_system_needs_beside_a_path_may_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FSSPEC_WEBHDFS_HOST", "127.0.0.1")
+    monkeypatch.setitem(conf, "webhdfs", {})
+    set_conf_env(conf)
+    assert paths.filesystem("webhdfs://host/x")[1] == "/x"
 
 
 def test_one_client_for_all_threads_and_a_new_one_for_new_credentials(
