@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextvars import ContextVar
 
 from pipeline.corpus import Seconds
 
@@ -53,12 +54,24 @@ def watched(seconds: Seconds, over: Callable[[], None]) -> Iterator[Callable[[],
 
 _steps = itertools.count(1)
 _last_step = 0
+_beside: ContextVar[bool] = ContextVar("_beside", default=False)
 
 
 def moved() -> None:
     """Note that something in this process moves, as an answer of storage does; cheap, from any thread."""
     global _last_step  # noqa: PLW0603
-    _last_step = next(_steps)
+    if not _beside.get():
+        _last_step = next(_steps)
+
+
+@contextlib.contextmanager
+def beside() -> Iterator[None]:
+    """Let nothing count as movement that this thread does in the block: what it does by the clock, whatever hangs."""
+    token = _beside.set(True)
+    try:
+        yield
+    finally:
+        _beside.reset(token)
 
 
 @contextlib.contextmanager

@@ -10,7 +10,7 @@ from pipeline.errors import StorageFault, UserError
 from pipeline.hanging import storage_watched
 from pipeline.quantities import show_seconds
 from pipeline.storage.paths import redact
-from pipeline.table.lease import EXPIRY, Lease, Sign, first, held, this_host
+from pipeline.table.lease import BEAT, EXPIRY, Lease, Sign, first, held, this_host
 
 _EXPIRY = show_seconds(EXPIRY)
 
@@ -33,7 +33,7 @@ def leased(asked: Asked, *, conditional: bool) -> Generator[None]:
     refuse = asked.config.overlap == "refuse"
     with contextlib.ExitStack() as ending:
         with storage_watched(asked, "looking for other runs"):
-            look = ending.enter_context(held(asked.output, mine))
+            look = ending.enter_context(held(asked.output, mine, beat=BEAT))
         if look.fault:
             unseen = f"{asked.shown}: whether another run is at work cannot be told: {look.fault}"
             if refuse or not conditional:

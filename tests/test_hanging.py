@@ -22,11 +22,11 @@ from tests.jobs.corpora import MODEL, ROOT, clips, encoded, environment, newest_
 
 PROGRAM = """
 import pathlib, sys, threading, time
-from pipeline import cli, config
+from pipeline import cli, config, overlap
 from pipeline.leaving import leave
 from pipeline.storage import fetch
-where, sign, *words = sys.argv[1:]
-config.BACK_AGAIN = 0.0
+where, sign, beat, *words = sys.argv[1:]
+config.BACK_AGAIN, overlap.BEAT = 0.0, float(beat)
 once = fetch._read_file
 def hung(path, *given, **more):
     thread = threading.current_thread().name
@@ -41,13 +41,13 @@ leave(cli.run_job("transcribe", words, prog="transcribe"))
 
 
 @contextlib.contextmanager
-def held_up(folder: Path, where: str, *options: str) -> Iterator[subprocess.Popen[str]]:
+def held_up(folder: Path, where: str, *options: str, beat: str = "15") -> Iterator[subprocess.Popen[str]]:
     """Such a run, that hangs by now."""
     (folder / "in").mkdir()
     (folder / "in/a.flac").write_bytes(encoded(clips()[0].samples))
     sign, words = folder / "hangs", [str(folder / "in"), str(folder / "out"), "--model", MODEL, "--device", "cpu"]
     with subprocess.Popen(
-        [sys.executable, "-c", PROGRAM, where, str(sign), *words, *options], env=environment(folder), cwd=ROOT,
+        [sys.executable, "-c", PROGRAM, where, str(sign), beat, *words, *options], env=environment(folder), cwd=ROOT,
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
     ) as process:  # fmt: skip
         try:
@@ -78,7 +78,8 @@ def test_the_first_signal_ends_a_run_whose_storage_is_silent(tmp_path: Path, whe
 )
 def test_a_run_whose_storage_is_silent_ends_by_itself(tmp_path: Path, where: str, told: str) -> None:
     limits = [f"--{name}-timeout" for name in ("stall", "recording", "batch")]
-    with held_up(tmp_path, where, *[word for limit in limits for word in (limit, "2s")]) as process:
+    # The output answers each of the signs of life, as it does where only the disk of the sources is gone.
+    with held_up(tmp_path, where, *[word for limit in limits for word in (limit, "2s")], beat="0.3") as process:
         said = process.communicate(timeout=60)[0]
     assert process.returncode == 4, said
     assert told in said

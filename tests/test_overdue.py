@@ -8,7 +8,7 @@ import time
 import pytest
 
 from pipeline import overdue
-from pipeline.overdue import moved, unmoved, watched, within
+from pipeline.overdue import beside, moved, unmoved, watched, within
 
 
 def test_work_that_goes_on_is_never_overdue() -> None:
@@ -50,6 +50,27 @@ def test_what_moves_is_never_told_and_what_does_not_once() -> None:
         assert over.wait(20)
         time.sleep(0.5)
     assert late == ["late"]
+
+
+def test_what_a_thread_does_by_the_clock_is_no_movement() -> None:
+    over, ended = threading.Event(), threading.Event()
+
+    def beat() -> None:
+        with beside():
+            while not ended.wait(0.05):
+                moved()
+
+    thread = threading.Thread(target=beat)
+    thread.start()
+    with unmoved(0.5, over.set):
+        assert over.wait(20)
+    ended.set()
+    thread.join()
+    with beside():
+        pass
+    before = overdue._last_step
+    moved()
+    assert overdue._last_step != before
 
 
 def test_nobody_waits_longer_than_is_said_and_what_fails_is_over() -> None:

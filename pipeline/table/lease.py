@@ -19,7 +19,7 @@ from datetime import datetime
 from pipeline import documents
 from pipeline.corpus import Seconds
 from pipeline.errors import StorageFault, UserError
-from pipeline.overdue import within
+from pipeline.overdue import beside, within
 from pipeline.storage.listing import list_names, modified
 from pipeline.storage.paths import redact
 from pipeline.storage.put import delete, put
@@ -161,7 +161,7 @@ def _beat(uri: str, lease: Lease, ended: threading.Event, beat: Seconds) -> None
     while not ended.wait(beat):
         lease = replace(lease, beats=lease.beats + 1)
         # As patient as with all else: a busy store is to have the sign once it takes anything.
-        with contextlib.suppress(StorageFault, UserError):
+        with contextlib.suppress(StorageFault, UserError), beside():
             _put(uri, lease)
 
 
