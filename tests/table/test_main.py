@@ -300,6 +300,19 @@ def test_publish(table: Any, capsys: pytest.CaptureFixture[str]) -> None:
         main(["publish", table.output, "--file-bytes", "0"])
 
 
+def test_publish_ends_with_4_where_a_published_unit_is_not_committed(
+    table: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["publish", table.output]) == 0
+    table.file(0).unlink()
+    assert main(["publish", table.output]) == 4
+    assert "  1 published unit is not committed now; its rows stay\n" in capsys.readouterr().out
+    (published,) = Path(table.output, "_published/transcribe").glob("*.parquet")
+    published.unlink()
+    assert main(["publish", table.output]) == 4
+    assert "  1 unit is not published any more, nor committed; run the job again\n" in capsys.readouterr().out
+
+
 def test_status_names_the_units_that_fail_and_how_often(table: Any, capsys: pytest.CaptureFixture[str]) -> None:
     done, left = table.units[0].name, table.units[1].name
     write_run(table.output, "1", {"exit_code": 4, "faults": {left: "first", done: "later it was done"}})

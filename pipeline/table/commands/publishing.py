@@ -9,7 +9,7 @@ import time
 from pipeline.errors import UserError
 from pipeline.quantities import counted, parse_bytes
 from pipeline.storage.paths import redact
-from pipeline.table.commands.command import HOLDS, Command
+from pipeline.table.commands.command import HOLDS, PARTIAL, Command
 from pipeline.table.publish import Published, places, publish
 from pipeline.table.publish.succession import FILE_BYTES
 from pipeline.table.task import tasks
@@ -48,13 +48,16 @@ def _publish(given: argparse.Namespace) -> int:
     names = [given.task] if given.task else tasks(given.output)
     if not names:
         raise UserError(f"{redact(given.output)}: no task has been run there. Name the output folder of a run.")
+    code = HOLDS
     for name in names:
         done = publish(
             given.output, name,
             partition_by=given.partition_by, file_bytes=given.file_bytes, on_progress=_Progress(name),
         )  # fmt: skip
         print(_told(given.output, name, done))
-    return HOLDS
+        if done.away or done.lost:
+            code = PARTIAL
+    return code
 
 
 class _Progress:
@@ -81,6 +84,12 @@ def _told(output: str, task: str, done: Published) -> str:
         f"  {redact(places.published_folder(output, task))}/    "
         f"pipeline.read_published({redact(output)!r}, task={task!r})",
     ]
+    if done.away:
+        verb, whose = ("is", "its") if done.away == 1 else ("are", "their")
+        lines.append(f"  {counted(done.away, 'published unit')} {verb} not committed now; {whose} rows stay")
+    if done.lost:
+        verb = "is" if done.lost == 1 else "are"
+        lines.append(f"  {counted(done.lost, 'unit')} {verb} not published any more, nor committed; run the job again")
     if not done.conditional:
         lines.append("  this storage ignores conditional puts (If-None-Match): never publish twice at the same time")
     return "\n".join(lines)

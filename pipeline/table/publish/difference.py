@@ -7,29 +7,36 @@ from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from pipeline.errors import UserError
 from pipeline.plan.store import units
 from pipeline.plan.unseen import unseen
+from pipeline.quantities import counted
 from pipeline.storage.listing import children
-from pipeline.storage.paths import canonical
+from pipeline.storage.paths import canonical, redact
 from pipeline.table.done import unit_sizes
 from pipeline.table.publish import places
-from pipeline.table.publish.manifest import Manifest
+from pipeline.table.publish.manifest import Held, Manifest
 from pipeline.threads import threads
 
 MERGE_AT = 10
 """Files below half of a full one, of one partition, that are left alone; one more, and all of them become one."""
 _LISTERS = 16
 """Folders of partitions listed at the same time."""
+_NOTHING = Manifest(0)
 
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """One committed unit."""
+    """One unit that is committed, or was when it was published."""
 
-    size: int
-    """Bytes of its file."""
+    size: int | None
+    """Bytes of its file; None where that is not there, and what is published are the only rows of it."""
     hidden: frozenset[str] = frozenset()
     """Ids of its rows that newer ones have taken the place of, and of forgotten ones."""
+
+    def agrees(self, held: Held) -> bool:
+        """Say whether what is published of the unit is what there is to it now."""
+        return self.size in (None, held.size) and held.hides(self.hidden)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +49,10 @@ class Difference:
     """Places of the files whose rows go into new ones, those of `dropped` units left out."""
     dropped: frozenset[str] = frozenset()
     """Units whose published rows no longer hold."""
+    away: frozenset[str] = frozenset()
+    """Published units that are not committed now; their rows stay, but for hidden ones."""
+    lost: int = 0
+    """Units that are neither committed now nor published whole any more."""
     read: tuple[str, ...] = ()
     """Units to be read from their files, in plan order."""
     new: int = 0
@@ -63,20 +74,36 @@ class Target:
     """Files that there are: path below the folder of the set -> bytes."""
 
 
-def committed_units(output: str, task: str) -> dict[str, State]:
-    """State of each committed unit that the plan knows, in plan order.
+def present_units(
+    output: str, task: str, before: Manifest = _NOTHING, there: Mapping[str, int] | None = None
+) -> dict[str, State]:
+    """State of each unit of the plan that is committed, or whose published files are whole, in plan order.
+
+    Args:
+        output: folder of the table.
+        task: name of the task's folder below it.
+        before: what is published.
+        there: files of it that there are, see `data_files`.
 
     Raises:
-        UserError, StorageFault: the plan cannot be read, or the folder not listed.
+        UserError: the plan cannot be read, or lacks units that are published.
+        StorageFault: the plan cannot be read, or the folder not listed.
     """
     sizes = unit_sizes(output, task)
+    gone = gone_files(before, there or {})
+    away = {unit for unit, held in before.units.items() if unit not in sizes and gone.isdisjoint(held.files)}
+    planned = [unit.name for unit in units(output)]
+    if unknown := before.units.keys() - set(planned):
+        raise UserError(
+            f"{redact(places.published_folder(output, task))}: {counted(len(unknown), 'unit')} of what is published, "
+            f"such as {min(unknown)}, the plan does not have: one of both is of another table. Restore the plan, or "
+            "move this folder away and publish again."
+        )
     old: defaultdict[str, set[str]] = defaultdict(set)
-    for unit, id in unseen(output, sizes):
+    for unit, id in unseen(output, {*sizes, *away}):
         old[unit].add(id)
     return {
-        unit.name: State(sizes[unit.name], frozenset(old.get(unit.name, ())))
-        for unit in units(output)
-        if unit.name in sizes
+        name: State(sizes.get(name), frozenset(old.get(name, ()))) for name in planned if name in sizes or name in away
     }
 
 
@@ -96,28 +123,31 @@ def gone_files(before: Manifest, there: Mapping[str, int]) -> set[int]:
 
 
 def resized_units(before: Manifest, now: Mapping[str, State]) -> set[str]:
-    """Published units whose file is another one by now, or gone: rows may have been forgotten. Pure."""
-    return {unit for unit, held in before.units.items() if unit not in now or now[unit].size != held.size}
+    """Published units whose file is another one by now: rows may have been forgotten. Pure."""
+    return {unit for unit, held in before.units.items() if unit in now and now[unit].size not in (None, held.size)}
 
 
 def difference(before: Manifest, now: Mapping[str, State], target: Target) -> Difference:
     """What has to be done to bring a set up to date. Pure."""
-    if before.partition_by != target.partition_by:
-        return Difference(dropped=frozenset(before.units), read=tuple(now), new=len(now.keys() - before.units.keys()))
+    anew = before.partition_by != target.partition_by
     gone = gone_files(before, target.there)
-    dropped = resized_units(before, now)
-    dropped |= {
+    away = {unit for unit, state in now.items() if state.size is None and unit in before.units}
+    changed = {
         unit
         for unit, held in before.units.items()
-        if not gone.isdisjoint(held.files) or (unit in now and not held.hides(now[unit].hidden))
+        if anew or unit not in now or not gone.isdisjoint(held.files) or not now[unit].agrees(held)
     }
-    stale = {place for unit in dropped for place in before.units[unit].files} - gone
+    dropped = changed - away
+    # A set that is made anew needs no old file, but for rows that are nowhere else.
+    stale = {place for unit in (away if anew else changed) for place in before.units[unit].files} - gone
+    rewritten = stale | (set() if anew else _small(before, gone | stale, target.file_bytes))
     read = tuple(unit for unit in now if unit in dropped or unit not in before.units)
-    rewritten = stale | _small(before, gone | stale, target.file_bytes)
     return Difference(
-        kept=tuple(place for place in range(len(before.files)) if place not in gone | rewritten),
+        kept=() if anew else tuple(place for place in range(len(before.files)) if place not in gone | rewritten),
         rewritten=tuple(sorted(rewritten)),
         dropped=frozenset(dropped),
+        away=frozenset(away),
+        lost=len(before.units.keys() - now.keys()),
         read=read,
         new=sum(unit not in before.units for unit in read),
     )

@@ -19,10 +19,10 @@ from pipeline.table.publish.difference import (
     Difference,
     State,
     Target,
-    committed_units,
     data_files,
     difference,
     gone_files,
+    present_units,
     resized_units,
 )
 from pipeline.table.publish.manifest import Held, Manifest, hidden_digest
@@ -42,6 +42,10 @@ class Published:
     new_units: int = 0
     new_files: int = 0
     replaced_files: int = 0
+    away: int = 0
+    """Published units that are not committed now, whose rows stay."""
+    lost: int = 0
+    """Units that were published, and are neither that nor committed now."""
     conditional: bool = True
     """Whether the storage lets only one of two who publish at once win."""
 
@@ -57,8 +61,8 @@ def publish(
     """Make, or bring up to date, the published set of a task.
 
     Units that are published already are not read again, unless their file has changed or newer rows have taken the
-    place of some of theirs; then the published files that hold them are rewritten. What replaced files hold stays
-    readable until `vacuum` removes them.
+    place of some of theirs; then the published files that hold them are rewritten. Where a unit's file is not there,
+    the published rows of it stay. What replaced files hold stays readable until `vacuum` removes them.
 
     Args:
         output: folder of the table.
@@ -69,7 +73,8 @@ def publish(
         on_progress: called with the number of units read, and of those that there are to be read.
 
     Raises:
-        UserError: there is no such task or column, the column has too many values or too long ones, a file is damaged.
+        UserError: there is no such task or column, the column has too many values or too long ones, a file is damaged,
+            or a unit is published that the plan does not have.
         StorageFault: storage failed for longer than the retries; what was published before is still there.
     """
     require_table(output)
@@ -95,36 +100,38 @@ def _brought_up_to_date(
     on_progress: Callable[[int, int], None],
 ) -> Published:
     conditional = probe_write(places.published_folder(output, task)).conditional
-    new = made = replaced = 0
+    new = made = replaced = lost = 0
     for _ in range(TRIES):
         before = manifest.newest(output, task)
         column = before.partition_by if partition_by is None else partition_by or None
-        now = committed_units(output, task)
-        todo = difference(before, now, Target(column, file_bytes, data_files(output, task)))
+        there = data_files(output, task)
+        now = present_units(output, task, before, there)
+        todo = difference(before, now, Target(column, file_bytes, there))
         if todo.nothing and before.number:
-            return Published(before, new, made, replaced, conditional)
+            return Published(before, new, made, replaced, len(todo.away), lost, conditional)
         after = _Writer(output, task, schema, column, file_bytes).write(before, now, todo, on_progress)
         if after is None:
             continue
         new, made = new + todo.new, made + len(after.files) - len(todo.kept)
-        replaced += len(before.files) - len(todo.kept)
+        replaced, lost = replaced + len(before.files) - len(todo.kept), lost + todo.lost
         # Rows that were forgotten while they were copied must not stay, nor may what a vacuum took stay named.
-        lost = gone_files(after, data_files(output, task))
-        if not lost and not resized_units(after, committed_units(output, task)):
-            return Published(after, new, made, replaced, conditional)
+        there = data_files(output, task)
+        if not gone_files(after, there) and not resized_units(after, present_units(output, task, after, there)):
+            return Published(after, new, made, replaced, len(todo.away), lost, conditional)
     raise StorageFault(f"{redact(output)}: {task} was published or rewritten by others {TRIES} times meanwhile")
 
 
-def _held(state: State) -> Held:
-    """State in which a unit is published; in which files is not known yet."""
-    return Held(state.size, len(state.hidden), (), hidden_digest(state.hidden))
+def _held(state: State, before: Held | None) -> Held:
+    """State in which a unit is published, and was before; in which files is not known yet."""
+    size = state.size if state.size is not None or before is None else before.size
+    return Held(size or 0, len(state.hidden), (), hidden_digest(state.hidden))
 
 
 def _schema(output: str, task: str) -> pa.Schema:
     schema = read_record(output, task).schema
     if schema is not None:
         return schema
-    first = next(iter(committed_units(output, task)), None)
+    first = next(iter(present_units(output, task)), None)
     if first is None:
         raise UserError(f"{redact(output)}: {task} has no committed unit yet, so there is nothing to publish.")
     return plain(read_unit(layout.unit_file(output, task, first)).schema)
@@ -160,13 +167,13 @@ class _Writer:
     ) -> Manifest | None:
         """The set that is in force now, or None where somebody else was first."""
         with self._splitter({before.files[place].partition for place in todo.kept}) as split:
-            for part in self._carried(before, todo):
+            for part in self._carried(before, now, todo):
                 split.add(part)
             for number, part in enumerate(rows.of_units(self.output, self.task, todo.read, now, self.schema)):
                 split.add(part)
                 on_progress(number + 1, len(todo.read))
             written = split.finish()
-        states = {unit: _held(state) for unit, state in now.items()}
+        states = {unit: _held(state, before.units.get(unit)) for unit, state in now.items()}
         after = succeeding(before, todo.kept, written, states, partition_by=self.partition_by, schema=self.schema)
         # A fault of this put leaves the files: it may be in force all the same.
         if manifest.put(self.output, self.task, after):
@@ -178,8 +185,9 @@ class _Writer:
         folder = places.published_folder(self.output, self.task)
         return splitting(folder, self.schema, column=self.partition_by, file_bytes=self.file_bytes, values=values)
 
-    def _carried(self, before: Manifest, todo: Difference) -> Iterator[pa.Table]:
+    def _carried(self, before: Manifest, now: dict[str, State], todo: Difference) -> Iterator[pa.Table]:
         folder = places.published_folder(self.output, self.task)
+        hidden = {unit: now[unit].hidden for unit in todo.away if now[unit].hidden}
         for place in todo.rewritten:
             for part in rows.of_file(folder, before.files[place], self.schema):
-                yield rows.without(part, "unit", todo.dropped)
+                yield rows.without_hidden(rows.without(part, "unit", todo.dropped), hidden)

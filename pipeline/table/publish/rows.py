@@ -98,6 +98,15 @@ def without(rows: pa.Table, column: str, values: Collection[str]) -> pa.Table:
     return rows.filter(pc.invert(pc.is_in(rows.column(column), pa.array(sorted(values), pa.string()))))
 
 
+def without_hidden(rows: pa.Table, hidden: Mapping[str, Collection[str]]) -> pa.Table:
+    """Rows that are not among the hidden ones, which are told as ids by unit."""
+    for unit in set(rows.column("unit").unique().to_pylist()) & hidden.keys():
+        ids = pa.array(sorted(hidden[unit]), pa.string())
+        gone = pc.and_(pc.equal(rows.column("unit"), unit), pc.is_in(rows.column("id"), ids))
+        rows = rows.filter(pc.invert(gone))
+    return rows
+
+
 def fitted(rows: pa.Table, schema: pa.Schema, uri: str) -> pa.Table:
     """Rows with the columns of the set, null where their file is older than the column.
 

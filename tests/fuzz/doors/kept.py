@@ -108,7 +108,7 @@ def open_published(folder: Path) -> Opened:
     path = Path(places.manifest_file(table.output, table.task, 1))
     whole = path.read_bytes()
     right = read_published(table.output, task=table.task).to_table()
-    now = difference.committed_units(table.output, table.task)
+    now = difference.present_units(table.output, table.task)
     there = difference.data_files(table.output, table.task)
 
     def check(data: bytes) -> bool:

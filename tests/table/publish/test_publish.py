@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import random
+import shutil
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -23,6 +24,7 @@ from pipeline.table.publish import manifest, publish, read_published, succession
 from pipeline.table.publish.checking import WHOLE, contradictions
 from pipeline.table.publish.difference import data_files
 from pipeline.table.rewrite import rewrite
+from pipeline.table.vacuum import vacuum
 from pipeline.table.verify import QUICK, verify
 from tests.table.conftest import Made, mislead, rows_of
 
@@ -111,17 +113,90 @@ def test_files_that_hold_rows_of_old_content_are_rewritten(made: Made) -> None:
     assert len(data_files(made.output, TASK)) == 4, "replaced files stay until they are vacuumed"
 
 
-def test_a_unit_file_that_was_rewritten_or_removed_is_published_as_it_is_now(made: Made) -> None:
+def test_a_unit_file_that_was_rewritten_is_published_as_it_is_now(made: Made) -> None:
     made.plan("a", "b", "c", "d", seconds=30.0)
     made.commit()
     holds(made)
     whole = pq.read_table(made.file(0))
     pq.write_table(whole.slice(1, 1), made.file(0))
-    made.file(1).unlink()
     assert holds(made).replaced_files == 1
-    assert set(shown(made.output)) == {"c/b"}
-    made.commit(1)
-    assert set(shown(made.output) if holds(made) else ()) == {"c/b", "c/c", "c/d"}
+    assert set(shown(made.output)) == {"c/b", "c/c", "c/d"}
+
+
+def published_then_away(made: Made, *names: str, **options: Any) -> None:
+    """Publish recordings, and take the file of the first unit away, as a user does with a damaged one."""
+    made.plan(*names, seconds=30.0)
+    made.commit()
+    holds(made, **options)
+    made.file(0).unlink()
+
+
+@pytest.mark.parametrize("column", [None, "id"])
+def test_published_rows_stay_while_the_file_of_their_unit_is_away(made: Made, column: str | None) -> None:
+    published_then_away(made, "a", "b", "c", "d")
+    done = publish(made.output, TASK, partition_by=column)
+    assert (done.away, done.lost, done.manifest.partition_by) == (1, 0, column)
+    vacuum(made.output, min_age=0.0, dry_run=False)
+    assert set(shown(made.output)) == {"c/a", "c/b", "c/c", "c/d"}
+    assert publish(made.output, TASK).new_files == 0
+    made.commit(0, text="another text than before")
+    done = holds(made)
+    assert (done.away, done.new_units) == (0, 0)
+    assert shown(made.output)["c/a"][1] == "another text than before"
+
+
+def test_newer_rows_take_the_place_of_published_ones_whose_unit_is_away(made: Made) -> None:
+    published_then_away(made, "a", "b")
+    made.plan("b", version="2-2")
+    made.commit(1, text="new")
+    assert publish(made.output, TASK).away == 1
+    old, new = (unit.name for unit in made.units)
+    assert shown(made.output) == {"c/a": ("1-1", "one two", old), "c/b": ("2-2", "new", new)}
+    assert publish(made.output, TASK).new_files == 0
+
+
+def test_no_older_row_comes_back_beside_a_published_one_whose_unit_is_away(made: Made) -> None:
+    made.plan("a", "b", seconds=30.0)
+    made.commit()
+    made.plan("b", version="2-2")
+    made.commit(1, text="new")
+    before = holds(made).manifest.files
+    made.file(1).unlink()
+    assert publish(made.output, TASK).away == 1
+    assert shown(made.output)["c/b"][:2] == ("2-2", "new")
+    assert manifest.newest(made.output, TASK).files == before
+
+
+def test_what_is_forgotten_goes_though_the_file_of_its_unit_is_away(made: Made) -> None:
+    published_then_away(made, "a", "b", "c")
+    remember(made.output, ["c/a"])
+    assert publish(made.output, TASK).away == 1
+    assert set(shown(made.output)) == {"c/b", "c/c"}
+
+
+def test_a_unit_that_is_gone_from_both_is_told(made: Made) -> None:
+    published_then_away(made, "a", "b", "c", "d", file_bytes=1)
+    (first,) = [place for place in manifest.newest(made.output, TASK).units[made.units[0].name].files]
+    (folder(made) / manifest.newest(made.output, TASK).files[first].path).unlink()
+    done = publish(made.output, TASK, file_bytes=1)
+    assert (done.away, done.lost) == (0, 1)
+    assert set(shown(made.output)) == {"c/c", "c/d"}
+    made.commit(0)
+    assert holds(made).lost == 0
+
+
+def test_what_another_table_has_published_is_refused(made: Made, tmp_path: Path) -> None:
+    published_then_away(made, "a", "b")
+    (tmp_path / "other").mkdir()
+    other = Made(str(tmp_path / "other"))
+    other.plan("x")
+    other.commit()
+    shutil.copytree(Path(made.output, "_published"), tmp_path / "other/_published")
+    with pytest.raises(
+        UserError, match=f"1 unit of what is published, such as {made.units[0].name}, the plan does not"
+    ):
+        publish(other.output, TASK)
+    assert manifest.numbers(other.output, TASK) == [1]
 
 
 def other_row_hidden(made: Made) -> None:
@@ -130,7 +205,9 @@ def other_row_hidden(made: Made) -> None:
     made.commit()
     made.plan("a", version="2-2")
     made.commit(1)
-    holds(made)
+    before = holds(made, file_bytes=1).manifest
+    (newer,) = before.units[made.units[1].name].files
+    (folder(made) / before.files[newer].path).unlink()
     made.file(1).unlink()
     made.plan("b", version="2-2")
     made.commit(2)
@@ -138,7 +215,7 @@ def other_row_hidden(made: Made) -> None:
 
 def test_a_unit_of_which_another_row_is_hidden_now_is_rewritten(made: Made) -> None:
     other_row_hidden(made)
-    assert holds(made).replaced_files == 1
+    assert holds(made).replaced_files == 2
     assert holds(made).new_files == 0
 
 
@@ -151,8 +228,8 @@ def as_the_release_before(file: Path) -> None:
 def test_a_manifest_that_does_not_tell_which_rows_are_hidden_is_read_and_not_believed(made: Made) -> None:
     other_row_hidden(made)
     as_the_release_before(folder(made) / "_manifests/000001.manifest")
-    assert read_published(made.output).count_rows() == 2
-    assert holds(made).replaced_files == 1
+    assert len(read_published(made.output).files) == 2
+    assert holds(made).replaced_files == 2
     assert holds(made).new_files == 0
 
 
@@ -568,10 +645,22 @@ def test_forgotten_rows_are_neither_published_nor_left(made: Made) -> None:
     holds(made, file_bytes=1)
 
 
+def agrees(made: Made, before: dict[str, tuple[Any, ...]]) -> None:
+    """Check a set against the table, where rows of units that are away are as they were `before`."""
+    found, now = shown(made.output), expected(made.output)
+    there = {file.stem for file in Path(made.output, TASK).glob("*.parquet")}
+    assert {id: row for id, row in found.items() if row[2] in there} == {
+        id: row for id, row in now.items() if found[id][2] in there
+    }
+    assert all(before[id] == row for id, row in found.items() if row[2] not in there)
+    assert list(contradictions(made.output, (), WHOLE)) == []
+
+
 @pytest.mark.parametrize("seed", [1, *(pytest.param(seed, marks=pytest.mark.slow) for seed in (0, 2, 3))])
 def test_random_histories(made: Made, seed: int) -> None:
     dice = random.Random(seed)
     versions: dict[str, str] = {}
+    before: dict[str, tuple[Any, ...]] = {}
     made.declare()
     for step in range(12):
         for name in dice.sample("abcdefgh", 3 if step else 8):
@@ -591,7 +680,12 @@ def test_random_histories(made: Made, seed: int) -> None:
         if dice.random() < 0.3 and data_files(made.output, TASK):
             dice.choice(sorted(folder(made).rglob("*.parquet"))).unlink()
         if dice.random() < 0.8:
-            holds(made, partition_by=dice.choice([None, None, "", "span"]), file_bytes=dice.choice([1, 10**6]))
+            publish(
+                made.output, TASK,
+                partition_by=dice.choice([None, None, "", "span"]), file_bytes=dice.choice([1, 10**6]),
+            )  # fmt: skip
+            agrees(made, before)
+            before = shown(made.output)
 
 
 def test_the_door_is_public(made: Made) -> None:
