@@ -9,7 +9,7 @@ import numpy as np
 import soundfile
 from numpy.typing import NDArray
 
-from pipeline.audio import constants, truncation
+from pipeline.audio import constants, joined, truncation
 from pipeline.audio.virtual import Audio, VirtualFile
 from pipeline.corpus import Seconds
 from pipeline.errors import RecordingError
@@ -68,6 +68,9 @@ class Reader:
         block = self._buffer[: max(0, num_frames)]
         if self.ended or not len(block):
             return block[:0]
+        if self._sound.format == "MP3":
+            # Asked for more than the length it took, libsndfile reads on, and drops what comes: `truncation` misses it.
+            block = block[: max(0, self._sound.frames - self.position)]
         try:
             num_read = self._sound.buffer_read_into(block, dtype="float32")
         except soundfile.LibsndfileError as error:
@@ -106,15 +109,27 @@ class Reader:
             return f"truncated: {seconds:.2f} s decode of {declared / self.sample_rate:.2f} s declared{reason}"
         if self.damage:
             return f"truncated: {seconds:.2f} s decode, the declared length is unknown{reason}"
-        if self._sound.format == "OGG" and self._lacks_end_mark():
+        if self._sound.format == "OGG":
+            return self._ogg_truncation(seconds)
+        if self._sound.format == "MP3" and self._goes_on():
+            return _behind(seconds)
+        return None
+
+    def _ogg_truncation(self, seconds: Seconds) -> str | None:
+        start = max(0, self._file.size() - truncation.OGG_TAIL)
+        tail = self._file.peek(start, truncation.OGG_TAIL)
+        head = self._file.peek(0, joined.OGG_HEAD)
+        self._file.check()
+        if joined.is_chained(head, tail):
+            return _behind(seconds)
+        if truncation.lacks_end_mark(tail):
             return f"truncated: {seconds:.2f} s decode, the declared length is unknown (no end mark)"
         return None
 
-    def _lacks_end_mark(self) -> bool:
-        start = max(0, self._file.size() - truncation.OGG_TAIL)
-        lacking = truncation.lacks_end_mark(self._file.peek(start, truncation.OGG_TAIL))
+    def _goes_on(self) -> bool:
+        found = joined.mp3_goes_on(self._file.peek, self._file.tell())
         self._file.check()
-        return lacking
+        return found
 
     def _open(self) -> soundfile.SoundFile:
         size, header = self._file.size(), self._file.peek(0, 12)
@@ -138,6 +153,10 @@ class Reader:
         if not 1 <= self.channels <= constants.MAX_CHANNELS:
             limits = f"1 to {constants.MAX_CHANNELS} channels"
             raise RecordingError("decode", "decode", f"needs {limits}, the header says {self.channels}")
+
+
+def _behind(seconds: Seconds) -> str:
+    return f"truncated: {seconds:.2f} s decode, more audio follows in the file and is not decoded"
 
 
 def _sentence(error: soundfile.SoundFileError) -> str:

@@ -54,6 +54,51 @@ def test_blocks_are_the_whole(encode: Encode, babble: Babble, codec: str) -> Non
         assert (reader.ended, reader.position, reader.truncation()) == (True, len(whole), None)
 
 
+@pytest.mark.parametrize("codec", ["ogg", "opus", "mp3"])
+def test_a_second_stream_behind_the_first_is_told(encode: Encode, babble: Babble, codec: str) -> None:
+    data = encode(babble(2.0), codec=codec) + encode(babble(1.0, seed=1), codec=codec)
+    with Reader(data) as reader:
+        assert len(read_all(reader)) == 32000
+        expected = "truncated: 2.00 s decode, more audio follows in the file and is not decoded"
+        assert reader.truncation() == expected
+
+
+ID3V1 = b"TAG" + b"title".ljust(125, b"\0")
+ID3V2 = b"ID3\4\0\0\0\0\1\x48" + b"\xff\xfb\x90" + bytes(197)
+APE = b"APETAGEX" + struct.pack("<IIII8x", 2000, 5000, 1, 0xA0000000) + b"\xff" * 5000
+TAGS = {"none": b"", "id3v1": ID3V1, "id3v2": ID3V2, "ape": APE, "zeros": bytes(900), "all": APE + ID3V2 + ID3V1}
+
+
+@pytest.mark.parametrize("tags", list(TAGS))
+def test_tags_of_an_mp3_are_no_audio_that_is_left(encode: Encode, babble: Babble, tags: str) -> None:
+    first, second = (encode(babble(seconds), codec="mp3") for seconds in (2.0, 1.0))
+    for data, goes_on in ((first, False), (ID3V2 + first, False), (first + TAGS[tags] + second, True)):
+        with Reader(data + TAGS[tags]) as reader:
+            assert len(read_all(reader)) == 32000
+            assert (reader.truncation() is not None) == goes_on
+
+
+def without_length(data: bytes) -> bytes:
+    """An MP3 without its first frame, which counts the others."""
+    return data[data.find(b"\xff\xf3", 4) :]
+
+
+@pytest.mark.parametrize("size", [5000, 1 << 18])
+def test_an_mp3_of_which_libsndfile_guesses_too_short_a_length_is_told(
+    encode: Encode, babble: Babble, size: int
+) -> None:
+    with Reader(without_length(encode(babble(20.0), codec="mp3"))) as reader:
+        assert len(read_all(reader, size)) < 15 * 16000
+        assert "more audio follows" in str(reader.truncation())
+
+
+def test_joined_mp3s_that_are_decoded_whole_are_not_called_truncated(encode: Encode) -> None:
+    data = without_length(encode(np.zeros(160000, dtype=np.float32), codec="mp3"))
+    with Reader(data + data) as reader:
+        assert len(read_all(reader)) > 310000
+        assert reader.truncation() is None
+
+
 @pytest.mark.parametrize("codec", ["wav", "flac", "ogg", "mp3"])
 @pytest.mark.parametrize("frame", [1, 7000, 40000])
 def test_seeking_lands_on_the_sample(encode: Encode, babble: Babble, codec: str, frame: int) -> None:
