@@ -18,6 +18,8 @@ MOST = 2 * 2**30
 """Bytes of rows that are read at once; those of a unit, or of a row group of a plan, take a few megabytes."""
 _WIDTH = 8
 """Bytes of a number, at most."""
+_LONGEST = 64
+"""Bytes of a value of a column whose values are all as long: an id of a unit has 16, half a float 2, a decimal 32."""
 
 
 def read(
@@ -44,7 +46,7 @@ def read(
     schema, footer = reader.schema_arrow, reader.metadata
     leaves = [leaf for leaf in map(footer.schema.column, range(len(footer.schema))) if _chosen(leaf.path, columns)]
     chosen = range(footer.num_row_groups) if groups is None else groups
-    _refuse(sum(footer.row_group(group).num_rows for group in chosen) * len(leaves) * _WIDTH)
+    _refuse(sum(footer.row_group(group).num_rows for group in chosen) * sum(map(_width, leaves)))
     text = [leaf.path for leaf in leaves if leaf.physical_type == "BYTE_ARRAY"]
     reader = pq.ParquetFile(file, metadata=footer, page_checksum_verification=True, read_dictionary=text)
     parts, size = [], 0
@@ -80,6 +82,15 @@ def _chosen(path: str, columns: Sequence[str] | None) -> bool:
     return columns is None or any(path == name or path.startswith(f"{name}.") for name in columns)
 
 
+def _width(leaf: pq.ColumnSchema) -> int:
+    if leaf.physical_type != "FIXED_LEN_BYTE_ARRAY":
+        return _WIDTH
+    # One that repeats is written once, as a text is, but Arrow does not read it so.
+    if leaf.length > _LONGEST:
+        raise pa.ArrowInvalid(f"its column {leaf.path} has values of {leaf.length} bytes, which no table has")
+    return max(_WIDTH, int(leaf.length))
+
+
 def _written_out(values: pa.Array | pa.ChunkedArray) -> int:
     """Bytes of values, each written out."""
     if isinstance(values, pa.ChunkedArray):
@@ -87,7 +98,7 @@ def _written_out(values: pa.Array | pa.ChunkedArray) -> int:
     if isinstance(values, pa.DictionaryArray):
         lengths = pc.cast(pc.binary_length(values.dictionary), pa.int64())
         return int(pc.sum(lengths.take(values.indices)).as_py() or 0)
-    if isinstance(values, pa.ListArray):
+    if isinstance(values, pa.ListArray | pa.LargeListArray | pa.FixedSizeListArray):
         return _written_out(values.values)
     if isinstance(values, pa.StructArray):
         return sum(_written_out(values.field(number)) for number in range(values.type.num_fields))

@@ -61,6 +61,40 @@ def test_three_kilobytes_that_stand_for_a_terabyte_are_refused(kind: str, pool: 
     assert pool.max_memory() - before < LITTLE
 
 
+@pytest.mark.parametrize("kind", [pa.large_list, lambda type: pa.list_(type, 1000)], ids=["large", "of one length"])
+def test_text_in_any_list_is_measured(kind: Any, monkeypatch: pytest.MonkeyPatch, pool: pa.MemoryPool) -> None:
+    rows = [["x" * 2**16] * 1000] * 10
+    data = written(pa.table({"words": pa.array(rows, kind(pa.string()))}))
+    assert len(data) < 10_000
+    monkeypatch.setattr(parquet, "MOST", 50 << 20)
+    before = pool.max_memory()
+    with pytest.raises(pa.ArrowInvalid, match="stand for more than"):
+        parquet.read(pa.BufferReader(data))
+    assert pool.max_memory() - before < 20 << 20
+
+
+@pytest.mark.parametrize("inside", ["a row", "a list"])
+def test_long_values_of_one_length_are_refused_by_the_footer(inside: str, pool: pa.MemoryPool) -> None:
+    values = pa.array([b"x" * (2 << 20)] * 4, pa.binary(2 << 20))
+    column = pa.ListArray.from_arrays([0, 4], values) if inside == "a list" else values
+    data = written(pa.table({"id": column}))
+    del values, column
+    before = pool.bytes_allocated()
+    read = pa.BufferReader(data)
+    with pytest.raises(pa.ArrowInvalid, match=r"its column id\S* has values of 2097152 bytes, which no table has"):
+        parquet.read(read)
+    assert pool.bytes_allocated() - before < 1 << 20
+
+
+def test_short_values_of_one_length_count_with_their_length(monkeypatch: pytest.MonkeyPatch) -> None:
+    data = written(pa.table({"id": pa.array([b"x" * 64] * 1000, pa.binary(64))}))
+    monkeypatch.setattr(parquet, "MOST", 64_000)
+    assert parquet.read(pa.BufferReader(data)).num_rows == 1000
+    monkeypatch.setattr(parquet, "MOST", 63_999)
+    with pytest.raises(pa.ArrowInvalid, match="stand for more than"):
+        parquet.read(pa.BufferReader(data))
+
+
 def test_numbers_are_refused_by_the_footer(monkeypatch: pytest.MonkeyPatch, pool: pa.MemoryPool) -> None:
     zeros = written(pa.table({"start": np.zeros(2_000_000)}))
     assert len(zeros) < 20_000
@@ -79,6 +113,8 @@ def test_rows_are_read_as_arrow_reads_them() -> None:
             "words": pa.concat_arrays([in_a_list(pa.array(long)), pa.nulls(2_999, in_a_list(pa.array(long)).type)]),
             "vector": pa.array([[0.5, 1.5]] * 3_000, pa.list_(pa.float32(), 2)),
             "hash": pa.array([b"0123"] * 3_000, pa.binary(4)),
+            "pair": pa.array([["a", text] for text in long], pa.list_(pa.string(), 2)),
+            "large": pa.array([["a", text] for text in long], pa.large_list(pa.string())),
         },
         metadata={"a": "b"},
     )
