@@ -293,7 +293,7 @@ def _label(reference: Any, id: str) -> str:
 def _number(reference: Any, id: str) -> float:
     try:
         number = float(reference)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         number = np.nan
     # The model gives float32: farther numbers are a slip, and their squares overflow.
     if not abs(number) <= float(np.finfo(np.float32).max):

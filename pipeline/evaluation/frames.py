@@ -122,7 +122,7 @@ def _intervals(reference: Any, id: str) -> list[Interval]:
         if not all(0 <= each.start <= each.end < math.inf for each in found):
             raise ValueError
         return found
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, OverflowError) as error:
         raise UserError(
             f"{id}: the reference of frames must be a list of objects with start <= end, in seconds, and label, "
             f"was {str(reference)[:80]!r}"

@@ -5,6 +5,7 @@ Letters: T frames of a recording, V classes.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeGuard
@@ -105,7 +106,7 @@ class Numbers:
 
     def check(self, label: Any) -> str | None:
         """The label must be a number."""
-        return None if _is_number(label) else f"must be a number, as those of other lines, got {label!r:.60}"
+        return None if _is_float(label) else f"must be a number, as those of other lines, got {label!r:.60}"
 
     def target(self, label: Any, stretch: Stretch, num_frames: int) -> Target:
         """The number."""
@@ -133,7 +134,7 @@ class Frames:
         classes: NDArray[np.int64] = np.full(num_frames, outside, dtype=np.int64)
         middles = stretch.start + (np.arange(num_frames) / FRAMES_PER_SECOND + _CENTRE) * stretch.speed
         for each in label:
-            inside = (middles >= each["start"]) & (middles < each["end"])
+            inside = (middles >= float(each["start"])) & (middles < float(each["end"]))
             classes[inside] = self.names.index(each["label"])
         return classes
 
@@ -170,7 +171,7 @@ def stretch_problem(label: Any) -> str | None:
         if not isinstance(each, Mapping) or not isinstance(each.get("label"), str):
             return f"{wanted}, got {each!r:.60}"
         start, end = each.get("start"), each.get("end")
-        if not _is_number(start) or not _is_number(end):
+        if not _is_float(start) or not _is_float(end):
             return f"{wanted}, got {each!r:.60}"
         if not start <= end:
             return f"has a stretch that ends before it starts: {each!r:.60}"
@@ -179,6 +180,11 @@ def stretch_problem(label: Any) -> str | None:
 
 def _is_number(value: Any) -> TypeGuard[float]:
     return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _is_float(value: Any) -> TypeGuard[float]:
+    """Whether a value is a number that a float holds: JSON has whole numbers of any length."""
+    return _is_number(value) and (isinstance(value, float) or abs(value) <= sys.float_info.max)
 
 
 def space_of_classes(labels: Sequence[Any]) -> Classes | Numbers:

@@ -75,7 +75,10 @@ def test_references_may_be_json_in_a_manifest(table: Any, row: Any, tmp_path: An
     assert pipeline.evaluate(output, reference=str(tmp_path / "r.jsonl")).scores.frames.accuracy == 1.0
 
 
-@pytest.mark.parametrize("wrong", ["speech", 3, [3], [{"start": 0}], [stretch(2.0, 1.0)], [stretch(-1.0, 1.0)], "[]x"])
+@pytest.mark.parametrize(
+    "wrong",
+    ["speech", 3, [3], [{"start": 0}], [stretch(2.0, 1.0)], [stretch(-1.0, 1.0)], "[]x", [stretch(0.0, 10**400)]],
+)
 def test_references_that_are_no_intervals(table: Any, row: Any, wrong: Any) -> None:
     output = table("frames", [row("a.wav", labelled(), metadata={"frames": wrong})])
     with pytest.raises(

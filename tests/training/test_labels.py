@@ -67,11 +67,21 @@ def test_stretches_move_with_where_an_example_starts_and_how_fast_it_is() -> Non
         ([{"start": 0, "end": 1}], "must be a list of stretches"),
         ([{"start": "0", "end": 1, "label": "a"}], "must be a list of stretches"),
         ([{"start": 2, "end": 1, "label": "a"}], "ends before it starts"),
+        ([{"start": 2, "end": 10**400, "label": "a"}], "must be a list of stretches"),
     ],
 )
 def test_what_is_no_list_of_stretches_is_named(label: Any, problem: str) -> None:
     with pytest.raises(ValueError, match=problem):
         space_of_frames([label], None)
+
+
+def test_whole_numbers_are_taken_as_far_as_a_float_holds_them() -> None:
+    numbers = space_of_classes([1, 10**400])
+    assert numbers.check(10**300) is None
+    assert str(numbers.check(10**400)).startswith("must be a number, as those of other lines, got 1000")
+    assert str(numbers.check(True)).startswith("must be a number")
+    label = [{"start": -(10**300), "end": 10**300, "label": "a"}]
+    assert space_of_frames([label], None).target(label, WHOLE, 3).tolist() == [0, 0, 0]
 
 
 def test_a_speaker_at_another_speed_may_be_another() -> None:
