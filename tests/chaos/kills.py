@@ -200,13 +200,17 @@ class Table:
         """A driver with all its workers sleeps while others do its work, one of which is killed, and then wakes."""
         sleeper = self._started()
         try:
-            self._moment(sleeper)
-            wake = stopped(sleeper)
-            self.torment(["driver"])
-            wake()
+            sleeps = self._moment(sleeper)
+            if sleeps:
+                wake = stopped(sleeper)
+                self.torment(["driver"])
+                wake()
             self._ended(sleeper)
         finally:
             end_group(sleeper)
+        if not sleeps:
+            # It was over before: a kill would be none beside a zombie.
+            self.torment([])
 
     def last_screen(self) -> str:
         """The end of what the last driver said."""

@@ -63,6 +63,18 @@ def test_one_of_two_that_is_over_before_its_kill_is_not_killed(folder: Path, mon
     assert made.one("pair") == {"unharmed": 1}
 
 
+def test_beside_one_that_is_over_before_it_sleeps_nothing_is_killed(folder: Path, monkeypatch) -> None:
+    does = {"_started": lambda _: SimpleNamespace(poll=lambda: 0), "_moment": lambda *_: False, "_ended": lambda *_: 0}
+    for name, call in does.items():
+        monkeypatch.setattr(kills.Table, name, call)
+    tormented = []
+    monkeypatch.setattr(kills.Table, "torment", lambda _, kinds: tormented.append(kinds))
+    monkeypatch.setattr(kills, "end_group", lambda process: None)
+    monkeypatch.setattr(kills, "check", lambda *_, **__: None)
+    assert tables(folder).one("zombie") == {"unharmed": 1}
+    assert tormented == [[]]
+
+
 @pytest.mark.timeout(900)
 @pytest.mark.slow
 def test_a_run_whose_raylet_dies_ends_in_words_and_is_finished(folder: Path) -> None:
