@@ -25,6 +25,9 @@ LEAST_BYTES_PER_SECOND = 100
 Speech at the lowest rates takes 7 times as much; digital silence may take less.
 """
 
+MISSING_VERSIONS = ("missing", "0-missing")
+"""Of audio that was not there, or closed, when it was planned: named by a manifest's line, by a link in a folder."""
+
 SecondsFrom = Literal["header", "bitrate", "estimate"]
 """How a planned duration is known: read from the container, from its declared bit rate, or guessed from bytes."""
 
@@ -70,6 +73,11 @@ class Recording:
     """Reference text from a `.txt` sidecar or the `text` of a manifest line."""
     metadata: str | None = None
     """All other metadata that came along, one JSON object."""
+
+    @property
+    def missing(self) -> bool:
+        """Whether the audio was not there, or closed, when it was planned."""
+        return self.version in MISSING_VERSIONS
 
 
 @dataclass(frozen=True, slots=True)

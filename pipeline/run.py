@@ -89,6 +89,8 @@ def run(
     with leased(asked, conditional=conditional), _written_down(asked):
         with storage_watched(asked, "planning"):
             report, plan_seconds = _plan(asked)
+        for line in plan.format_absent(report):
+            asked.say(line)
         summary = _label(asked, report, plan_seconds)
         asked.write_down(summary.to_json())
     return summary

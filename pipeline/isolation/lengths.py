@@ -126,7 +126,7 @@ def _unmeasured(item: _Item) -> dict[_File, Recording]:
 
 def _doubtful(recording: Recording) -> bool:
     long = recording.start + recording.seconds > WHOLE_SECONDS or recording.size > WHOLE_BYTES
-    return long and recording.seconds_from != "header" and not recording.streamed
+    return long and recording.seconds_from != "header" and not recording.streamed and not recording.missing
 
 
 def _checked(told: dict[str, object]) -> tuple[Seconds, int] | None:

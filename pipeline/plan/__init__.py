@@ -3,7 +3,7 @@
 from pipeline.plan.forgotten import forgotten
 from pipeline.plan.generations import UnitRef
 from pipeline.plan.planned import Planned, read_planned
-from pipeline.plan.report import PlanReport, format_report
+from pipeline.plan.report import PlanReport, format_absent, format_report
 from pipeline.plan.store import extend, held, load_unit, units
 from pipeline.plan.superseded import Superseded, superseded
 from pipeline.plan.unseen import unseen
@@ -15,6 +15,7 @@ __all__ = [
     "UnitRef",
     "extend",
     "forgotten",
+    "format_absent",
     "format_report",
     "held",
     "load_unit",

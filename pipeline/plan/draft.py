@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipeline.corpus import Recording
+from pipeline.plan.absent import MISSING, check_new, vanished
 from pipeline.plan.columns import DRAFT_SCHEMA, OldRow, to_table
 from pipeline.plan.files import last_rows, name_hashes
 from pipeline.plan.ids import digests
@@ -22,6 +23,7 @@ from pipeline.plan.report import Survey, Unopened
 from pipeline.plan.spans import cut
 from pipeline.scratch import scratch
 from pipeline.sources import Group, Problem, Unchanged
+from pipeline.storage.paths import parent
 
 BATCH = 20_000
 """Rows that are looked up, counted and written together."""
@@ -45,6 +47,8 @@ class Draft:
     survey: Survey
     seen: np.ndarray
     """Which rows of the known index the listing had, opened or not."""
+    absent: np.ndarray
+    """Which rows of the known index the listing names, while their audio is not there any more, or closed."""
 
     def __len__(self) -> int:
         return len(self.seconds)
@@ -63,16 +67,21 @@ def drafted(entries: Iterable[Group | Problem | Unchanged], known: Known) -> Ite
 
     Raises:
         UserError: two recordings have one id; both places are named.
+        StorageFault: nothing of a folder is there that is new, nor is the folder.
     """
     with scratch("voxmill-plan-") as folder:
         path = folder / "draft.parquet"
         with pq.ParquetWriter(path, DRAFT_SCHEMA, compression="zstd", compression_level=1) as file:
-            seen, unopened = (np.zeros(len(each), dtype=bool) for each in (known.digests, known.files.names))
-            drafter = _Drafter(known, file, seen, unopened)
+            seen, absent, unopened = (_none_of(each) for each in (known.digests, known.digests, known.files.names))
+            drafter = _Drafter(known, file, seen, absent, unopened)
             for entry in entries:
                 drafter.take(entry)
             drafter.flush()
         yield drafter.finish(path)
+
+
+def _none_of(indexed: np.ndarray) -> np.ndarray:
+    return np.zeros(len(indexed), dtype=bool)
 
 
 @dataclass(slots=True)
@@ -80,6 +89,7 @@ class _Drafter:
     known: Known
     file: pq.ParquetWriter
     seen: np.ndarray
+    absent: np.ndarray
     unopened: np.ndarray
     """Which known files went by unchanged; their rows count as seen at the end."""
     doubted: set[int] = field(default_factory=set)
@@ -87,6 +97,12 @@ class _Drafter:
     survey: Survey = field(default_factory=Survey)
     group: int = 0
     changed: int = 0
+    missing: int = 0
+    """Rows planned whose audio is not there."""
+    emptied: set[str] = field(default_factory=set)
+    """Folders of what is known and not there any more."""
+    reached: bool = False
+    """Whether any audio that is listed is there."""
     rows: list[Recording] = field(default_factory=list)
     row_payloads: list[int] = field(default_factory=list)
     row_groups: list[int] = field(default_factory=list)
@@ -126,6 +142,7 @@ class _Drafter:
             id, source = self.known.row(int(np.flatnonzero(self.known.file_numbers == number)[0]))
             raise twice(id, source, file.uri)
         self.unopened[number] = True
+        self.reached = self.reached or int(self.known.files.versions[number]) not in MISSING
 
     def flush(self) -> None:
         """Look up, count and write the rows gathered so far."""
@@ -134,9 +151,16 @@ class _Drafter:
         found = digests([row.id for row in self.rows])
         places = self.known.find(found)
         self._mark_seen(places)
-        keep = self._differs(places) & self._remembered()
-        for row, planned in zip(self.rows, keep.tolist(), strict=True):
-            self.survey.add(row, planned=planned)
+        gone, olds = vanished(self.rows, places, self.known)
+        self.absent[olds] = True
+        keep = self._differs(places, gone) & self._remembered()
+        for row, planned, lost in zip(self.rows, keep.tolist(), gone.tolist(), strict=True):
+            if lost:
+                self.emptied.add(parent(row.source))
+            else:
+                self.survey.add(row, planned=planned)
+            self.missing += planned and row.missing
+            self.reached = self.reached or not row.missing
         supersedes = self._superseded(places, keep)
         kept = np.flatnonzero(keep)
         self.changed += int(np.count_nonzero(places[kept] >= 0))
@@ -155,9 +179,9 @@ class _Drafter:
             raise twice(last.id, before, last.source)
         self.seen[hits] = True
 
-    def _differs(self, places: np.ndarray) -> np.ndarray:
-        keep = np.ones(len(places), dtype=bool)
-        hits = np.flatnonzero(places >= 0)
+    def _differs(self, places: np.ndarray, gone: np.ndarray) -> np.ndarray:
+        keep = ~gone
+        hits = np.flatnonzero(keep & (places >= 0))
         if len(hits) == 0:
             return keep
         at = places[hits]
@@ -221,7 +245,7 @@ class _Drafter:
         )
 
     def finish(self, path: Path) -> Draft:
-        """The draft, if no two rows have one id."""
+        """The draft, if no two rows have one id, and what is missing may be believed."""
         self._see_unopened()
         names = np.concatenate([*self.names, np.empty(0, np.int64)])
         draft = Draft(
@@ -233,6 +257,7 @@ class _Drafter:
             changed=self.changed,
             survey=self.survey,
             seen=self.seen,
+            absent=self.absent,
         )
         every = np.concatenate([*self.digests, digests([])])
         order = np.argsort(every, kind="stable")
@@ -240,4 +265,6 @@ class _Drafter:
         equal = np.flatnonzero(ordered[1:] == ordered[:-1])
         if len(equal):
             raise twice_in_draft(draft.tables(), sorted(order[equal[0] : equal[0] + 2].tolist()))
+        if self.missing:
+            check_new(draft.tables(), emptied=self.emptied, reached=self.reached)
         return draft

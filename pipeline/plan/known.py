@@ -83,13 +83,11 @@ class Known:
         found: np.ndarray = chosen[files] & (self.versions[places] == self.files.versions[files])
         return found
 
-    def vanished(self, seen: np.ndarray, scope: Scope) -> int:
-        """Rows that a listing did not see, counted in the generations whose every source it listed."""
+    def vanished(self, seen: np.ndarray, absent: np.ndarray, scope: Scope) -> int:
+        """Rows that a listing did not see, of generations whose every source it listed, or names as absent."""
         judged = np.array([scope.covers(each) for each in self.scopes], dtype=bool)
-        if not judged.any():
-            return 0
         of_unit = np.array([judged[unit.generation - 1] for unit in self.units], dtype=bool)
-        return int(np.count_nonzero(~seen & of_unit[self.unit_numbers]))
+        return int(np.count_nonzero((~seen & of_unit[self.unit_numbers]) | absent))
 
 
 def text_hashes(texts: Iterable[str]) -> np.ndarray:

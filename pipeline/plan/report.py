@@ -66,6 +66,8 @@ class PlanReport:
     """Those of them in files that were not opened."""
     vanished: int
     """Rows of the plan whose source was listed and no longer has them; what is committed of them stays."""
+    absent: int
+    """Those of them that a manifest or a link still names, while their audio is not there, or closed."""
     recordings: int
     """Recordings listed."""
     seconds: Seconds
@@ -183,6 +185,7 @@ def format_report(report: PlanReport) -> str:
         f"  to do: {counted(report.planned, 'row')}, {_duration(report.planned_seconds)},"
         f" in {counted(report.units, 'unit')} of up to {report.unit_seconds:,.0f} s",
         *_unopened(report),
+        *(f"  {line}" for line in format_absent(report)),
     ]
     for title, tallies in (
         ("format", report.formats),
@@ -192,6 +195,14 @@ def format_report(report: PlanReport) -> str:
     ):
         lines += ["", *_table(title, tallies)] if tallies else []
     return "\n".join(lines + _problems(report.problems, report.num_problems))
+
+
+def format_absent(report: PlanReport) -> list[str]:
+    """Say how much of what is named is not there: a mount or a permission may be missing, and no row shows it."""
+    if not report.absent:
+        return []
+    rows = counted(report.absent, "row")
+    return [f"listed, but not there or closed: {rows}, which stay as they are; does a mount or role lack?"]
 
 
 def _unopened(report: PlanReport) -> list[str]:

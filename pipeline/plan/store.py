@@ -66,7 +66,8 @@ def extend(
 
     Raises:
         UserError: nothing is there, two recordings have one id, the plan is damaged.
-        StorageFault: listing or writing failed for longer than the retries.
+        StorageFault: listing or writing failed for longer than the retries, or a folder whose audio is new is out of
+            reach.
     """
     scope = Scope(corpus, tuple(canonical(source) for source in sources))
 
@@ -104,12 +105,12 @@ def extend_from(
             )
             if dry_run:
                 written.plan(draft, unit_numbers)
-                return _report(draft, written, vanished=known.vanished(draft.seen, scope), unit_seconds=unit_seconds)
+                return _report(draft, written, known=known, scope=scope, unit_seconds=unit_seconds)
             metadata = encode_metadata(scope, unit_seconds, bounds.unit_bytes)
             if publish(draft, unit_numbers, known=known, metadata=metadata, written=written):
                 if written.numbers and forgotten(output) != known.forgotten:
                     empty_texts(output)
-                return _report(draft, written, vanished=known.vanished(draft.seen, scope), unit_seconds=unit_seconds)
+                return _report(draft, written, known=known, scope=scope, unit_seconds=unit_seconds)
 
 
 def units(output: str) -> list[UnitRef]:
@@ -210,7 +211,7 @@ def publish(
     return True
 
 
-def _report(draft: Draft, written: Written, *, vanished: int, unit_seconds: Seconds) -> PlanReport:
+def _report(draft: Draft, written: Written, *, known: Known, scope: Scope, unit_seconds: Seconds) -> PlanReport:
     survey, total, unopened = draft.survey, draft.survey.total(), draft.survey.unopened
     # What an earlier try of this call has planned was already there when the last one listed.
     unchanged = survey.unchanged + unopened.rows - (written.rows - len(draft))
@@ -219,7 +220,8 @@ def _report(draft: Draft, written: Written, *, vanished: int, unit_seconds: Seco
         changed=written.changed,
         unchanged=unchanged,
         unopened=unopened.rows,
-        vanished=vanished,
+        vanished=known.vanished(draft.seen, draft.absent, scope),
+        absent=int(np.count_nonzero(draft.absent)),
         recordings=total.recordings + unopened.recordings,
         seconds=total.seconds + unopened.seconds,
         planned_seconds=written.seconds,

@@ -17,6 +17,7 @@ from pipeline.sources.encoded import Encoded, Group, Problem, RowsPlanned, Uncha
 from pipeline.sources.folder import Files
 from pipeline.sources.names import AUDIO, COMPRESSED_TARS, MANIFESTS, TARS, UNREADABLE, Place, extension, is_text, shown
 from pipeline.sources.patterns import Found, find
+from pipeline.sources.reach import check_folders
 from pipeline.sources.reading import MOST_MEMBER, by_seeking, open_audio, read
 from pipeline.storage import listing
 from pipeline.storage.listing import Entry
@@ -27,8 +28,8 @@ from pipeline.storage.retry import hasty, unreachable
 from pipeline.threads import threads
 
 __all__ = [
-    "MOST_MEMBER", "Encoded", "Group", "Problem", "RowsPlanned", "Unchanged", "by_seeking", "entries", "open_audio",
-    "probe", "read",
+    "MOST_MEMBER", "Encoded", "Group", "Problem", "RowsPlanned", "Unchanged", "by_seeking", "check_folders", "entries",
+    "open_audio", "probe", "read",
 ]  # fmt: skip
 
 _Item = Group | Problem | Unchanged

@@ -54,10 +54,10 @@ class Line:
 def scan(entry: Entry, place: Place, known: RowsPlanned) -> Iterator[Group | Problem | Unchanged]:
     """Plan a manifest: lines of one audio file are one group, in the order of first appearance.
 
-    An audio file that is missing is planned all the same, and ends as an error when it is read. One of which all
-    lines are known at its version is looked at, not opened. What identifies a line is its id: its own, or path,
-    offset and duration. So text and metadata that change later change nothing that is planned. Credentials in those are
-    masked, while in a path or an id they are refused: what names audio cannot be another text.
+    An audio file that is missing is listed all the same; where it is new it ends as an error when it is read. One of
+    which all lines are known at its version is looked at, not opened. What identifies a line is its id: its own, or
+    path, offset and duration. So text and metadata that change later change nothing that is planned. Credentials in
+    those are masked, while in a path or an id they are refused: what names audio cannot be another text.
 
     Raises:
         UserError: a line is wrong, or holds credentials; names file and line number. Every line is checked before

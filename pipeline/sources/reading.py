@@ -16,10 +16,10 @@ from pipeline.corpus import WHOLE_BYTES, Recording, Unit
 from pipeline.errors import ErrorRow, RecordingError
 from pipeline.sources.compression import decompressed
 from pipeline.sources.encoded import Encoded
-from pipeline.sources.reach import REFUSED, check_reach
+from pipeline.sources.reach import NO_BYTES, REFUSED, check_reach, look, reason_of
 from pipeline.sources.tar import normal_name
 from pipeline.sources.tarformat import DamagedTar, Member, members
-from pipeline.storage.listing import Entry, stat
+from pipeline.storage.listing import stat
 from pipeline.storage.paths import redact
 from pipeline.storage.read import MEGABYTE, RangeFile, coalesce, read_range
 from pipeline.storage.retry import tell_answers
@@ -32,9 +32,6 @@ MOST_MEMBER = 4 * 10**9
 _PIECE = 16 * MEGABYTE
 """Largest request; with `READERS` of them on their way a unit costs its own size and about 200 MB."""
 _STEP = 64 * 1024
-_PLANNED_MISSING = ("missing", "0-missing")
-"""Versions of what was not there when it was planned, see `jsonl` and `storage.local`."""
-_REFUSED = (FileNotFoundError, NotADirectoryError, IsADirectoryError, PermissionError, EOFError)
 
 _Blob = tuple[str, int, str | None]
 """What is read once: source, offset, and member where it must be streamed."""
@@ -60,7 +57,7 @@ class _Reading:
 
     def refuse(self, source: str, type: str, message: str) -> None:
         self.fail(self.of_source[source], type, message)
-        if type in REFUSED and self.first(source).version not in _PLANNED_MISSING:
+        if type in REFUSED and not self.first(source).missing:
             self.refused[source] = (type, message)
 
     def first(self, source: str) -> Recording:
@@ -68,7 +65,7 @@ class _Reading:
 
     def reached(self) -> list[str]:
         """Give the sources that are there, as planned or changed."""
-        there = [each for each in self.of_source if self.first(each).version not in _PLANNED_MISSING]
+        there = [each for each in self.of_source if not self.first(each).missing]
         return [each for each in there if each not in self.refused]
 
     def living(self) -> list[tuple[int, Recording]]:
@@ -141,8 +138,8 @@ def open_audio(recording: Recording) -> Iterator[io.BufferedIOBase | io.RawIOBas
         else:
             with RangeFile(recording.source, recording.offset, _available(recording, size)) as file:
                 yield file
-    except _REFUSED as error:
-        type, message = _reason(recording.source, error)
+    except NO_BYTES as error:
+        type, message = reason_of(recording.source, error)
         if type in REFUSED:
             check_reach({recording.source: (type, message)}, ())
         raise RecordingError("read", type, message) from error
@@ -159,18 +156,9 @@ def _changed(recording: Recording, now: str) -> str:
     return f"{redact(recording.source)} is not what was planned ({recording.version}, now {now}); plan again"
 
 
-def _reason(source: str, error: OSError | EOFError) -> tuple[str, str]:
-    shown = redact(source)
-    if isinstance(error, PermissionError):
-        return "unreadable", f"{shown}: access denied"
-    if isinstance(error, EOFError):
-        return "truncated", str(error)
-    return "missing", f"{shown} is no longer there"
-
-
 def _check_versions(reading: _Reading, pool: ThreadPoolExecutor) -> None:
     sources = reading.of_source
-    for source, result in zip(sources, pool.map(_look, sources), strict=True):
+    for source, result in zip(sources, pool.map(look, sources), strict=True):
         first = reading.first(source)
         if isinstance(result, tuple):
             reading.refuse(source, *result)
@@ -178,13 +166,6 @@ def _check_versions(reading: _Reading, pool: ThreadPoolExecutor) -> None:
             reading.fail(reading.of_source[source], "changed", _changed(first, result.version))
         else:
             reading.sizes[source] = result.size
-
-
-def _look(source: str) -> Entry | tuple[str, str]:
-    try:
-        return stat(source)
-    except _REFUSED as error:
-        return _reason(source, error)
 
 
 def _available(recording: Recording, size: int) -> int:
@@ -258,8 +239,8 @@ def _fetch(
 ) -> tuple[str, str] | None:
     try:
         block = memoryview(read_range(source, *piece))
-    except _REFUSED as error:
-        return _reason(source, error)
+    except NO_BYTES as error:
+        return reason_of(source, error)
     for start, length, place in held:
         payload[place : place + length] = block[start - piece[0] : start - piece[0] + length]
     return None
@@ -282,8 +263,8 @@ def _stream(reading: _Reading, source: str) -> None:
                     break
     except DamagedTar as error:
         damage = f"{redact(source)} {error}"
-    except _REFUSED as error:
-        reading.refuse(source, *_reason(source, error))
+    except NO_BYTES as error:
+        reading.refuse(source, *reason_of(source, error))
         return
     missing = [
         index
