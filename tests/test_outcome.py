@@ -84,6 +84,21 @@ def test_a_damaged_file_is_told_and_nothing_is_claimed(made: Made) -> None:
     assert tally.committed["transcribe"].keys() == {unit.name for unit in made.units}
 
 
+def test_a_unit_that_may_not_be_read_ends_the_counting_and_no_run(made: Made, s3_proxy: Any) -> None:
+    made.output = f"{s3_proxy.bucket.uri}/out"
+    made.plan("a", "b")
+    made.declare()
+    worked(made, 0, 1)
+    file = layout.unit_file(made.output, "transcribe", made.units[0].name)
+    s3_proxy.refuse(f"^GET .*/{made.units[0].name}", status=403, code="InvalidObjectState")
+    found = after(made, worked(made, outcome="taken"))
+    remedy = "Check AWS_PROFILE or the bucket policy: s3:GetObject is needed."
+    assert found.trouble == f"by a fault: {file}: access denied (403) while reading. {remedy}"
+    assert found.damaged == ()
+    assert len(found.pending["transcribe"]) == 1
+    assert read_success(made.output) is None
+
+
 def test_what_others_committed_is_read_and_not_believed(made: Made) -> None:
     made.plan("a", "b", seconds=30.0)
     made.declare()

@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 from pipeline.storage import parquet
 from pipeline.storage.fetch import read_range
 from pipeline.storage.listing import Entry, stat
+from pipeline.storage.retry import denied
 from pipeline.table.encode import FOOTER
 
 _TAIL = 32 * 1024
@@ -74,9 +75,13 @@ def counts(file: str, size: int) -> tuple[int, int] | None:
         size: bytes that a listing said.
 
     Raises:
-        StorageFault, PermissionError: it cannot be read.
+        StorageFault: it cannot be read.
+        UserError: it may not be read, for it is archived or another's.
     """
-    told = footer_of(file, size) or {}
+    try:
+        told = footer_of(file, size) or {}
+    except PermissionError as error:
+        raise denied(file, "reading", "s3:GetObject") from error
     try:
         return int(told[f"{FOOTER}rows".encode()]), int(told[f"{FOOTER}errors".encode()])
     except (KeyError, ValueError):

@@ -85,7 +85,8 @@ def totals(
         known: what is known of units, whatever their state was then.
 
     Raises:
-        StorageFault, PermissionError: a file cannot be read.
+        StorageFault: a file cannot be read.
+        UserError: one may not be read, for it is archived or another's.
     """
     old: defaultdict[str, set[str]] = defaultdict(set)
     for unit, id in hidden:

@@ -65,7 +65,10 @@ def by_footer(each: Committed) -> Looked:
 
     That its pages are whole, and which recordings its rows are of, it does not prove.
     """
-    told = counts(each.file, each.size)
+    try:
+        told = counts(each.file, each.size)
+    except UserError as error:
+        return Looked(problems=(str(error).partition(": ")[2],))
     if told is None:
         return Looked(problems=("its footer says nothing of its rows. Delete it; the next run does that unit again.",))
     most = each.unit.count - len(each.gone.barred(each.unit.name))

@@ -12,6 +12,7 @@ import pytest
 
 from pipeline.errors import UserError
 from pipeline.plan.forgotten import remember
+from pipeline.storage.fetch import read_range
 from pipeline.table.__main__ import main
 from pipeline.table.encode import encode
 from pipeline.table.vacuum import vacuum
@@ -78,6 +79,18 @@ def test_a_claim_from_before_the_plan_grew_is_no_violation(whole: Any) -> None:
     claim.write_bytes(before)  # a run that overlaps ends after the plan has grown
     verdict = verify(whole.output)
     assert (verdict.holds, verdict.complete, verdict.tasks[0].pending) == (True, False, 1)
+
+
+def test_a_file_that_may_not_be_read_is_one_of_the_violations(whole: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(uri: str, start: int, length: int) -> bytes:
+        if uri == str(whole.file(1)):
+            raise PermissionError(13, "Permission denied", uri)
+        return read_range(uri, start, length)
+
+    monkeypatch.setattr("pipeline.table.footers.read_range", refused)
+    (violation,) = verify(whole.output, look=QUICK).violations
+    assert violation.file == str(whole.file(1))
+    assert violation.message.startswith("permission denied while reading")
 
 
 def test_pending_units_are_no_violation_unless_success_claims_them(whole: Any) -> None:
