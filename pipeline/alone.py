@@ -69,7 +69,8 @@ def receipts(
         overdue: is given, in another thread, what holds the model, or storage, for longer than that may take.
     """
     with Isolated(job.limits) as decoder:
-        tasks, predictors = job.load_tasks(checkpoints), job.load_predictors(checkpoints)
+        with unmoved(job.config.stall_timeout, lambda: overdue(f"held by storage that has the model, {_silent(job)}")):
+            tasks, predictors = job.load_tasks(checkpoints), job.load_predictors(checkpoints)
         for work in units:
             try:
                 yield from _receipts(job, work, decoder, predictors, tasks, say, overdue)
@@ -89,8 +90,7 @@ def _receipts(
     clock = StageClock("read")
     unit = load_unit(job.output, work.unit)
     name = ", ".join(each.id for each in unit.recordings)
-    patience = job.config.stall_timeout
-    silent = f"without an answer for more than {show_seconds(patience)}; --stall-timeout gives it longer"
+    patience, silent = job.config.stall_timeout, _silent(job)
     with unmoved(patience, lambda: overdue(f"{name}: held by storage that is read, {silent}")):
         encoded = flow.read(unit)
     timings = clock.timings()
@@ -114,3 +114,7 @@ def _receipts(
 
     with unmoved(patience, lambda: overdue(f"{name}: held by storage that is written to, {silent}")):
         return job.finish(work.name, outputs, work.tasks, tasks, lambda: timings.joined(clock.timings()), show=show)
+
+
+def _silent(job: Job) -> str:
+    return f"without an answer for more than {show_seconds(job.config.stall_timeout)}; --stall-timeout gives it longer"

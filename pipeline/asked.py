@@ -36,6 +36,7 @@ class Asked:
     """The output as the user wrote it, without secrets."""
     config: RunConfig
     choices: tuple[Choice, ...]
+    """None before their checkpoints have been read."""
     console: Console
     started: datetime
     begin: float

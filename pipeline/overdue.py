@@ -74,6 +74,20 @@ def beside() -> Iterator[None]:
         _beside.reset(token)
 
 
+_bounded: set[object] = set()
+
+
+@contextlib.contextmanager
+def bounded() -> Iterator[None]:
+    """Count the block as movement for as long as it runs: what it waits for has bounds of its own."""
+    mine = object()
+    _bounded.add(mine)
+    try:
+        yield
+    finally:
+        _bounded.discard(mine)
+
+
 @contextlib.contextmanager
 def unmoved(seconds: Seconds, over: Callable[[], None]) -> Iterator[None]:
     """Call `over`, in another thread, once nothing has `moved` for so long within the block."""
@@ -82,7 +96,7 @@ def unmoved(seconds: Seconds, over: Callable[[], None]) -> Iterator[None]:
     def watch() -> None:
         seen, last = _last_step, time.monotonic()
         while not ended.wait(min(_TICK, seconds)):
-            if (now := _last_step) != seen:
+            if (now := _last_step) != seen or _bounded:
                 seen, last = now, time.monotonic()
             elif time.monotonic() - last >= seconds:
                 over()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 
 from rich.console import Console
@@ -74,11 +75,13 @@ def run(
         output=canonical(output),
         shown=redact(output),
         config=config,
-        choices=choices.choose(kind, config),
+        choices=(),
         console=console or Console(stderr=True),
         started=started,
         begin=begin,
     )
+    with storage_watched(asked, "reading the checkpoint"):
+        asked = replace(asked, choices=choices.choose(kind, config))
     with storage_watched(asked, "looking for the sources"):
         probe(sources)
     if config.dry_run:
@@ -92,7 +95,8 @@ def run(
         for line in plan.format_absent(report):
             asked.say(line)
         summary = _label(asked, report, plan_seconds)
-        asked.write_down(summary.to_json())
+        with storage_watched(asked, "writing the record of the run"):
+            asked.write_down(summary.to_json())
     return summary
 
 

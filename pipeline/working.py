@@ -14,7 +14,7 @@ from pipeline.choices import Choice
 from pipeline.counting import Counting
 from pipeline.display import showing, waiting
 from pipeline.errors import StorageFault, UserError
-from pipeline.hanging import leave
+from pipeline.hanging import leave, storage_watched
 from pipeline.job import Job, Work
 from pipeline.placement import choose_dtype
 from pipeline.plan import Planned, held
@@ -56,9 +56,10 @@ def do(asked: Asked, planned: Planned, lacking: Sequence[Work]) -> Done:
     stopped = ""
     with _workers(asked, lacking) as (receipts, workers, pools, deaths):
         # Only now is it known that there are workers to make such labels.
-        for choice in asked.wanted:
-            table.declare(asked.output, choice.name, choice.record(asked.config), option=asked.beside(choice))
-        asked.write_down({**asked.facts(), "state": "running", "lease": True, "pools": pools})
+        with storage_watched(asked, "writing down what is to be done"):
+            for choice in asked.wanted:
+                table.declare(asked.output, choice.name, choice.record(asked.config), option=asked.beside(choice))
+            asked.write_down({**asked.facts(), "state": "running", "lease": True, "pools": pools})
         tally = Tally(
             recordings=planned.shown([work.unit for work in lacking]),
             audio_seconds=sum(work.unit.seconds for work in lacking),
@@ -77,6 +78,7 @@ def do(asked: Asked, planned: Planned, lacking: Sequence[Work]) -> Done:
                 for receipt in receipts:
                     tally.record(receipt)
                     counting.look()
+            counting.end()
         except Stopped as stop:
             stopped = str(stop)
         except StorageFault as fault:
@@ -101,9 +103,11 @@ def _workers(
     models = ", ".join(f"{each.checkpoint.name} {each.checkpoint.hash[:8]}" for each in needed)
     for line in choices.shared_encoders(needed):
         asked.say(line)
-    here = alone.fits(lacking, config)
-    if here and left_off(asked):
-        here = False
+    here = fits = alone.fits(lacking, config)
+    if fits:
+        with storage_watched(asked, "looking at the last runs"):
+            here = not left_off(asked)
+    if fits and not here:
         asked.say("one recording, over which the last run did not come to its end, so on a cluster, which survives it")
     if here:
         device = alone.device(config)
@@ -117,7 +121,10 @@ def _workers(
     sizes = choices.model_sizes(needed)
     with contextlib.ExitStack() as stack:
         with waiting(asked.console, "joining the cluster" if config.address else "starting Ray"):
-            joined = session.opened(config, sizes=sizes, units=lacking, held=partial(held, asked.output), say=asked.say)
+            joined = session.opened(
+                config, sizes=sizes, units=lacking, held=partial(held, asked.output), say=asked.say,
+                watch=partial(storage_watched, asked),
+            )  # fmt: skip
             opened = stack.enter_context(joined)
         asked.say(f"{opened.describe()}  ·  model {models}")
         job = job_of(asked, needed, opened.device)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import threading
+import time
+from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
 
 import pytest
 
-from pipeline import counting, plan
+from pipeline import counting, overdue, plan
 from pipeline.counting import Counting
 from pipeline.outcome import Outcome, outcome, standing
 from pipeline.receipts import Receipt
@@ -48,6 +51,7 @@ class Driver:
             ended = "committed" if size else "taken"
             self.tally.record(Receipt(unit.name, ended, task=TASK, size=size, rows=1))  # type: ignore[arg-type]
             self.counting.look()
+            self.counting.end()
 
 
 def known(made: Made) -> set[int]:
@@ -127,3 +131,36 @@ def test_storage_that_refuses_ends_nothing_and_what_cannot_be_read_is_not_replac
     file.parent.write_text("in the way")
     driver.commit(6, 7)
     assert driver.tally.done == 8
+
+
+def test_storage_that_does_not_answer_holds_nobody_up_and_is_asked_once(
+    made: Made, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked, never = [], threading.Event()
+
+    def silent(output: str, task: str, found: object) -> None:
+        asked.append(task)
+        assert never.wait(60)
+
+    driver, began = Driver(made), time.monotonic()
+    monkeypatch.setattr(counting.table, "add_known", silent)
+    monkeypatch.setattr(counting, "PATIENCE", 0.1)
+    driver.commit(*range(8))
+    assert asked == [TASK]
+    assert time.monotonic() - began < 30
+    never.set()
+
+
+def test_what_is_put_by_the_clock_is_no_sign_that_the_work_moves(made: Made, monkeypatch: pytest.MonkeyPatch) -> None:
+    steps: list[int] = []
+    put: Callable[..., None] = counting.table.add_known
+
+    def seen(*given: object) -> None:
+        before = overdue._last_step
+        put(*given)
+        steps.append(overdue._last_step - before)
+
+    monkeypatch.setattr(counting.table, "add_known", seen)
+    Driver(made).commit(0, 1, 2)
+    assert steps == [0]
+    assert known(made) == {0, 1, 2}

@@ -7,16 +7,16 @@ import re
 import signal
 import subprocess
 import sys
-import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from types import ModuleType
+from typing import Any
 
 import pytest
 
-from pipeline import config, hanging, overlap, run
+from pipeline import alone, choices, config, hanging, overlap, run, table, working
 from pipeline.asked import Asked
+from pipeline.job import Job
 from tests.engine.test_pulse import until
 from tests.jobs.corpora import MODEL, ROOT, clips, encoded, environment, newest_run
 
@@ -35,9 +35,17 @@ def hung(path, *given, **more):
         time.sleep(300)
     return once(path, *given, **more)
 fetch._read_file = hung
+if where == "checkpoint":
+    from pipeline import checkpoint
+    once = checkpoint.checkpoint.fingerprint
+    def dead(path):
+        once(path)
+        pathlib.Path(sign).touch()
+        time.sleep(300)
+    checkpoint.checkpoint.fingerprint = dead
 leave(cli.run_job("transcribe", words, prog="transcribe"))
 """
-"""A transcription of which a thread hangs at the first file that it reads while planning, or for the model."""
+"""A transcription that hangs at the first file that a thread reads, to plan it or for the model, or at the model."""
 
 
 @contextlib.contextmanager
@@ -72,14 +80,14 @@ def test_the_first_signal_ends_a_run_whose_storage_is_silent(tmp_path: Path, whe
 @pytest.mark.parametrize(
     ("where", "told"),
     [
-        ("planning", "held by storage, which answered nothing for 2.0 s while planning; --stall-timeout gives it"),
-        ("reading", "a.flac: held by storage that is read, without an answer for more than 2.0 s; --stall-timeout"),
+        ("planning", "held by storage, which answered nothing for 8.0 s while planning; --stall-timeout gives it"),
+        ("reading", "a.flac: held by storage that is read, without an answer for more than 8.0 s; --stall-timeout"),
     ],
 )
 def test_a_run_whose_storage_is_silent_ends_by_itself(tmp_path: Path, where: str, told: str) -> None:
     limits = [f"--{name}-timeout" for name in ("stall", "recording", "batch")]
     # The output answers each of the signs of life, as it does where only the disk of the sources is gone.
-    with held_up(tmp_path, where, *[word for limit in limits for word in (limit, "2s")], beat="0.3") as process:
+    with held_up(tmp_path, where, *[word for limit in limits for word in (limit, "8s")], beat="0.3") as process:
         said = process.communicate(timeout=60)[0]
     assert process.returncode == 4, said
     assert told in said
@@ -89,48 +97,78 @@ def test_a_run_whose_storage_is_silent_ends_by_itself(tmp_path: Path, where: str
 
 
 @pytest.mark.parametrize(
-    ("module", "call", "dry", "told"),
+    ("where", "call", "dry", "told"),
     [
+        (choices, "choose", False, "reading the checkpoint"),
+        (choices, "choose", True, "reading the checkpoint"),
         (run, "probe", False, "looking for the sources"),
         (run, "probe_write", False, "looking at the output"),
         (run, "_compare", False, "looking at the output"),
         (overlap, "held", False, "looking for other runs"),
         (run, "_compare", True, "planning"),
         (run, "_tell_pending", True, "looking for what is committed"),
+        (run, "_plan", False, "planning"),
+        (run, "standing", False, "looking for what is committed"),
+        (table, "newest_runs", False, "looking at the last runs"),
+        (Job, "load_predictors", False, "held by storage that has the model, without an answer for"),
+        (table, "declare", False, "writing down what is to be done"),
+        (run, "outcome", False, "counting what is committed"),
+        (Asked, "write_down", False, "writing down what is to be done"),
     ],
 )
-def test_every_wait_for_storage_before_the_work_is_watched(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, module: ModuleType, call: str, dry: bool, told: str
+def test_every_wait_for_storage_is_watched(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, where: Any, call: str, dry: bool, told: str
 ) -> None:
-    class Left(Exception):
+    class Left(BaseException):
         """The process would have ended."""
 
-    left, ended = [], threading.Event()
+    armed: list[Callable[[], None]] = []
 
-    def leave(asked: Asked, held: str) -> None:
-        left.append(held)
-        ended.set()
+    @contextlib.contextmanager
+    def unmoved(seconds: float, over: Callable[[], None]) -> Iterator[None]:
+        assert seconds == 200.0
+        armed.append(over)
+        try:
+            yield
+        finally:
+            armed.pop()
+
+    def leave(asked: Asked, held: str, **more: str) -> None:
+        raise Left(held)
 
     def silent(*given: object, **more: object) -> None:
-        assert ended.wait(30)
-        raise Left
+        assert armed, "nobody would end this"
+        armed[-1]()
 
     (tmp_path / "a.flac").write_bytes(encoded(clips()[0].samples))
-    monkeypatch.setattr(config, "BACK_AGAIN", 0.0)
-    monkeypatch.setattr(hanging, "leave", leave)
-    monkeypatch.setattr(module, call, silent)
+    for module in (hanging, alone):
+        monkeypatch.setattr(module, "unmoved", unmoved)
+    for module in (hanging, working):
+        monkeypatch.setattr(module, "leave", leave)
+    monkeypatch.setattr(where, call, silent)
     limits = config.RunConfig(
-        model=MODEL, device="cpu", dry_run=dry, stall_timeout=0.3, recording_timeout=0.3, batch_timeout=0.3
+        model=MODEL, device="cpu", dry_run=dry, stall_timeout=200.0, recording_timeout=90.0, batch_timeout=90.0
     )
-    with pytest.raises(Left):
+    with pytest.raises(Left, match=told):
         run.run([str(tmp_path / "a.flac")], str(tmp_path / "out"), limits)
-    assert left == [f"held by storage, which answered nothing for 0.3 s while {told}; --stall-timeout gives it longer"]
+
+
+@pytest.mark.parametrize("options", [(), ("--dry-run",)])
+def test_a_checkpoint_on_a_dead_disk_ends_a_run_that_leaves_nothing_behind(
+    tmp_path: Path, options: tuple[str, ...]
+) -> None:
+    limits = [f"--{name}-timeout" for name in ("stall", "recording", "batch")]
+    with held_up(tmp_path, "checkpoint", *options, *[word for limit in limits for word in (limit, "8s")]) as process:
+        said = process.communicate(timeout=60)[0]
+    assert process.returncode == 4, said
+    assert "held by storage, which answered nothing for 8.0 s while reading the checkpoint; --stall-timeout" in said
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_dry_run_that_is_held_leaves_nothing_behind(tmp_path: Path) -> None:
     limits = [f"--{name}-timeout" for name in ("stall", "recording", "batch")]
-    with held_up(tmp_path, "planning", "--dry-run", *[word for limit in limits for word in (limit, "2s")]) as process:
+    with held_up(tmp_path, "planning", "--dry-run", *[word for limit in limits for word in (limit, "8s")]) as process:
         said = process.communicate(timeout=60)[0]
     assert process.returncode == 4, said
-    assert "answered nothing for 2.0 s while planning" in said
+    assert "answered nothing for 8.0 s while planning" in said
     assert not (tmp_path / "out").exists()

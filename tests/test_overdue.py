@@ -8,7 +8,7 @@ import time
 import pytest
 
 from pipeline import overdue
-from pipeline.overdue import beside, moved, unmoved, watched, within
+from pipeline.overdue import beside, bounded, moved, unmoved, watched, within
 
 
 def test_work_that_goes_on_is_never_overdue() -> None:
@@ -71,6 +71,15 @@ def test_what_a_thread_does_by_the_clock_is_no_movement() -> None:
     before = overdue._last_step
     moved()
     assert overdue._last_step != before
+
+
+def test_what_has_bounds_of_its_own_is_never_told_and_what_follows_is() -> None:
+    late, over = [], threading.Event()
+    with unmoved(0.2, lambda: (late.append("late"), over.set())):
+        with bounded():
+            time.sleep(0.8)
+        assert late == []
+        assert over.wait(20)
 
 
 def test_nobody_waits_longer_than_is_said_and_what_fails_is_over() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Generator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
@@ -26,6 +26,9 @@ from pipeline.placement import LOCAL, choose_device, ray_address
 from pipeline.plan import UnitRef
 from pipeline.quantities import counted
 from pipeline.receipts import Receipt
+
+Watch = Callable[[str], AbstractContextManager[object]]
+"""Watches over what this process waits for of storage while a block runs; is told what that is about."""
 
 SMALL = 6 * 10**9
 """Bytes of weights that fit every GPU that anybody would use; asking a worker for its memory takes seconds."""
@@ -54,6 +57,7 @@ class Session:
     stall: Seconds
     """Without any movement, after which a run is ended."""
     say: Callable[[str], None] = print
+    watch: Watch = nullcontext
     scratch: Scratch = field(default_factory=Scratch)
     deaths: Counter[str] = field(default_factory=Counter)
     """Stage -> workers that died and came back; counted when the receipts end."""
@@ -91,7 +95,8 @@ class Session:
     def _receipts(self, job: Job, units: Sequence[Work], checkpoints: Checkpoints) -> Generator[Receipt]:
         from pipeline.engine import actors, ledger
 
-        shipped = [shipping.ship(folder, hash, nodes=self.nodes) for hash, folder in checkpoints.items()]
+        with self.watch("reading the checkpoint"):
+            shipped = [shipping.ship(folder, hash, nodes=self.nodes) for hash, folder in checkpoints.items()]
         running = dataset.Running()
         head = cluster.head_address()
         # A session of the user's own may have seen an earlier run.
@@ -192,6 +197,7 @@ def opened(
     units: Sequence[Work],
     held: Callable[[UnitRef], int],
     say: Callable[[str], None],
+    watch: Watch = nullcontext,
 ) -> Generator[Session]:
     """Join or start the cluster, wait for its GPUs, check its versions and share it out.
 
@@ -201,6 +207,7 @@ def opened(
         units: that are to be done; the largest that has room decides what memory a worker needs.
         held: encoded bytes that the read of a unit holds.
         say: shows a line.
+        watch: watches over what this process waits for of storage.
 
     Raises:
         UserError: no cluster, no GPU where one is meant, different versions, or too small for the stages.
@@ -208,7 +215,7 @@ def opened(
     """
     with cluster.joined(config.address, num_cpus=config.num_cpus, say=say) as own:
         with faults.of_cluster(lambda: _keep_logs(own, say)):
-            session = _session(config, sizes, units, held, say, own)
+            session = _session(config, sizes, units, held, say, watch, own)
         yield session
 
 
@@ -218,6 +225,7 @@ def _session(
     units: Sequence[Work],
     held: Callable[[UnitRef], int],
     say: Callable[[str], None],
+    watch: Watch,
     own: Scratch,
 ) -> Session:
     local = ray_address(config.address) == LOCAL
@@ -245,12 +253,14 @@ def _session(
             teams=teams, needs=needs(largest),
         )  # fmt: skip
 
-    take = [memory.extent(each.unit, held=held(each.unit), recording_memory=config.recording_memory) for each in units]
+    bound = config.recording_memory
+    with watch("looking at the plan"):
+        take = [memory.extent(each.unit, held=held(each.unit), recording_memory=bound) for each in units]
     fitting = room.fitting(take, choose, lambda each: needs(each).of_unit)
     if fitting.left:
         say(f"no room on this cluster for {counted(len(fitting.left), 'unit')} of {len(units):,}: {fitting.why}")
     left = {units[number].name: f"no room for it on this cluster: {fitting.why}" for number in fitting.left}
-    return Session(found, fitting.pools, device, local, nodes, config.stall_timeout, say, own, without_room=left)
+    return Session(found, fitting.pools, device, local, nodes, config.stall_timeout, say, watch, own, without_room=left)
 
 
 def _keep_logs(scratch: Scratch, say: Callable[[str], None]) -> None:

@@ -12,6 +12,9 @@ import ray
 
 from pipeline.errors import StorageFault, UserError
 from pipeline.models import checkpoint
+from pipeline.overdue import moved
+
+_BLOCK = 8 * 2**20
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +45,19 @@ def ship(path: Path, fingerprint: str, *, nodes: int) -> Shipped:
     if nodes == 1:
         return Shipped(str(path), fingerprint, None)
     names = [file for file in sorted(path.iterdir()) if file.is_file() and file.suffix in checkpoint.SUFFIXES]
-    return Shipped(str(path), fingerprint, ray.put({file.name: file.read_bytes() for file in names}))
+    return Shipped(str(path), fingerprint, ray.put({file.name: _content(file) for file in names}))
+
+
+def _content(file: Path) -> bytearray:
+    """What a file holds; a large one of a slow disk is seen to move."""
+    content = bytearray(file.stat().st_size)
+    place = 0
+    with open(file, "rb", buffering=0) as stream, memoryview(content) as view:
+        while read := stream.readinto(view[place : place + _BLOCK]):
+            place += read
+            moved()
+    del content[place:]
+    return content
 
 
 def local_folders(shipped: Sequence[Shipped]) -> dict[str, Path]:

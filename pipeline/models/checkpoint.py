@@ -12,6 +12,7 @@ from typing import Any
 
 from pipeline import documents
 from pipeline.errors import UserError
+from pipeline.overdue import bounded, moved
 from pipeline.storage.secrets import redact
 
 CONFIG = "config.json"
@@ -62,7 +63,9 @@ def _download(hub_id: str) -> Path:
     from huggingface_hub.errors import EntryNotFoundError, HFValidationError
 
     try:
-        return Path(snapshot_download(hub_id, allow_patterns=[f"*{suffix}" for suffix in SUFFIXES]))
+        # Its requests have timeouts, and of a slow download no step is told.
+        with bounded():
+            return Path(snapshot_download(hub_id, allow_patterns=[f"*{suffix}" for suffix in SUFFIXES]))
     except (OSError, EntryNotFoundError, HFValidationError) as error:
         reason = " ".join([line.strip() for line in str(error).splitlines() if line.strip()][:2])
         # Not with its cause: the hub sends on to signed URIs, which its client quotes.
@@ -89,6 +92,7 @@ def fingerprint(path: str | os.PathLike[str]) -> str:
         with open(file, "rb") as stream:
             while block := stream.read(_HASH_BLOCK):
                 digest.update(block)
+                moved()
     return digest.hexdigest()
 
 

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from pipeline.errors import UserError
 from pipeline.models.checkpoint import WEIGHTS, weight_files
+from pipeline.overdue import moved
 
 _NAMED = 3
 """How many tensors a message names before it only counts."""
@@ -114,6 +115,8 @@ def _read(file: Path, name: str, *, where: str) -> Tensor:
     try:
         with safe_open(file, framework="pt") as opened:
             tensor: Tensor = opened.get_tensor(name)
+            # Of a mapped file only now the tensor before has been read for certain.
+            moved()
             return tensor
     except SafetensorError as error:
         raise _damaged(file, error, where=where) from error

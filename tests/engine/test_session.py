@@ -202,3 +202,28 @@ def test_pools_that_do_not_fit_are_refused_before_any_work(ray_cluster):
         sessions.opened(asked, sizes=SIZES, units=UNITS, held=held, say=print),
     ):
         pass
+
+
+def test_what_is_waited_for_of_storage_is_watched(ray_cluster, monkeypatch):
+    watched = []
+
+    @contextlib.contextmanager
+    def watch(doing):
+        watched.append(doing)
+        yield
+        watched.append("")
+
+    def looked(unit):
+        assert watched == ["looking at the plan"]
+        return unit.size
+
+    def shipped(*given, **more):
+        assert watched[2:] == ["reading the checkpoint"]
+        raise OutOfDiskError("seen")
+
+    asked = config.make({"device": "cpu"})
+    monkeypatch.setattr(sessions.shipping, "ship", shipped)
+    with sessions.opened(asked, sizes=SIZES, units=UNITS, held=looked, say=print, watch=watch) as opened:
+        assert watched == ["looking at the plan", ""]
+        with pytest.raises(StorageFault, match="seen"):
+            next(opened.receipts(SimpleNamespace(run="r"), [], {"h": Path(MODEL)}))

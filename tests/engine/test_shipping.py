@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline import models
+from pipeline import models, overdue
 from pipeline.engine import shipping
 from pipeline.engine.shipping import Shipped
 from pipeline.errors import StorageFault
@@ -68,6 +68,13 @@ def test_what_an_unpacking_that_died_left_behind_is_completed(shipped, node):
     (folder / "model.safetensors").unlink()
     (folder / "config.json").write_text("{}")
     assert fingerprint(shipped.local()) == shipped.fingerprint
+
+
+def test_what_is_sent_is_what_the_file_holds_and_is_seen_to_move(model, monkeypatch):
+    file, before = model / "model.safetensors", overdue._last_step
+    monkeypatch.setattr(shipping, "_BLOCK", file.stat().st_size // 3)
+    assert shipping._content(file) == file.read_bytes()
+    assert overdue._last_step - before >= 3
 
 
 def test_actors_of_one_node_may_unpack_at_the_same_time(shipped):

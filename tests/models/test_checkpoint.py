@@ -11,8 +11,10 @@ from typing import Any
 import huggingface_hub
 import pytest
 
+from pipeline import models, overdue
 from pipeline.errors import UserError
 from pipeline.models import checkpoint as checkpoints
+from pipeline.models.sharing import encoder_fingerprint
 
 MakeCheckpoint = Callable[..., Path]
 
@@ -86,6 +88,21 @@ def test_the_fingerprint_sees_every_shard(make_checkpoint: MakeCheckpoint) -> No
     first = checkpoints.fingerprint(folder)
     shards[-1].write_bytes(shards[-1].read_bytes() + b" ")
     assert checkpoints.fingerprint(folder) != first
+
+
+def test_a_large_checkpoint_is_seen_to_move_while_it_is_hashed_and_loaded(
+    make_checkpoint: MakeCheckpoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = make_checkpoint()
+    size = (folder / "model.safetensors").stat().st_size
+    monkeypatch.setattr(checkpoints, "_HASH_BLOCK", size // 5)
+    before = overdue._last_step
+    checkpoints.fingerprint(folder)
+    assert overdue._last_step - before >= 5
+    for read in (encoder_fingerprint, models.load):
+        before = overdue._last_step
+        read(folder)
+        assert overdue._last_step - before >= 20, "once a tensor"
 
 
 def test_a_folder_without_a_config_is_refused(tmp_path: Path) -> None:
