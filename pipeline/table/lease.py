@@ -12,7 +12,7 @@ import json
 import os
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, astuple, dataclass, replace
 from datetime import datetime
 
@@ -129,7 +129,7 @@ def this_host() -> tuple[str, int]:
     return socket.gethostname(), os.getpid()
 
 
-def first(mine: Lease, others: list[Sign]) -> Sign | None:
+def first(mine: Lease, others: Sequence[Sign]) -> Sign | None:
     """The other run that was there first, which this one should make way for; None where there is none. Pure.
 
     Of two that have both just begun, one goes on: the one whose name comes first.
