@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 
 import numpy as np
@@ -15,6 +16,7 @@ from pipeline.table.encode import FOOTER
 from pipeline.table.holding import Gone
 from pipeline.table.schema import difference
 
+_AGAIN = "Delete it; the next run does that unit again."
 REMEDY = "`forget OUTPUT --yes` takes what is left of them out"
 _ROUNDING = 1e-6
 """Seconds by which two times may differ for reasons of float arithmetic."""
@@ -32,7 +34,7 @@ def contradictions(table: pa.Table, unit: Unit, declared: pa.Schema | None, gone
     problem = difference(table.schema, declared if declared is not None else table.schema)
     if problem:
         # Of columns that are not what they should be nothing can be said that helps.
-        yield problem
+        yield f"{problem}. {_AGAIN}"
         return
     versions = {each.id: each.version for each in unit.recordings}
     held = set(table.column("id").to_pylist())
@@ -41,13 +43,10 @@ def contradictions(table: pa.Table, unit: Unit, declared: pa.Schema | None, gone
         yield f"{counted(barred, 'row')} of forgotten recordings; {REMEDY}"
     expected = gone.expected(unit.name, list(versions), held)
     problem = unlike_plan(unit.name, table, expected)
-    if problem:
-        yield problem
-    elif table.column("version").to_pylist() != [versions[id] for id in expected]:
-        yield "the versions of its recordings are not those of the plan"
-    yield from _footer(table)
-    yield from _errors(table)
-    yield from _words(table)
+    if not problem and table.column("version").to_pylist() != [versions[id] for id in expected]:
+        problem = "the versions of its recordings are not those of the plan"
+    for each in itertools.chain([problem] if problem else [], _footer(table), _errors(table), _words(table)):
+        yield f"{each}. {_AGAIN}"
 
 
 def _footer(table: pa.Table) -> Iterator[str]:

@@ -56,7 +56,8 @@ def test_a_transcript_without_texts_is_told(made: Any, capsys: pytest.CaptureFix
     assert main(["publish", made.output]) == 2
     assert capsys.readouterr().err.startswith(f"{made.file(0)}: column text is missing. verify names every file")
     assert main(["verify", made.output]) == 1
-    assert f"  {made.file(0)}: column text is missing\n" in capsys.readouterr().out
+    told = f"  {made.file(0)}: column text is missing. Delete it; the next run does that unit again.\n"
+    assert told in capsys.readouterr().out
 
 
 def test_a_column_of_another_name_than_was_written_is_damage(made: Any, capsys: pytest.CaptureFixture[str]) -> None:

@@ -173,8 +173,8 @@ class _Writer:
                 split.add(part)
                 on_progress(number + 1, len(todo.read))
             written = split.finish()
-        states = {unit: _held(state, before.units.get(unit)) for unit, state in now.items()}
-        after = succeeding(before, todo.kept, written, states, partition_by=self.partition_by, schema=self.schema)
+            states = {unit: _held(state, before.units.get(unit)) for unit, state in now.items()}
+            after = succeeding(before, todo.kept, written, states, partition_by=self.partition_by, schema=self.schema)
         # A fault of this put leaves the files: it may be in force all the same.
         if manifest.put(self.output, self.task, after):
             return after
@@ -189,5 +189,5 @@ class _Writer:
         folder = places.published_folder(self.output, self.task)
         hidden = {unit: now[unit].hidden for unit in todo.away if now[unit].hidden}
         for place in todo.rewritten:
-            for part in rows.of_file(folder, before.files[place], self.schema):
+            for part in rows.of_place(folder, before, place, self.schema):
                 yield rows.without_hidden(rows.without(part, "unit", todo.dropped), hidden)

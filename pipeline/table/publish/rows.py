@@ -11,13 +11,14 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from pipeline.errors import UserError
+from pipeline.quantities import counted
 from pipeline.storage import parquet
 from pipeline.storage.parallel import in_order
 from pipeline.storage.paths import join, redact
 from pipeline.storage.read import RangeFile
 from pipeline.table import layout
 from pipeline.table.publish.difference import State
-from pipeline.table.publish.manifest import PublishedFile
+from pipeline.table.publish.manifest import Manifest, PublishedFile
 from pipeline.table.schema import difference, lacking
 from pipeline.table.unit_file import read_unit
 
@@ -27,6 +28,7 @@ BUFFER = 2**20
 """Bytes of a published file that are read at once, at least."""
 DAMAGED = (pa.ArrowException, EOFError, OSError, UnicodeDecodeError)
 """What a file raises that is no Parquet, or damaged."""
+_AGAIN = "Delete it; the next run does that unit again."
 
 
 def of_units(
@@ -35,17 +37,41 @@ def of_units(
     """Rows of each unit in order, but for those that nobody is to see.
 
     Raises:
-        UserError: a file is damaged or went away.
+        UserError: a file is damaged, went away, or holds rows of another unit.
         StorageFault: it cannot be read.
     """
 
     def read(name: str) -> list[pa.Table]:
         uri = layout.unit_file(output, task, name)
         rows = fitted(read_unit(uri), schema, uri)
+        if told := _strange(rows, name):
+            raise UserError(f"{redact(uri)}: {told}. {_AGAIN}")
         old = states[name].hidden
         return [rows.filter(pc.invert(pc.is_in(rows.column("id"), pa.array(sorted(old))))) if old else rows]
 
     return in_order((functools.partial(read, name) for name in names), workers=READERS)
+
+
+def _strange(rows: pa.Table, name: str) -> str | None:
+    """Say what of some rows is not of a unit; None where they may be its. Some may be gone, see `rewrite`."""
+    others = set(rows.column("unit").unique().to_pylist()) - {name}
+    if others:
+        return f"rows name another unit, {min(others)!r}"
+    double = rows.num_rows - pc.count_distinct(rows.column("id")).as_py()
+    return f"{counted(double, 'row')} more than recordings" if double else None
+
+
+def of_place(folder: str, found: Manifest, place: int, schema: pa.Schema) -> Iterator[pa.Table]:
+    """Rows of a published file, a part at a time; raises as `of_file`, and where they are of units of other files."""
+    file = found.files[place]
+    units = {unit for unit, held in found.units.items() if place in held.files}
+    for part in of_file(folder, file, schema):
+        if others := set(part.column("unit").unique().to_pylist()) - units:
+            raise UserError(
+                f"{redact(join(folder, file.path))}: holds rows of the unit {min(others)!r}, and the manifest says of "
+                "others. Delete it; the next publish makes it again."
+            )
+        yield part
 
 
 def of_file(folder: str, file: PublishedFile, schema: pa.Schema) -> Iterator[pa.Table]:

@@ -71,12 +71,12 @@ def _rewrite(output: str, task: str, before: Manifest, named: Sequence[int], ids
     kept = [place for place in range(len(before.files)) if place not in named]
     with splitting(folder, schema, column=before.partition_by, file_bytes=FILE_BYTES) as split:
         for place in named:
-            for part in rows.of_file(folder, before.files[place], schema):
+            for part in rows.of_place(folder, before, place, schema):
                 split.add(rows.without(part, "id", ids))
         written = split.finish()
-    # The state of their units stays the old one, so that the next publish reads these again whoever rewrote them.
-    states = {unit: held._replace(files=()) for unit, held in before.units.items()}
-    after = succeeding(before, kept, written, states, partition_by=before.partition_by, schema=schema)
+        # The state of their units stays the old one, so that the next publish reads these again whoever rewrote them.
+        states = {unit: held._replace(files=()) for unit, held in before.units.items()}
+        after = succeeding(before, kept, written, states, partition_by=before.partition_by, schema=schema)
     if manifest.put(output, task, after):
         return True
     split.discard()

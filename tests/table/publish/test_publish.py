@@ -319,6 +319,40 @@ def test_a_published_file_whose_rows_are_of_other_columns_is_found(made: Made) -
     assert violation.message == "column sample_rate is missing. Delete it and publish again"
 
 
+@pytest.mark.parametrize("twice", [False, True])
+def test_a_file_of_another_unit_s_rows_is_told_and_never_published(made: Made, twice: bool) -> None:
+    made.plan("a", "b", "c", "d", seconds=30.0)
+    made.commit(0)
+    holds(made)
+    made.commit(1)
+    wrong = pq.read_table(made.file(1)).take([0, 0]) if twice else pq.read_table(made.file(0))
+    pq.write_table(wrong, made.file(1))
+    before = data_files(made.output, TASK)
+    told = "1 row more than recordings" if twice else f"rows name another unit, '{made.units[0].name}'"
+    for _ in range(2):
+        with pytest.raises(UserError, match=f"{told}. Delete it; the next run does that unit again."):
+            publish(made.output, TASK)
+    assert data_files(made.output, TASK) == before
+    made.file(1).unlink()
+    made.commit(1)
+    assert holds(made).manifest.rows == 4
+
+
+def test_rows_of_units_that_a_published_file_is_not_of_are_carried_nowhere(made: Made) -> None:
+    made.plan("a", "b", "c", "d", seconds=30.0)
+    made.commit()
+    first, second = publish(made.output, TASK, file_bytes=1).manifest.files
+    assert first.size == second.size
+    shutil.copyfile(folder(made) / second.path, folder(made) / first.path)
+    before = data_files(made.output, TASK)
+    with pytest.raises(UserError, match=f"{first.path}: holds rows of the unit '{made.units[1].name}', and the"):
+        withdraw(made.output, ["c/c"])
+    made.file(0).unlink()
+    with pytest.raises(UserError, match="Delete it; the next publish makes it again"):
+        publish(made.output, TASK, partition_by="span")
+    assert data_files(made.output, TASK) == before
+
+
 def test_small_files_become_one_when_they_pile_up(made: Made) -> None:
     names: list[str] = []
     for number in range(14):
