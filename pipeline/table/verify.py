@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -13,17 +13,17 @@ from pipeline.plan import generations
 from pipeline.plan import layout as plan_layout
 from pipeline.plan.columns import PLAN_SCHEMA, OldRow
 from pipeline.plan.emptying import texts
-from pipeline.plan.forgotten import Forgotten, forgotten
-from pipeline.plan.generations import UnitRef
+from pipeline.plan.forgotten import Forgotten, forgotten, forgotten_rows
+from pipeline.plan.generations import Generation, UnitRef
 from pipeline.plan.ids import digests
-from pipeline.plan.success import read_success
+from pipeline.plan.success import Success, read_success
 from pipeline.plan.superseded import Superseded, hidden, superseded
 from pipeline.quantities import counted
 from pipeline.storage.listing import list_sizes
 from pipeline.storage.paths import redact
 from pipeline.table import layout, unit_check
 from pipeline.table.check import REMEDY
-from pipeline.table.done import stub
+from pipeline.table.done import stub, unit_sizes
 from pipeline.table.drafts import telling
 from pipeline.table.forget import search
 from pipeline.table.holding import Gone
@@ -31,7 +31,7 @@ from pipeline.table.presence import require_plan, require_table
 from pipeline.table.publish import checking as published_check
 from pipeline.table.task import read_record, tasks
 from pipeline.table.traces import Names, told_by_runs, told_by_scores
-from pipeline.table.unit_check import Committed
+from pipeline.table.unit_check import Committed, Looked
 from pipeline.threads import threads
 
 _READERS = 8
@@ -112,18 +112,19 @@ def verify(output: str, *, look: Look = WHOLE) -> Verdict:
     """
     require_table(output)
     found: list[Violation] = []
+    # A run plans, then commits, then claims: read the other way round, what a run beside this one does is planned too.
+    claim, files = _claim(output), {name: list_sizes(layout.task_folder(output, name)) for name in tasks(output)}
     try:
-        changes, forgetting = superseded(output), forgotten(output)
-        gone, names = search(output, forgetting)
-        units = _plan(output, {each.old for each in changes}, forgetting, found)
+        plan = _planned(output)
+        units = _units(output, plan, found)
     except UserError as error:
         file, _, message = str(error).partition(": ")
         return Verdict(0, 0, (), (Violation(file, message),))
-    verdicts = tuple(_task(output, name, units, changes, gone, found, look.units) for name in tasks(output))
-    found += _success(output, units, verdicts)
-    published = published_check.contradictions(output, {id for _, id in gone}, look.published)
+    verdicts = tuple(_task(output, name, files[name], units, plan, found, look.units) for name in files)
+    found += _success(output, claim, units, verdicts)
+    published = published_check.contradictions(output, {id for _, id in plan.gone}, look.published)
     found += itertools.starmap(Violation, published)
-    found += _traces(output, forgetting, names)
+    found += _traces(output, plan.forgetting, plan.names)
     return Verdict(len(units), sum(unit.count for unit in units), verdicts, tuple(found))
 
 
@@ -150,12 +151,32 @@ def _older(task: TaskVerdict) -> str:
     return f" ({old:,} of older versions)" if old > 0 else ""
 
 
-def _plan(output: str, old: Collection[OldRow], gone: Forgotten, found: list[Violation]) -> list[UnitRef]:
-    """Units of the plan; every recording must be planned once, apart from rows that newer ones supersede."""
+@dataclass(frozen=True, slots=True)
+class _Planned:
+    """The generations that there are, and what is to be known of their rows."""
+
+    opened: Sequence[Generation]
+    changes: Sequence[Superseded]
+    forgetting: Forgotten
+    gone: Sequence[OldRow]
+    """Rows that are to be forgotten."""
+    names: Names
+
+
+def _planned(output: str) -> _Planned:
     require_plan(output)
+    # In this order: of every row here it is known what took its place.
+    opened = generations.opened(output)
+    changes, forgetting = superseded(output), forgotten(output)
+    return _Planned(opened, changes, forgetting, *search(output, forgetting))
+
+
+def _units(output: str, plan: _Planned, found: list[Violation]) -> list[UnitRef]:
+    """Units of the plan; every recording must be planned once, apart from rows that newer ones supersede."""
+    old = {each.old for each in plan.changes}
     units: list[UnitRef] = []
     ids: list[np.ndarray] = [digests([])]
-    for generation in generations.opened(output):
+    for generation in plan.opened:
         # All columns, because what no reader has asked for yet is looked at too.
         for group, table in enumerate(generation.row_groups(PLAN_SCHEMA.names)):
             units += generations.unit_runs(table, generation, row_group=group)
@@ -165,7 +186,7 @@ def _plan(output: str, old: Collection[OldRow], gone: Forgotten, found: list[Vio
     double = int(np.count_nonzero(every[1:] == every[:-1]))
     if double:
         found.append(Violation(redact(plan_layout.plan_folder(output)), f"{double:,} recordings are planned twice"))
-    if left := texts(output, gone):
+    if left := texts(output, plan.forgetting):
         message = f"{counted(left, 'row')} of forgotten recordings with text or metadata; {REMEDY}"
         found.append(Violation(redact(plan_layout.plan_folder(output)), message))
     if len({unit.name for unit in units}) < len(units):
@@ -176,21 +197,37 @@ def _plan(output: str, old: Collection[OldRow], gone: Forgotten, found: list[Vio
 def _task(
     output: str,
     name: str,
+    files: Mapping[str, int],
     units: Sequence[UnitRef],
-    changes: Sequence[Superseded],
-    forgotten: Sequence[OldRow],
+    plan: _Planned,
     found: list[Violation],
     look: unit_check.Look,
 ) -> TaskVerdict:
-    folder = layout.task_folder(output, name)
     try:
         record = read_record(output, name)
     except UserError as error:
         found.append(Violation(redact(layout.task_file(output, name)), str(error).partition(": ")[2]))
         record = None
-    planned = {unit.name for unit in units}
+    committed = _committed(layout.task_folder(output, name), files, {unit.name for unit in units}, found)
+    gone = Gone.of(hidden(plan.changes, committed), plan.gone)
+    done = [
+        Committed(output, name, unit, committed[unit.name], record, gone) for unit in units if unit.name in committed
+    ]
+    rows = errors = 0
+    for unit_file, seen in zip(done, _looked_at(done, look), strict=True):
+        rows, errors = rows + seen.rows, errors + seen.errors
+        found += [Violation(redact(unit_file.file), each) for each in seen.problems]
+    pending = sum(unit.concerns(name) and unit.name not in committed for unit in units)
+    shown = sum(each.unit.count - len(gone.of_unit(each.unit.name)) for each in done)
+    return TaskVerdict(name, len(done), pending, shown, rows, errors)
+
+
+def _committed(
+    folder: str, files: Mapping[str, int], planned: Collection[str], found: list[Violation]
+) -> dict[str, int]:
+    """Bytes of the file of each planned unit; what else looks like one is a violation."""
     committed: dict[str, int] = {}
-    for file, size in sorted(list_sizes(folder).items()):
+    for file, size in sorted(files.items()):
         unit = layout.unit_of(file)
         if unit in planned:
             problem = stub(size)
@@ -201,18 +238,27 @@ def _task(
         elif file.endswith(".parquet") and not file.startswith("."):
             message = "no unit of the plan has this name; move the file away"
             found.append(Violation(redact(f"{folder}/{file}"), message))
-    gone = Gone.of(hidden(changes, committed), forgotten)
-    done = [
-        Committed(output, name, unit, committed[unit.name], record, gone) for unit in units if unit.name in committed
-    ]
-    rows = errors = 0
+    return committed
+
+
+def _looked_at(done: Sequence[Committed], look: unit_check.Look) -> list[Looked]:
+    """What a look at each file finds; at one with problems a second time, by what may be gone from it by then."""
     with threads(_READERS, "verify") as pool:
-        for unit_file, seen in zip(done, pool.map(look, done), strict=True):
-            rows, errors = rows + seen.rows, errors + seen.errors
-            found += [Violation(redact(unit_file.file), each) for each in seen.problems]
-    pending = sum(unit.concerns(name) and unit.name not in committed for unit in units)
-    shown = sum(each.unit.count - len(gone.of_unit(each.unit.name)) for each in done)
-    return TaskVerdict(name, len(done), pending, shown, rows, errors)
+        seen = list(pool.map(look, done))
+        doubtful = [number for number, each in enumerate(seen) if each.problems]
+        if doubtful:
+            now = _now([done[number] for number in doubtful])
+            for number, again in zip(doubtful, pool.map(look, now), strict=True):
+                seen[number] = again
+    return seen
+
+
+def _now(done: Sequence[Committed]) -> list[Committed]:
+    """Files of one task, with what forgetting, or a vacuum after newer units, may have taken out of them meanwhile."""
+    output, task = done[0].output, done[0].task
+    committed = {unit for unit, size in unit_sizes(output, task).items() if stub(size) is None}
+    gone = Gone.of(hidden(superseded(output), committed), forgotten_rows(output))
+    return [replace(each, gone=gone) for each in done]
 
 
 def _traces(output: str, gone: Forgotten, names: Names) -> Iterator[Violation]:
@@ -230,14 +276,21 @@ def _traces(output: str, gone: Forgotten, names: Names) -> Iterator[Violation]:
             yield Violation(redact(each.uri), f"a draft that may hold forgotten recordings; {REMEDY}")
 
 
-def _success(output: str, units: Sequence[UnitRef], verdicts: Sequence[TaskVerdict]) -> Iterator[Violation]:
-    file = redact(plan_layout.success_file(output))
+def _claim(output: str) -> Success | UserError | None:
+    """What is claimed, or why that cannot be told."""
     try:
-        claim = read_success(output)
+        return read_success(output)
     except UserError as error:
-        yield Violation(file, str(error).partition(": ")[2])
-        return
-    if claim is None:
+        return error
+
+
+def _success(
+    output: str, claim: Success | UserError | None, units: Sequence[UnitRef], verdicts: Sequence[TaskVerdict]
+) -> Iterator[Violation]:
+    file = redact(plan_layout.success_file(output))
+    if isinstance(claim, UserError):
+        yield Violation(file, str(claim).partition(": ")[2])
+    if not isinstance(claim, Success):
         return
     last = max((unit.generation for unit in units), default=0)
     if claim.generation > last:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,12 +15,13 @@ import pytest
 from pipeline.errors import UserError
 from pipeline.plan.forgotten import remember
 from pipeline.storage.fetch import read_range
+from pipeline.storage.retry import attempt
 from pipeline.table.__main__ import main
 from pipeline.table.encode import encode
 from pipeline.table.vacuum import vacuum
-from pipeline.table.verify import QUICK, format_verdict, verify
+from pipeline.table.verify import QUICK, WHOLE, Look, format_verdict, verify
 from tests.plan.test_values import put
-from tests.table.conftest import mark_success
+from tests.table.conftest import Made, mark_success
 
 
 @pytest.fixture
@@ -270,3 +273,44 @@ def test_quick_knows_what_may_be_gone_and_what_must(whole: Any) -> None:
 def test_quick_on_the_command_line_says_what_it_read(whole: Any, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["verify", whole.output, "--quick"]) == 0
     assert capsys.readouterr().out.endswith("\nonly footers were read\n")
+
+
+def beside(made: Any) -> None:
+    """A run that is planned, committed and claimed, then what takes rows out of files."""
+    made.plan("new.wav", seconds=30.0)
+    made.plan("0.wav", version="2-2", seconds=30.0)
+    made.commit()
+    assert mark_success(made.output, ["transcribe"])
+    vacuum(made.output, min_age=0.0, dry_run=False)
+    assert main(["forget", made.output, "c/3.wav", "--yes"]) == 0
+
+
+@pytest.mark.parametrize("look", [WHOLE, QUICK])
+def test_what_others_do_at_any_moment_of_it_breaks_nothing(
+    look: Look, made: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made.plan(*(f"{number}.wav" for number in range(6)), seconds=30.0)
+    made.commit()
+    steps = moments(made, look, None, monkeypatch)
+    for step in range(steps):
+        shutil.copytree(made.output, tmp_path / str(step))
+        other = Made(str(tmp_path / str(step)))
+        moments(other, look, step, monkeypatch)
+        assert (verify(other.output).complete, verify(other.output).recordings) == (True, 8)
+    assert steps > 15
+
+
+def moments(made: Made, look: Look, step: int | None, monkeypatch: pytest.MonkeyPatch) -> int:
+    """Verify a table beside which something happens before one of its requests; how many requests that takes."""
+    count = itertools.count()
+
+    def asking(*call: Any) -> Any:
+        if next(count) == step:
+            beside(made)
+        return attempt(*call)
+
+    with monkeypatch.context() as patch:
+        for room in ("listing", "fetch"):
+            patch.setattr(f"pipeline.storage.{room}.attempt", asking)
+        assert verify(made.output, look=look).violations == ()
+    return next(count)
