@@ -229,7 +229,7 @@ def _committed(
     committed: dict[str, int] = {}
     for file, size in sorted(files.items()):
         unit = layout.unit_of(file)
-        if unit in planned:
+        if unit is not None and unit in planned:
             problem = stub(size)
             if problem is None:
                 committed[unit] = size
