@@ -124,11 +124,20 @@ def _mutated(name: str) -> Callable[[Random, Sequence[bytes]], bytes]:
     return mutated
 
 
+_TAGS = b"TAG".ljust(128, b"\0") + b"APETAGEX" + struct.pack("<IIII8x", 2000, 64, 1, 0xA0000000) + bytes(64)
+_TAGS += b"ID3\4\0\0\0\0\1\0" + bytes(128)
+"""Of an MP3's end, and of the next one's start."""
+
+
 def _open(name: str, check: Check, _: Path) -> Opened:
     made = sounds()
     seeds = [made[kind] for kind in CONTAINERS[name] if kind in made]
     if name == "flac":
         seeds.append(spoken()[:6000])
+    if name == "ogg":
+        seeds.append(made["ogg"] + made["opus"])
+    if name == "mp3":
+        seeds.append(made["mp3"] + _TAGS + made["mp3"] * 5)
     return Opened(seeds, check, _mutated(name))
 
 
