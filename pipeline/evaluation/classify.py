@@ -8,6 +8,7 @@ from typing import Any, Final
 
 import numpy as np
 
+from pipeline import documents
 from pipeline.errors import UserError
 from pipeline.evaluation.labels import calibration_cells, calibration_json, hits_json, labels_sheet
 from pipeline.evaluation.markdown import Sheet, part, percent
@@ -269,7 +270,7 @@ def _check_names(wanted: set[str], found: Compared) -> None:
 def _parsed(reference: Any) -> Any:
     """A list of labels that a column of text holds as JSON as that list; all else as it is."""
     try:
-        listed = json.loads(reference) if isinstance(reference, str) and reference.startswith("[") else None
+        listed = documents.parse(reference) if isinstance(reference, str) and reference.startswith("[") else None
     except ValueError:
         return reference
     return listed if isinstance(listed, list) else reference

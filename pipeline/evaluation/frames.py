@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import math
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
+from pipeline import documents
 from pipeline.errors import UserError
 from pipeline.evaluation.labels import hits_json, labels_sheet
 from pipeline.evaluation.markdown import Sheet, part, percent
@@ -117,7 +117,7 @@ def compare(found: Compared, chosen: Options) -> StretchScores:
 def _intervals(reference: Any, id: str) -> list[Interval]:
     """The reference of one recording: a list of objects, or the same as JSON."""
     try:
-        parsed = json.loads(reference) if isinstance(reference, str) else reference
+        parsed = documents.parse(reference) if isinstance(reference, str) else reference
         found = [_interval(each) for each in parsed]
         if not all(0 <= each.start <= each.end < math.inf for each in found):
             raise ValueError

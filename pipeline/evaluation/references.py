@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -10,6 +9,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from pipeline import documents
 from pipeline.errors import UserError
 from pipeline.evaluation.files import RowNames
 from pipeline.evaluation.manifest import Matched, match
@@ -110,7 +110,7 @@ def known_fields(rows: pa.Table) -> list[str]:
 def _fields(metadata: str | None) -> dict[str, Any]:
     """The object in one row's metadata; nothing where it holds none."""
     try:
-        parsed = json.loads(metadata) if metadata else {}
+        parsed = documents.parse(metadata) if metadata else {}
     except ValueError:
         return {}
     return parsed if isinstance(parsed, dict) else {}

@@ -159,6 +159,7 @@ def test_numbers(table: Any, row: Any) -> None:
         ({"score": 1.0}, 1e200, "the model gives numbers"),
         ({"score": 1.0}, 10**400, "the model gives numbers"),
         (given(LABEL_0=1.0), "yes", "no reference is a label of the model: the references are such as 'yes', the lab"),
+        (given(yes=1.0), "[" * 10**5, "no reference is a label of the model"),
         (given(yes=1.0), {"name": "yes"}, "c/a.wav: the reference of a label must be text, a list of texts or a numbe"),
     ],
 )

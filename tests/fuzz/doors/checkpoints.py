@@ -22,6 +22,7 @@ from pipeline.errors import UserError
 from pipeline.models import checkpoint, weights
 from pipeline.models.wav2vec2_bert.config import Config
 from pipeline.models.wav2vec2_bert.model import make
+from pipeline.tasks.labels import Labels
 from pipeline.text import Tokenizer
 from tests.fuzz import mutate
 from tests.fuzz.documents import changed, documented
@@ -57,6 +58,7 @@ def open_config(folder: Path) -> Opened:
                 with torch.device("meta"):
                     make(config, kernel="plain")
             pa.array(config.labels, pa.string())
+            pa.array(Labels.load(where).names, pa.string())
         except UserError as error:
             refused(error, "config.json")
         return True
