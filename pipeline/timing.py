@@ -33,15 +33,22 @@ def peak_bytes(process: int | None = None) -> int:
     return max(0, int(sizes["VmHWM"]) - int(sizes.get("RssShmem", 0))) * 1024
 
 
-def cpu_seconds(process: int) -> float:
-    """What another process has computed so far; of one that is gone, or where the system does not tell, it is 0."""
+def busy_seconds(process: int) -> float:
+    """What another process has computed so far, and how long it waited for a CPU to do so, not for anything else.
+
+    Of one that is gone, or where the system does not tell, it is 0.
+    """
+    place = PROCESSES / str(process)
     try:
-        fields = (
-            (PROCESSES / str(process) / "stat").read_text(encoding="ascii", errors="replace").rpartition(")")[2].split()
-        )
-        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+        fields = (place / "stat").read_text(encoding="ascii", errors="replace").rpartition(")")[2].split()
+        computed = (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
     except (OSError, IndexError):
         return 0.0
+    # Of its first thread, which is the one that decodes; not every system counts it.
+    try:
+        return computed + int((place / "schedstat").read_text(encoding="ascii").split()[1]) / 1e9
+    except (OSError, IndexError, ValueError):
+        return computed
 
 
 class StageClock:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -60,6 +62,36 @@ def test_memory_of_another_process_counts_while_it_is_there() -> None:
         assert StageClock("features").timings(beside=SIZE).peak_bytes["features"] > SIZE
         other.kill()
     assert peak_bytes(other.pid) == 0
+
+
+_LOOP = """
+import os
+os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+print(flush=True)
+while True: pass
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/schedstat").exists(), reason="the system does not tell who waits for a CPU")
+def test_a_process_that_waits_for_a_cpu_is_busy_and_one_that_sleeps_is_not() -> None:
+    with contextlib.ExitStack() as stack:
+        loops = [_started(stack, _LOOP) for _ in range(3)]
+        asleep = _started(stack, "import time; print(flush=True); time.sleep(60)")
+        before, began = [timing.busy_seconds(each.pid) for each in (*loops, asleep)], time.monotonic()
+        time.sleep(1.5)
+        after, took = [timing.busy_seconds(each.pid) for each in (*loops, asleep)], time.monotonic() - began
+    *busy, idle = (now - then for now, then in zip(after, before, strict=True))
+    assert min(busy) > 0.6 * took, "three on one CPU compute a third of it each"
+    assert idle < 0.3 * took
+    assert timing.busy_seconds(loops[0].pid) == 0
+
+
+def _started(stack: contextlib.ExitStack, script: str) -> subprocess.Popen[bytes]:
+    started = stack.enter_context(subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE))
+    stack.callback(started.kill)
+    assert started.stdout is not None
+    started.stdout.readline()
+    return started
 
 
 def test_a_clock_tells_stage_time_memory_and_worker() -> None:

@@ -10,12 +10,14 @@ from collections.abc import Iterable, Iterator
 from types import TracebackType
 from typing import Self
 
+from pipeline import timing
 from pipeline.corpus import WHOLE_BYTES, WHOLE_SECONDS, Recording, Seconds
 from pipeline.errors import StorageFault
 from pipeline.isolation import messages
-from pipeline.isolation.handle import Handle
-from pipeline.isolation.process import MARGIN, TRIES, Limits, memory_file
+from pipeline.isolation.handle import START, Handle
+from pipeline.isolation.process import AT_WORK, MARGIN, TRIES, Limits, memory_file
 from pipeline.overdue import moved
+from pipeline.quantities import show_seconds
 from pipeline.sources import Group, Problem, Unchanged
 
 AT_ONCE = 4
@@ -31,8 +33,9 @@ _File = tuple[str, int]
 class Lengths:
     """Measures what planning finds too long for its header's word, each in a process that is started for the first.
 
-    A file over which two processes die, or one for longer than its time, keeps its estimate: so it is planned whole,
-    and what is wrong with it is its own row's error.
+    A file over which two processes die, or one computes for longer than its time, keeps its estimate: so it is planned
+    whole, and what is wrong with it is its own row's error. One that storage keeps a process waiting for ends planning:
+    with its estimate it would never be cut.
     """
 
     def __init__(self, limits: Limits) -> None:
@@ -57,7 +60,7 @@ class Lengths:
         """The same items in the same order, long recordings with their exact length where it can be had.
 
         Raises:
-            StorageFault: a file cannot be read now, or no process can be started.
+            StorageFault: a file cannot be read now, or not within its time, or no process can be started.
         """
         ahead: deque[tuple[_Item, dict[_File, Recording]]] = deque()
         for item in items:
@@ -87,18 +90,24 @@ class Lengths:
             child.ask(order)
 
     def _hear(self, file: _File, recording: Recording) -> tuple[Seconds, int] | None:
-        """Length and rate in Hz; None where they are not to be had."""
+        """Length and rate in Hz; None where they are not to be had.
+
+        Raises:
+            StorageFault: as `exact`.
+        """
         for tries in range(TRIES):
             if file not in self._asked:
                 self._ask(file, recording)
-            child = self._asked[file]
+            child, spent = self._asked[file], 0.0
             try:
                 child.await_begin()
+                spent = timing.busy_seconds(child.process.pid)
                 told = child.hear(self._limits.seconds)
                 if "fault" in told:
                     raise StorageFault(str(told["fault"]))
                 length = _checked(told)
             except TimeoutError:
+                self._check_at_work(child, spent, recording)
                 self._end(file)
                 moved()
                 return None
@@ -112,6 +121,17 @@ class Lengths:
                 moved()
                 return length
         return None
+
+    def _check_at_work(self, child: Handle, spent: Seconds, recording: Recording) -> None:
+        """Raise the fault of a storage that has kept a process waiting, which had been busy for `spent` before."""
+        seconds = self._limits.seconds
+        if not child.ready:
+            raise StorageFault(f"the process that measures long audio does not start within {show_seconds(START)}")
+        if spent and timing.busy_seconds(child.process.pid) - spent < AT_WORK * seconds:
+            raise StorageFault(
+                f"{recording.source}: could not be measured within {show_seconds(seconds)}, for storage kept it "
+                "waiting; --recording-timeout gives it longer"
+            )
 
     def _end(self, file: _File) -> str:
         return self._asked.pop(file).end()

@@ -30,8 +30,8 @@ be the one that asked for too much. By judgement."""
 MARGIN: Seconds = 10.0
 """Beyond a file's time, after which the process ends itself where nobody else does."""
 
-_AT_WORK = 0.5
-"""Share of its time that a process must have computed to be late by itself, where it also waits for storage."""
+AT_WORK = 0.5
+"""Share of its time that a process must have been busy to be late by itself, where it also waits for storage."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,14 +162,14 @@ class Isolated:
         """What the process answers about the file that it is at work on; None where it died, or talks nonsense."""
         child, seconds = self._child, self._limits.seconds
         assert child is not None
-        spent = timing.cpu_seconds(child.process.pid)
+        spent = timing.busy_seconds(child.process.pid)
         try:
             message = child.hear(seconds)
             if "fault" in message:
                 raise StorageFault(str(message["fault"]))
             return messages.receive_results(child.told, message, count=len(file.crops), most=self._limits.num_bytes)
         except TimeoutError:
-            if file.place is None and timing.cpu_seconds(child.process.pid) - spent < _AT_WORK * seconds:
+            if file.place is None and timing.busy_seconds(child.process.pid) - spent < AT_WORK * seconds:
                 name = file.first.source if file.first else "a file"
                 raise StorageFault(f"{name}: could not be read within {show_seconds(seconds)}") from None
             self._end()

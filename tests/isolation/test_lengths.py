@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 import soundfile as sf
 
-from pipeline import overdue
+from pipeline import overdue, timing
 from pipeline.corpus import Recording
 from pipeline.errors import StorageFault
-from pipeline.isolation import Lengths, Limits, lengths
+from pipeline.isolation import Lengths, Limits, handle, lengths
 from pipeline.isolation.handle import Handle
 from pipeline.sources import Group, Problem, Unchanged, entries
 from tests.isolation.test_process import LIMITS, POISON
@@ -80,10 +80,33 @@ def test_hostile_files_keep_their_estimate_and_their_neighbours_are_measured(tmp
     assert list(found) == sorted(found)
 
 
+def test_storage_that_keeps_who_measures_waiting_plans_nothing(tmp_path: Path) -> None:
+    hostile(tmp_path / "a.mp3", "sleep")
+    words = rf"^file://{tmp_path}/a\.mp3: could not be measured within 2\.0 s, .*--recording-timeout"
+    with pytest.raises(StorageFault, match=words):
+        measured(tmp_path, Limits(seconds=2.0, num_bytes=LIMITS.num_bytes))
+
+
+def test_a_file_keeps_its_estimate_where_no_system_tells_who_waits(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hostile(tmp_path / "a.mp3", "sleep")
+    monkeypatch.setattr(timing, "PROCESSES", tmp_path / "nowhere")
+    found = measured(tmp_path, Limits(seconds=2.0, num_bytes=LIMITS.num_bytes))
+    assert found["c/a.mp3"].seconds_from == "estimate"
+
+
 def test_a_process_that_cannot_start_plans_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     ogg(tmp_path / "a.ogg")
     monkeypatch.setattr(sys, "executable", "/bin/false")
     with pytest.raises(StorageFault, match="does not start"):
+        measured(tmp_path)
+
+
+def test_a_process_that_is_late_to_start_plans_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    ogg(tmp_path / "a.ogg")
+    monkeypatch.setattr(handle, "START", 0.001)
+    with pytest.raises(StorageFault, match="does not start within"):
         measured(tmp_path)
 
 
