@@ -11,26 +11,29 @@ import pyarrow.compute as pc
 
 from pipeline.corpus import Unit
 from pipeline.quantities import counted
+from pipeline.table import results
 from pipeline.table.commit import contradiction as unlike_plan
 from pipeline.table.encode import FOOTER
 from pipeline.table.holding import Gone
-from pipeline.table.schema import difference
+from pipeline.table.schema import MODEL_KEY, difference, planned_columns
+from pipeline.table.task import TaskRecord
 
-_AGAIN = "Delete it; the next run does that unit again."
 REMEDY = "`forget OUTPUT --yes` takes what is left of them out"
+_AGAIN = "Delete it; the next run does that unit again."
 _ROUNDING = 1e-6
 """Seconds by which two times may differ for reasons of float arithmetic."""
 
 
-def contradictions(table: pa.Table, unit: Unit, declared: pa.Schema | None, gone: Gone) -> Iterator[str]:
+def contradictions(table: pa.Table, unit: Unit, record: TaskRecord | None, gone: Gone) -> Iterator[str]:
     """Everything in which a committed file is not what it must be.
 
     Args:
         table: the file, as it was read.
         unit: what the plan says it holds.
-        declared: the schema of the task, where its record has it.
+        record: of the task, where it is there.
         gone: which of the planned rows it may lack.
     """
+    declared = record.schema if record is not None else None
     problem = difference(table.schema, declared if declared is not None else table.schema)
     if problem:
         # Of columns that are not what they should be nothing can be said that helps.
@@ -43,10 +46,37 @@ def contradictions(table: pa.Table, unit: Unit, declared: pa.Schema | None, gone
         yield f"{counted(barred, 'row')} of forgotten recordings; {REMEDY}"
     expected = gone.expected(unit.name, list(versions), held)
     problem = unlike_plan(unit.name, table, expected)
-    if not problem and table.column("version").to_pylist() != [versions[id] for id in expected]:
-        problem = "the versions of its recordings are not those of the plan"
-    for each in itertools.chain([problem] if problem else [], _footer(table), _errors(table), _words(table)):
+    checks = [_footer(table), _errors(table)]
+    if problem:
+        checks.insert(0, iter([problem]))
+    elif table.column("version").to_pylist() != [versions[id] for id in expected]:
+        checks.insert(0, iter(["the versions of its recordings are not those of the plan"]))
+    else:
+        checks.insert(0, _planned(table, unit, gone.barred(unit.name)))
+    if record is not None:
+        checks += [_model(table, record), results.contradictions(table, record.task)]
+    for each in itertools.chain(*checks, _words(table)):
         yield f"{each}. {_AGAIN}"
+
+
+def _planned(table: pa.Table, unit: Unit, barred: frozenset[str]) -> Iterator[str]:
+    """Rows of the right recordings must say of them what the plan does, which lacks texts of forgotten ones."""
+    ids = table.column("id").to_pylist()
+    planned = {each.id: each for each in unit.recordings}
+    rows = table.filter(pa.array([id not in barred for id in ids], pa.bool_()))
+    columns = planned_columns(unit.name, [planned[id] for id in ids if id not in barred])
+    for name, values in columns.items():
+        # Decoding may know better where the audio starts.
+        if name != "start" and name in rows.column_names and not rows.column(name).equals(pa.chunked_array([values])):
+            yield f"its column {name} is not what the plan has"
+
+
+def _model(table: pa.Table, record: TaskRecord) -> Iterator[str]:
+    """Every row must be of the model that the folder is for: a unit has the same name in the folder of another one."""
+    told = (table.schema.metadata or {}).get(MODEL_KEY, record.model_hash.encode()).decode(errors="replace")
+    hashes = {told, *pc.struct_field(table.column("model"), "hash").unique().to_pylist()}
+    if others := sorted(str(each) for each in hashes - {record.model_hash}):
+        yield f"its labels are of another model ({others[0][:4]}…, the record says {record.model_hash[:4]}…)"
 
 
 def _footer(table: pa.Table) -> Iterator[str]:
@@ -63,22 +93,6 @@ def _errors(table: pa.Table) -> Iterator[str]:
     nameless = pc.sum(pc.or_(pc.is_null(stage), pc.is_null(type))).as_py() or 0
     if nameless > table.column("error").null_count:
         yield f"{nameless - table.column('error').null_count:,} rows have an error without a stage or a type"
-    if "text" not in table.column_names:
-        return
-    failed, silent = pc.is_valid(table.column("error")), pc.is_null(table.column("text"))
-    for wrong, message in (
-        (pc.and_(silent, pc.invert(failed)), "rows have neither text nor error"),
-        (pc.and_(failed, pc.or_(pc.invert(silent), _worded(table))), "rows have a text or words and an error"),
-    ):
-        count = pc.sum(wrong).as_py() or 0
-        if count:
-            yield f"{count:,} {message}"
-
-
-def _worded(table: pa.Table) -> pa.Array:
-    if "words" not in table.column_names:
-        return pa.repeat(pa.scalar(False), table.num_rows)
-    return pc.is_valid(table.column("words"))
 
 
 def _words(table: pa.Table) -> Iterator[str]:

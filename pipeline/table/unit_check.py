@@ -55,7 +55,7 @@ def whole(each: Committed) -> Looked:
     except UserError as error:
         return Looked(problems=(str(error).partition(": ")[2],))
     unit = planned_unit(each.output, each.unit)
-    problems = tuple(contradictions(table, unit, each.record.schema if each.record else None, each.gone))
+    problems = tuple(contradictions(table, unit, each.record, each.gone))
     known = "error" in table.column_names
     return Looked(table.num_rows, table.num_rows - table.column("error").null_count if known else 0, problems)
 

@@ -24,6 +24,7 @@ FRAME = pa.struct([("start", pa.float64()), ("end", pa.float64()), ("label", pa.
 VECTOR = pa.list_(pa.float32(), 3)
 SEGMENT = pa.struct([("start", pa.float64()), ("end", pa.float64()), ("embedding", VECTOR), ("speech", pa.float64())])
 WINDOW = pa.struct([("start", pa.float64()), ("end", pa.float64()), ("scores", pa.list_(LABEL_SCORE))])
+HASH = "2f9c" + "0" * 60
 COLUMNS: Mapping[str, tuple[pa.Field, ...]] = {
     "transcribe": (pa.field("text", pa.string()),),
     "classify": (
@@ -68,7 +69,7 @@ def build(output: str, task: str, rows: Sequence[Row], *, name: str | None = Non
     bounds = Bounds(2 * max(row.seconds for row in rows))
     extend_from(lambda known: groups, output, scope=Scope("c", ("file:///c",)), bounds=bounds)
     columns = schema(COLUMNS[task])
-    record = TaskRecord(task=task, output_version=1, model_name="tiny", model_hash="2f9c" + "0" * 60, schema=columns)
+    record = TaskRecord(task=task, output_version=1, model_name="tiny", model_hash=HASH, schema=columns)
     folder = name or task
     declare(output, folder, record)
     found = units(output)
@@ -90,6 +91,8 @@ def _arrays(unit: Any, rows: Sequence[Row], columns: pa.Schema) -> dict[str, pa.
             values = [None if row.error else value(row) for row in rows]
             if field.name == "error":
                 values = [error if row.error else None for row in rows]
+            if field.name == "model":
+                values = [{"name": "tiny", "hash": HASH}] * len(rows)
             arrays[field.name] = pa.array(values, type=field.type)
     return {each: arrays[each] for each in columns.names}
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -156,6 +157,48 @@ def test_a_file_that_is_not_its_unit(whole: Any, change: Callable[[pa.Table], pa
     rewrite(whole.file(1), change)
     assert messages(whole) == [f"{whole.file(1).name}: {message}. {AGAIN}"]
     assert format_verdict("out", verify(whole.output)).startswith("out: BROKEN, 1 violation  (")
+
+
+OF_THE_PLAN = {
+    "source": ["file:///c/2.wav", "file:///c/9.wav"], "key": ["2.wav", "9.wav"], "recording": ["c/2.wav", "c/9.wav"],
+    "span": [0, 1], "spans": [1, 2], "reference": [None, "words"], "metadata": [None, "{}"],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", OF_THE_PLAN)
+def test_a_row_that_says_of_its_recording_what_the_plan_does_not(whole: Any, name: str) -> None:
+    rewrite(whole.file(1), replaced(name, OF_THE_PLAN[name]))
+    again = "Delete it; the next run does that unit again."
+    assert messages(whole) == [f"{whole.file(1).name}: its column {name} is not what the plan has. {again}"]
+
+
+def test_labels_of_another_model(whole: Any) -> None:
+    other = Made(whole.output, task="transcribe-v2", record=replace(whole.record, model_hash="81aa" + "0" * 60))
+    other.declare()
+    shutil.copy(whole.file(1), other.file(1))
+    told = "its labels are of another model (2f9c…, the record says 81aa…). Delete it; the next run does that unit"
+    assert messages(whole) == [f"{whole.file(1).name}: {told} again."]
+
+
+@pytest.mark.parametrize("hash", ["81aa", None])
+def test_a_row_of_another_model(whole: Any, hash: str | None) -> None:
+    models = [{"name": "digits", "hash": whole.record.model_hash}, {"name": "digits", "hash": hash}]
+    rewrite(whole.file(1), replaced("model", models))
+    (message,) = messages(whole)
+    assert f": its labels are of another model ({hash or 'None'}…, the record says 2f9c…). Delete it" in message
+
+
+def test_a_footer_of_another_model(whole: Any) -> None:
+    table = pq.read_table(whole.file(1))
+    told = {**table.schema.metadata, b"voxmill.model_hash": b"81aa"}
+    pq.write_table(table.replace_schema_metadata(told), whole.file(1))
+    (message,) = messages(whole)
+    assert "its labels are of another model (81aa…, the record says 2f9c…)" in message
+
+
+def test_where_audio_starts_is_for_decoding_to_say(whole: Any) -> None:
+    rewrite(whole.file(1), replaced("start", [0.0, -0.01]))
+    assert messages(whole) == []
 
 
 def test_a_footer_that_tells_something_else(whole: Any) -> None:

@@ -120,8 +120,8 @@ def open_unit(folder: Path) -> Opened:
             refused(error, ref.name)
             counted(len(data))
             return footer_read(data)
-        noticed = list(rows_check.contradictions(after, unit, record.schema, Gone.of(set())))
-        list(rows_check.contradictions(after, unit, record.schema, Gone.of(set(), {hidden})))
+        noticed = list(rows_check.contradictions(after, unit, record, Gone.of(set())))
+        list(rows_check.contradictions(after, unit, record, Gone.of(set(), {hidden})))
         if not counted(len(data)) and not noticed:
             raise Wrong("damaged to a run, and not to verify")
         if not noticed and not any(_same(after, each) for each in whole):
