@@ -77,7 +77,17 @@ def test_references_may_be_json_in_a_manifest(table: Any, row: Any, tmp_path: An
 
 @pytest.mark.parametrize(
     "wrong",
-    ["speech", 3, [3], [{"start": 0}], [stretch(2.0, 1.0)], [stretch(-1.0, 1.0)], "[]x", [stretch(0.0, 10**400)], "[" * 10**5],
+    [
+        "speech",
+        3,
+        [3],
+        [{"start": 0}],
+        [stretch(2.0, 1.0)],
+        [stretch(-1.0, 1.0)],
+        "[]x",
+        [stretch(0.0, 10**400)],
+        "[" * 10**5,
+    ],
 )
 def test_references_that_are_no_intervals(table: Any, row: Any, wrong: Any) -> None:
     output = table("frames", [row("a.wav", labelled(), metadata={"frames": wrong})])
