@@ -8,7 +8,7 @@ No Ray: `pipeline.engine` carries these functions onto a cluster and adds nothin
 from __future__ import annotations
 
 from bisect import bisect
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import accumulate
 from typing import TYPE_CHECKING
@@ -70,17 +70,20 @@ class UnitFeatures:
     """What decoding found out about each; None where it has an error."""
     errors: dict[int, ErrorRow]
 
+    @property
+    def heard(self) -> list[int]:
+        """Numbers of the recordings of which there are any."""
+        return [i for i, length in enumerate(self.lengths) if length]
+
     def recording_of(self, frame: int) -> Recording:
         """Whose frame this is."""
         return self.recordings[bisect(list(accumulate(self.lengths)), frame)]
 
     def without(self, failed: Mapping[int, ErrorRow]) -> UnitFeatures:
         """The same unit, but that these recordings have failed."""
-        edges = [0, *accumulate(self.lengths)]
-        parts = [self.frames[edges[i] : edges[i + 1]] for i in range(len(self.lengths)) if i not in failed]
         return replace(
             self,
-            frames=_packed([part for part in parts if len(part)], self.frames[:0]),
+            frames=_without(self.frames, self.lengths, failed),
             lengths=tuple(0 if i in failed else length for i, length in enumerate(self.lengths)),
             facts=tuple(None if i in failed else each for i, each in enumerate(self.facts)),
             errors={**self.errors, **failed},
@@ -98,6 +101,21 @@ class UnitSamples:
     """N of each recording, 0 where it has an error."""
     facts: tuple[Facts | None, ...]
     errors: dict[int, ErrorRow]
+
+    @property
+    def heard(self) -> list[int]:
+        """Numbers of the recordings of which there are any."""
+        return [i for i, count in enumerate(self.counts) if count]
+
+    def without(self, failed: Mapping[int, ErrorRow]) -> UnitSamples:
+        """The same unit, but that these recordings have failed."""
+        return replace(
+            self,
+            samples=_without(self.samples, self.counts, failed),
+            counts=tuple(0 if i in failed else count for i, count in enumerate(self.counts)),
+            facts=tuple(None if i in failed else each for i, each in enumerate(self.facts)),
+            errors={**self.errors, **failed},
+        )
 
 
 Prepared = UnitFeatures | UnitSamples
@@ -295,6 +313,12 @@ def rows(outputs: UnitOutputs, name: str, task: Task) -> Rows:
     """The columns of a task, one row a recording, and every error of the unit."""
     made = task.rows(list(_heard(outputs, outputs.kept[name])))
     return Rows(made.columns, {**outputs.errors, **made.errors}, made.warnings)
+
+
+def _without(packed: np.ndarray, lengths: Sequence[int], failed: Collection[int]) -> np.ndarray:
+    edges = [0, *accumulate(lengths)]
+    parts = [packed[edges[i] : edges[i + 1]] for i, length in enumerate(lengths) if length and i not in failed]
+    return _packed(parts, packed[:0])
 
 
 def _packed(parts: Sequence[np.ndarray], nothing: np.ndarray) -> np.ndarray:

@@ -23,7 +23,7 @@ from pipeline.engine.rows import Row
 from pipeline.engine.shipping import Shipped, local_folders
 from pipeline.errors import ErrorRow, StorageFault, VoxmillError
 from pipeline.featurising import AudioFile, Buffer, Results
-from pipeline.flow import UnitFeatures, UnitOutputs
+from pipeline.flow import Prepared, UnitFeatures, UnitOutputs, UnitSamples
 from pipeline.isolation import Isolated
 from pipeline.job import Job, Work
 from pipeline.plan import load_unit
@@ -114,36 +114,47 @@ class Inference:
         clock: StageClock,
         at_work: AtWork,
     ) -> Row:
-        wanted, features = rows.tasks_of(meta), self._job.featurised(rows.to_prepared(meta, payload))
+        wanted, prepared = rows.tasks_of(meta), rows.to_prepared(meta, payload)
         known = rows.to_outputs(meta, payload) if "kept" in meta else None
-        if at_work.deaths >= suspects.DEATHS and (failed := self._culprits(row, features, at_work)):
-            features, known = features.without(failed), known.without(failed) if known else None
-        for predictor in self._predictors:
-            predictor.on_batch = functools.partial(self._next_batch, at_work, features)
-        outputs = self._said(features, wanted, known)
+        if at_work.deaths >= suspects.DEATHS and (failed := self._culprits(row, prepared, at_work)):
+            prepared, known = prepared.without(failed), known.without(failed) if known else None
+        features, outputs = self._said(prepared, wanted, known, at_work)
         spent = rows.timings_of(meta).added(Timings(seconds={"wait": waited})).added(clock.timings())
         if self._last:
             return rows.from_outputs(unit, outputs, wanted, spent)
         return rows.from_both(unit, features, outputs, wanted, spent)
 
     def _next_batch(self, at_work: AtWork, features: UnitFeatures, first: int) -> None:
-        """Give the next batch its time; what still computes then ends with this process, even in a library that hangs.
+        self._give_time()
+        at_work.beat(features.recording_of(first).id)
+
+    def _give_time(self) -> None:
+        """Give what comes next the time of a batch; what still computes then ends with this process, even if it hangs.
 
         Ray starts it again, and the ledger knows over which unit it ended.
         """
         faulthandler.dump_traceback_later(self._job.config.batch_timeout, exit=True, file=sys.__stderr__ or 2)
-        at_work.beat(features.recording_of(first).id)
 
-    def _said(self, features: UnitFeatures, wanted: Sequence[str], known: UnitOutputs | None) -> UnitOutputs:
-        """What the models say; a process that has lost its GPU over it ends, or every later unit would fail in it."""
+    def _said(
+        self, prepared: Prepared, wanted: Sequence[str], known: UnitOutputs | None, at_work: AtWork
+    ) -> tuple[UnitFeatures, UnitOutputs]:
+        """What the models take and say; a process that loses its GPU over it ends, or all later units would fail."""
         try:
+            features = self._featurised(prepared)
+            for predictor in self._predictors:
+                predictor.on_batch = functools.partial(self._next_batch, at_work, features)
             outputs = self._job.infer(features, wanted, self._predictors, self._tasks, known)
         except Exception:
             self._end_without_device()
             raise
         if outputs.faults:
             self._end_without_device()
-        return outputs
+        return features, outputs
+
+    def _featurised(self, prepared: Prepared) -> UnitFeatures:
+        if isinstance(prepared, UnitSamples):
+            self._give_time()
+        return self._job.featurised(prepared)
 
     def _end_without_device(self) -> None:
         from pipeline.models.device import usable
@@ -152,15 +163,14 @@ class Inference:
             print(redacted_trace(), file=sys.stderr, flush=True)
             os._exit(1)
 
-    def _culprits(self, row: Row, features: UnitFeatures, at_work: AtWork) -> dict[int, ErrorRow]:
+    def _culprits(self, row: Row, prepared: Prepared, at_work: AtWork) -> dict[int, ErrorRow]:
         """Recordings over which processes of the model die.
 
         Raises:
             StorageFault: it is no recording, or none by itself.
         """
-        indices = [index for index, length in enumerate(features.lengths) if length]
-        trial = self._order.trial(row, lambda index: at_work.beat(features.recordings[index].id))
-        found = suspects.culprits(indices, trial)
+        trial = self._order.trial(row, lambda index: at_work.beat(prepared.recordings[index].id))
+        found = suspects.culprits(prepared.heard, trial)
         if not found and at_work.deaths >= suspects.HOPELESS:
             raise StorageFault(f"{at_work.deaths} workers died over it, but over none of its recordings alone")
         config = self._job.config

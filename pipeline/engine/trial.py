@@ -29,7 +29,7 @@ from pipeline.corpus import Seconds
 from pipeline.engine import rows
 from pipeline.engine.stages import limit_threads
 from pipeline.errors import ErrorRow
-from pipeline.flow import UnitFeatures, UnitOutputs
+from pipeline.flow import Prepared, UnitOutputs, UnitSamples
 from pipeline.isolation import messages
 from pipeline.isolation.asker import end_with_asker
 from pipeline.isolation.handle import START
@@ -40,6 +40,10 @@ from pipeline.models.device import usable
 
 _NO_MEMORY = ("MemoryError", "not enough memory", "can't allocate memory", "bad_alloc", "out of memory")
 """What Python says, torch on CPUs, in an error of no class of its own, and whatever has to do with a GPU."""
+
+
+_LOUD = 0.1
+"""Deviation of noise, of 1."""
 
 
 def main() -> None:
@@ -69,18 +73,22 @@ def _try_all(told: BinaryIO, order: dict[str, Any], row: rows.Row) -> None:
     for predictor in predictors:
         predictor.on_batch = lambda first: asker.tell({"beat": True})
     _, meta, payload = rows.open_row(row)
-    features = job.featurised(rows.to_prepared(meta, payload))
+    prepared = rows.to_prepared(meta, payload)
     known = rows.to_outputs(meta, payload) if "kept" in meta else None
     asker.tell({"ready": True})
     if job.device == "cpu":
         limit_memory(job.config.recording_memory)
     indices = order["indices"]
     wanted = rows.tasks_of(meta)
+
+    def infer(alone: Prepared, before: UnitOutputs | None) -> UnitOutputs:
+        return job.infer(job.featurised(alone), wanted, predictors, tasks, before)
+
     for number, index in enumerate((indices[0], *indices)):
-        alone, before = _alone(features, known, index)
+        alone, before = _alone(prepared, known, index)
         if number == 0:
             alone = _noise(alone)
-        message = _tried(partial(job.infer, alone, wanted, predictors, tasks, before), before, job.device)
+        message = _tried(partial(infer, alone, before), before, job.device)
         asker.tell(message)
         if "done" not in message:
             return
@@ -102,16 +110,21 @@ def _tried(infer: Callable[[], UnitOutputs], known: UnitOutputs | None, device: 
     return message
 
 
-def _alone(features: UnitFeatures, known: UnitOutputs | None, index: int) -> tuple[UnitFeatures, UnitOutputs | None]:
-    others = {i: ErrorRow("model", "absent", "") for i in range(len(features.recordings)) if i != index}
-    return features.without(others), known.without(others) if known else None
+def _alone(prepared: Prepared, known: UnitOutputs | None, index: int) -> tuple[Prepared, UnitOutputs | None]:
+    others = {i: ErrorRow("model", "absent", "") for i in range(len(prepared.recordings)) if i != index}
+    return prepared.without(others), known.without(others) if known else None
 
 
-def _noise(features: UnitFeatures) -> UnitFeatures:
-    """As many frames, of nothing: features are normalised, and so is this."""
+def _noise(alone: Prepared) -> Prepared:
+    """As many frames or samples, of nothing: features are normalised, and so is this."""
     dice = np.random.default_rng(0)
-    frames = dice.standard_normal((len(features.frames), FEATURE_SIZE), np.float32)
-    return replace(features, frames=frames.astype(features.frames.dtype, copy=False))
+    if isinstance(alone, UnitSamples):
+        samples = alone.samples
+        loud = _LOUD * (np.iinfo(samples.dtype).max if samples.dtype.kind == "i" else 1)
+        return replace(alone, samples=(loud * dice.standard_normal(len(samples), np.float32)).astype(samples.dtype))
+    frames = alone.frames
+    noise = dice.standard_normal((len(frames), FEATURE_SIZE), np.float32)
+    return replace(alone, frames=noise.astype(frames.dtype, copy=False))
 
 
 def _job(told: dict[str, Any]) -> Job:

@@ -20,10 +20,10 @@ from pipeline.engine.shipping import Shipped
 from pipeline.errors import StorageFault, UserError
 from pipeline.featurising import here
 from pipeline.fed import Fed
-from pipeline.flow import Settings, UnitFeatures, UnitOutputs
+from pipeline.flow import Settings, UnitFeatures, UnitOutputs, UnitSamples
 from pipeline.isolation import Limits
 from pipeline.job import Work
-from pipeline.models import checkpoint
+from pipeline.models import checkpoint, device
 from pipeline.plan import UnitRef
 from pipeline.receipts import Receipt, Timings
 from pipeline.sources import Encoded
@@ -237,6 +237,61 @@ def test_the_recording_that_is_tried_alone_is_told(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(suspects, "culprits", lambda indices, beat: [beat(index) for index in indices] and {})
     model.stage(TWO)
     assert model.did[:2] == ["r0", "r1"]
+
+
+def heard(*counts: int) -> UnitSamples:
+    """A unit of which the device makes the features; each recording is of one value."""
+    features = unit([1] * len(counts), silent=[])
+    samples = np.repeat(np.arange(len(counts), dtype=np.int16), counts)
+    return UnitSamples(features.recordings, samples, counts, features.facts, {})
+
+
+SAMPLES = rows.from_prepared("u7", heard(800, 1600), WORK.tasks, NO_TIMINGS)
+
+
+def test_features_of_the_device_have_the_time_of_a_batch(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = Model(monkeypatch, 0)
+
+    def featurised(prepared: Any) -> UnitFeatures:
+        model.did.append("features")
+        return unit([3, 4], silent=[])
+
+    model.stage._job.featurised = featurised  # type: ignore[method-assign]
+    assert rows.fault_of("u7", rows.open_row(model.stage(SAMPLES))[1]) is None
+    assert model.did == [(7.0, True), "features", (7.0, True), "r1", "cancelled"]
+
+
+def test_recordings_are_tried_alone_before_the_device_makes_features_and_culprits_are_left_out(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    model, given = Model(monkeypatch, 2), []
+
+    def featurised(prepared: Any) -> UnitFeatures:
+        given.append((prepared.counts, set(prepared.samples.tolist())))
+        return unit([3, 4], silent=[])
+
+    model.stage._job.featurised = featurised  # type: ignore[method-assign]
+    monkeypatch.setattr(suspects, "culprits", lambda indices, _: dict.fromkeys(indices[:1], "SIGSEGV"))
+    assert rows.fault_of("u7", rows.open_row(model.stage(SAMPLES))[1]) is None
+    assert given == [((0, 1600), {1})]
+
+
+@pytest.mark.parametrize("usable", [True, False])
+def test_a_worker_that_loses_its_gpu_over_features_ends(monkeypatch: pytest.MonkeyPatch, usable: bool) -> None:
+    def lost(*_: Any) -> None:
+        raise RuntimeError("CUDA error: made up")
+
+    def left(code: int) -> None:
+        raise SystemExit(code)
+
+    model = Model(monkeypatch, 0)
+    model.stage._job.featurised = lost  # type: ignore[method-assign, assignment]
+    monkeypatch.setattr(model.stage._job, "device", "cuda", raising=False)
+    monkeypatch.setattr(device, "usable", lambda _: usable)
+    monkeypatch.setattr(stages.os, "_exit", left)
+    with contextlib.nullcontext() if usable else pytest.raises(SystemExit):
+        assert fault(model.stage(SAMPLES))[1] == "model: RuntimeError: CUDA error: made up"
+    assert model.did[-1] == "cancelled"
 
 
 def test_the_file_that_is_being_decoded_is_told_before_it_is(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Callable
 from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
 from pipeline.engine import rows, trial
-from pipeline.errors import StorageFault
+from pipeline.errors import ErrorRow, StorageFault
 from pipeline.fed import Fed
-from pipeline.flow import UnitOutputs
+from pipeline.flow import UnitOutputs, UnitSamples
 from pipeline.isolation import messages
 from pipeline.receipts import Timings
 from tests.engine.test_suspects import unit
@@ -23,7 +25,13 @@ OUTPUTS = UnitOutputs(FEATURES.recordings, FEATURES.lengths, FEATURES.facts, {},
 
 
 def said(
-    monkeypatch: pytest.MonkeyPatch, over_first: Any, *, known: UnitOutputs | None = None, usable: bool = True
+    monkeypatch: pytest.MonkeyPatch,
+    over_first: Any,
+    *,
+    known: UnitOutputs | None = None,
+    usable: bool = True,
+    featurised: Callable[[Any], Any] = lambda prepared: prepared,
+    samples: UnitSamples | None = None,
 ) -> list[str]:
     """What is said of two recordings, where the model does or says something over the first and nothing else."""
 
@@ -37,7 +45,7 @@ def said(
 
     tried: list[Any] = []
     job = SimpleNamespace(
-        device="cuda", config=SimpleNamespace(batch_timeout=5.0), infer=infer, featurised=lambda prepared: prepared,
+        device="cuda", config=SimpleNamespace(batch_timeout=5.0), infer=infer, featurised=featurised,
         load_tasks=lambda _: {}, load_predictors=lambda *_: [],
     )  # fmt: skip
     monkeypatch.setattr(trial, "_job", lambda told: job)
@@ -47,6 +55,8 @@ def said(
     row = rows.from_features("u", FEATURES, ("t",), Timings())
     if known:
         row = rows.from_both("u", FEATURES, known, ("t",), Timings())
+    if samples:
+        row = rows.from_prepared("u", samples, ("t",), Timings())
     told = io.BytesIO()
     order: dict[str, Any] = {"job": {}, "checkpoints": {}, "encoders": [], "indices": [0, 1]}
     trial._try_all(told, order, row)
@@ -93,3 +103,29 @@ def test_a_gpu_that_is_lost_over_some_tasks_ends_the_process(monkeypatch: pytest
     monkeypatch.setattr(trial, "os", SimpleNamespace(_exit=leave))
     with pytest.raises(SystemExit):
         said(monkeypatch, {"t": "CUDA error: device-side assert triggered"}, usable=False)
+
+
+@pytest.mark.parametrize("dtype", [np.int16, np.float32])
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [(torch.OutOfMemoryError("CUDA out of memory"), "memory"), (RuntimeError("made up"), "fault"), (None, "done")],
+)
+def test_a_recording_over_whose_features_the_device_fails_is_tried_like_any(
+    monkeypatch: pytest.MonkeyPatch, dtype: Any, error: Exception | None, told: str
+) -> None:
+    samples = np.concatenate([np.full(640, 9), np.full(960, 7)]).astype(dtype)
+    seen = []
+
+    def featurised(alone: UnitSamples) -> Any:
+        seen.append((alone.counts, alone.samples.dtype, np.ptp(alone.samples) > 0))
+        if error and len(seen) == 2:
+            raise error
+        return FEATURES.without({index: ErrorRow("model", "absent", "") for index in {0, 1} - set(alone.heard)})
+
+    unit = UnitSamples(FEATURES.recordings, samples, (640, 960), FEATURES.facts, {})
+    assert said(monkeypatch, {}, featurised=featurised, samples=unit) == (
+        ["ready", "done", told] if error else ["ready", "done", "done", "done"]
+    )
+    noise = ((640, 0), np.dtype(dtype), True)
+    alone = [((640, 0), np.dtype(dtype), False), ((0, 960), np.dtype(dtype), False)]
+    assert seen == [noise, *alone[: 1 if error else 2]]
