@@ -223,28 +223,43 @@ def num_nodes() -> int:
     return sum(bool(node["Alive"]) for node in ray.nodes())
 
 
-def wait_for_gpus(
-    gpus: float, *, say: Callable[[str], None], timeout: float = WAIT_FOR_GPUS, pause: float = 5.0
-) -> None:
-    """Ask the autoscaler for GPUs and wait until the cluster has them.
+@contextmanager
+def gpus(
+    count: float, *, say: Callable[[str], None], timeout: float = WAIT_FOR_GPUS, pause: float = 5.0
+) -> Iterator[None]:
+    """Have the cluster so many GPUs while the block runs; an autoscaler is asked for those that it lacks.
 
     Raises:
-        UserError: they did not come.
+        StorageFault: they did not come in time, though they may yet.
     """
     import ray
     from ray.autoscaler.sdk import request_resources
 
-    have = ray.cluster_resources().get("GPU", 0.0)
-    if have >= gpus:
+    if ray.cluster_resources().get("GPU", 0.0) >= count:
+        yield
         return
-    request_resources(bundles=[{"GPU": 1, "CPU": 1}] * math.ceil(gpus))
+    try:
+        request_resources(bundles=[{"GPU": 1, "CPU": 1}] * math.ceil(count))
+        _wait_for_gpus(count, say=say, timeout=timeout, pause=pause)
+        yield
+    finally:
+        # Ray keeps a request for good, and pays for its nodes, until another takes its place; a cluster that is gone
+        # keeps none.
+        within(LEAVE, lambda: request_resources(bundles=[]))
+
+
+def _wait_for_gpus(count: float, *, say: Callable[[str], None], timeout: float, pause: float) -> None:
+    import ray
+
     deadline = time.monotonic() + timeout
-    while have < gpus:
-        say(f"waiting for GPUs: the cluster has {have:g} of {gpus:g}")
+    while (have := ray.cluster_resources().get("GPU", 0.0)) < count:
+        say(f"waiting for GPUs: the cluster has {have:g} of {count:g}")
         if time.monotonic() > deadline:
-            raise UserError(f"the cluster has {have:g} GPUs after {timeout:.0f} s of waiting, --gpus asks for {gpus:g}")
+            raise StorageFault(
+                f"the cluster has {have:g} GPUs after {timeout:.0f} s of waiting, --gpus asks for {count:g}; "
+                "run the same command again once it has them, or ask for fewer"
+            )
         time.sleep(pause)
-        have = ray.cluster_resources().get("GPU", 0.0)
 
 
 def gpu_memory() -> int | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Generator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
@@ -213,8 +213,10 @@ def opened(
         UserError: no cluster, no GPU where one is meant, different versions, or too small for the stages.
         StorageFault: the cluster failed, or did not answer in time.
     """
-    with cluster.joined(config.address, num_cpus=config.num_cpus, say=say) as own:
+    with cluster.joined(config.address, num_cpus=config.num_cpus, say=say) as own, ExitStack() as ending:
         with faults.of_cluster(lambda: _keep_logs(own, say)):
+            if config.gpus:
+                ending.enter_context(cluster.gpus(config.gpus, say=say))
             session = _session(config, sizes, units, held, say, watch, own)
         yield session
 
@@ -229,8 +231,6 @@ def _session(
     own: Scratch,
 ) -> Session:
     local = ray_address(config.address) == LOCAL
-    if config.gpus:
-        cluster.wait_for_gpus(config.gpus, say=say)
     found = cluster.measure()
     device = choose_device(config, gpus=found.gpus, local=local)
     nodes = cluster.num_nodes()

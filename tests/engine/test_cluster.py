@@ -67,28 +67,57 @@ def test_nodes_that_do_work_are_measured_and_no_others(ray_cluster, monkeypatch)
     assert cluster.measure() == Cluster(cpus=8.0, gpus=1.0, memory=3, nodes=2, node_cpus=(2.0, 6.0))
 
 
-def test_waiting_for_gpus_asks_the_autoscaler_and_says_so(ray_cluster, monkeypatch):
-    asked, said, have = [], [], iter([0.0, 0.0, 1.0, 2.0])
+ASKED, NOTHING = {"bundles": [{"GPU": 1, "CPU": 1}] * 2}, {"bundles": []}
+
+
+@pytest.fixture
+def asked(monkeypatch):
+    """What the autoscaler was asked for."""
+    asked = []
+    monkeypatch.setattr(ray.autoscaler.sdk, "request_resources", lambda **request: asked.append(request))
+    return asked
+
+
+def test_waiting_for_gpus_asks_the_autoscaler_says_so_and_takes_it_back(monkeypatch, asked):
+    said, have = [], iter([0.0, 0.0, 1.0, 2.0])
     monkeypatch.setattr(ray, "cluster_resources", lambda: {"GPU": next(have)})
-    monkeypatch.setattr(ray.autoscaler.sdk, "request_resources", lambda **request: asked.append(request))
-    cluster.wait_for_gpus(2, say=said.append, pause=0.0)
-    assert asked == [{"bundles": [{"GPU": 1, "CPU": 1}] * 2}]
-    assert said == [f"waiting for GPUs: the cluster has {have} of 2" for have in (0, 0, 1)]
+    with cluster.gpus(2, say=said.append, pause=0.0):
+        assert asked == [ASKED]
+    assert asked == [ASKED, NOTHING]
+    assert said == [f"waiting for GPUs: the cluster has {have} of 2" for have in (0, 1)]
 
 
-def test_gpus_that_are_there_are_not_asked_for(ray_cluster, monkeypatch):
-    asked, said = [], []
+def test_gpus_that_are_there_are_not_asked_for(monkeypatch, asked):
+    said = []
     monkeypatch.setattr(ray, "cluster_resources", lambda: {"GPU": 4.0})
-    monkeypatch.setattr(ray.autoscaler.sdk, "request_resources", lambda **request: asked.append(request))
-    cluster.wait_for_gpus(2, say=said.append)
+    with cluster.gpus(2, say=said.append):
+        pass
     assert (asked, said) == ([], [])
 
 
-def test_gpus_that_do_not_come_end_the_waiting(ray_cluster, monkeypatch):
-    monkeypatch.setattr(ray, "cluster_resources", lambda: {"CPU": 8.0})
-    monkeypatch.setattr(ray.autoscaler.sdk, "request_resources", lambda **_: None)
-    with pytest.raises(UserError, match="the cluster has 0 GPUs after 0 s of waiting, --gpus asks for 2"):
-        cluster.wait_for_gpus(2, say=lambda _: None, timeout=0.0, pause=0.0)
+@pytest.mark.parametrize("asks", [[], [RuntimeError("Failed to get the nodes")]])
+def test_gpus_that_do_not_come_end_the_waiting_as_a_fault_and_are_asked_for_no_more(monkeypatch, asked, asks):
+    def resources():
+        if asked and asks:
+            raise asks[0]
+        return {"CPU": 8.0}
+
+    monkeypatch.setattr(ray, "cluster_resources", resources)
+    told = "the cluster has 0 GPUs after 0 s of waiting, --gpus asks for 2; run the same|Failed to get the nodes"
+    with (
+        pytest.raises(RuntimeError if asks else StorageFault, match=told),
+        cluster.gpus(2, say=lambda _: None, timeout=0.0, pause=0.0),
+    ):
+        pass
+    assert asked == [ASKED, NOTHING]
+
+
+def test_a_run_that_fails_asks_for_no_gpus_any_more(monkeypatch, asked):
+    have = iter([0.0, 2.0])
+    monkeypatch.setattr(ray, "cluster_resources", lambda: {"GPU": next(have)})
+    with pytest.raises(ZeroDivisionError), cluster.gpus(2, say=lambda _: None, pause=0.0):
+        raise ZeroDivisionError
+    assert asked == [ASKED, NOTHING]
 
 
 @pytest.mark.parametrize("scheme", ["", "ray://"])

@@ -190,7 +190,7 @@ def test_workers_of_several_nodes_leave_room_on_each(ray_cluster, monkeypatch):
 def test_no_more_gpus_are_used_than_were_asked_for(ray_cluster, monkeypatch, asked, used):
     found = Cluster(cpus=64, gpus=8)
     monkeypatch.setattr(sessions.cluster, "measure", lambda: found)
-    monkeypatch.setattr(sessions.cluster, "wait_for_gpus", lambda gpus, say: None)
+    monkeypatch.setattr(sessions.cluster, "gpus", lambda count, say: contextlib.nullcontext())
     with sessions.opened(config.make({"gpus": asked}), sizes={"e": 1}, units=UNITS, held=held, say=print) as opened:
         assert (opened.device, opened.cluster, opened.pools.model_actors) == ("cuda", found, used)
 
