@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
 from pipeline.errors import UserError
@@ -93,18 +93,25 @@ def present_units(
     gone = gone_files(before, there or {})
     away = {unit for unit, held in before.units.items() if unit not in sizes and gone.isdisjoint(held.files)}
     planned = [unit.name for unit in units(output)]
-    if unknown := before.units.keys() - set(planned):
-        raise UserError(
-            f"{redact(places.published_folder(output, task))}: {counted(len(unknown), 'unit')} of what is published, "
-            f"such as {min(unknown)}, the plan does not have: one of both is of another table. Restore the plan, or "
-            "move this folder away and publish again."
-        )
+    if told := foreign(before, planned):
+        raise UserError(f"{redact(places.published_folder(output, task))}: {told}.")
     old: defaultdict[str, set[str]] = defaultdict(set)
     for unit, id in unseen(output, {*sizes, *away}):
         old[unit].add(id)
     return {
         name: State(sizes.get(name), frozenset(old.get(name, ()))) for name in planned if name in sizes or name in away
     }
+
+
+def foreign(found: Manifest, planned: Collection[str]) -> str | None:
+    """Say that units are published which the plan does not have; None where it has all. Pure."""
+    unknown = found.units.keys() - set(planned)
+    if not unknown:
+        return None
+    return (
+        f"{counted(len(unknown), 'unit')} of what is published, such as {min(unknown)}, the plan does not have: one of "
+        "both is of another table. Restore the plan, or move this folder away and publish again"
+    )
 
 
 def data_files(output: str, task: str) -> dict[str, int]:

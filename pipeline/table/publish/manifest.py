@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import asdict, dataclass, field, replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -29,9 +30,11 @@ from pipeline.table.publish import places
 from pipeline.table.schema import unpacked
 
 _VERSION = "1"
+_HEX = re.compile(r"|[0-9a-f]{32}")
 _KEY = b"voxmill.published"
 _HIDDEN_IDS = "hidden_ids"
 """Column that manifests of older releases lack, and that those releases pass over."""
+_DIGEST, _DIGESTS = "digest", "digests"
 _UNITS = pa.schema(
     [
         pa.field("unit", pa.binary(16)),
@@ -56,6 +59,8 @@ class PublishedFile:
     """Rows with an error."""
     partition: str | None = None
     """Value of the column that the set is partitioned by; None for null, or where it is not partitioned."""
+    digest: str = ""
+    """Of its bytes, see `storage.hashed`; "" for what older releases published."""
 
 
 class Held(NamedTuple):
@@ -100,6 +105,10 @@ class Manifest:
     def rows(self) -> int:
         """Rows of all files."""
         return sum(each.rows for each in self.files)
+
+    def units_of(self, place: int) -> set[str]:
+        """Units that have rows in the file at a place."""
+        return {unit for unit, held in self.units.items() if place in held.files}
 
 
 def numbers(output: str, task: str) -> list[int]:
@@ -172,7 +181,9 @@ def encode(manifest: Manifest) -> bytes:
         "publication": manifest.publication,
         "published": manifest.published,
         "partition_by": manifest.partition_by,
-        "files": [asdict(each) for each in manifest.files],
+        "files": [{key: value for key, value in asdict(each).items() if key != _DIGEST} for each in manifest.files],
+        # Beside the files, of which older releases take no more than they know.
+        _DIGESTS: [each.digest for each in manifest.files],
         "schema": None if manifest.schema is None else manifest.schema.serialize().to_pybytes().hex(),
     }
     rows = pa.Table.from_arrays(columns, schema=_UNITS.with_metadata({_KEY: json.dumps(told).encode()}))
@@ -212,7 +223,7 @@ def decode_files(data: bytes, number: int) -> Manifest:
     if told["version"] != _VERSION:
         raise ValueError(f"version {told['version']}; this release reads {_VERSION}")
     packed = told["schema"]
-    files = tuple(_file(**each) for each in told["files"])
+    files = _files(told)
     if len({each.path for each in files}) < len(files):
         raise ValueError("it names a file twice")
     return Manifest(
@@ -223,6 +234,14 @@ def decode_files(data: bytes, number: int) -> Manifest:
         files=files,
         schema=None if packed is None else unpacked(bytes.fromhex(packed)),
     )
+
+
+def _files(told: Mapping[str, Any]) -> tuple[PublishedFile, ...]:
+    files = [_file(**each) for each in told["files"]]
+    digests = told.get(_DIGESTS, [""] * len(files))
+    if len(digests) != len(files) or not all(_HEX.fullmatch(_text(each)) for each in digests):
+        raise ValueError("digests that are none")
+    return tuple(replace(file, digest=each) for file, each in zip(files, digests, strict=True))
 
 
 def _file(path: str, size: int, rows: int, errors: int, partition: str | None = None) -> PublishedFile:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import io
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from typing import BinaryIO
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -64,7 +65,7 @@ def _strange(rows: pa.Table, name: str) -> str | None:
 def of_place(folder: str, found: Manifest, place: int, schema: pa.Schema) -> Iterator[pa.Table]:
     """Rows of a published file, a part at a time; raises as `of_file`, and where they are of units of other files."""
     file = found.files[place]
-    units = {unit for unit, held in found.units.items() if place in held.files}
+    units = found.units_of(place)
     for part in of_file(folder, file, schema):
         if others := set(part.column("unit").unique().to_pylist()) - units:
             raise UserError(
@@ -109,9 +110,14 @@ def groups(uri: str, size: int, *, columns: Sequence[str] | None = None) -> Iter
         StorageFault: it cannot be read.
     """
     with io.BufferedReader(RangeFile(uri, 0, size), BUFFER) as source:
-        footer = pq.ParquetFile(source).metadata
-        for group in range(footer.num_row_groups):
-            yield parquet.read(source, groups=[group], columns=columns, footer=footer)
+        yield from groups_of(source, columns=columns)
+
+
+def groups_of(source: BinaryIO, *, columns: Sequence[str] | None = None) -> Iterator[pa.Table]:
+    """Rows of an open file, as `groups`."""
+    footer = pq.ParquetFile(source).metadata
+    for group in range(footer.num_row_groups):
+        yield parquet.read(source, groups=[group], columns=columns, footer=footer)
 
 
 def reason(error: Exception) -> str:

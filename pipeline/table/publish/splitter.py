@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 
 from pipeline.errors import StorageFault, UserError
 from pipeline.scratch import scratch
+from pipeline.storage.hashed import file_digest
 from pipeline.storage.paths import is_local, join
 from pipeline.storage.put import put_file
 from pipeline.table.publish import places
@@ -169,7 +170,9 @@ class Splitter:
             part.sink.close()
         name = part.path.name
         path = name if self._column is None else f"{places.partition_folder(self._column, part.value)}/{name}"
-        file = PublishedFile(path, part.path.stat().st_size, part.rows, part.errors, part.value)
+        with _on_disk(part.path):
+            size, digest = part.path.stat().st_size, file_digest(part.path)
+        file = PublishedFile(path, size, part.rows, part.errors, part.value, digest)
         # Before it is put, so that it is removed too where its putting fails half-way.
         self.written.append(Written(file, tuple(part.units)))
         put_file(str(part.path), join(self._folder, path))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import random
 import shutil
 from collections.abc import Callable
@@ -21,7 +22,7 @@ from pipeline.plan.forgotten import remember
 from pipeline.table import read_table
 from pipeline.table.forget import forget, look
 from pipeline.table.publish import manifest, publish, read_published, succession, withdraw
-from pipeline.table.publish.checking import WHOLE, contradictions
+from pipeline.table.publish.checking import BY_FOOTER, WHOLE, contradictions
 from pipeline.table.publish.difference import data_files
 from pipeline.table.rewrite import rewrite
 from pipeline.table.vacuum import vacuum
@@ -119,8 +120,11 @@ def test_a_unit_file_that_was_rewritten_is_published_as_it_is_now(made: Made) ->
     holds(made)
     whole = pq.read_table(made.file(0))
     pq.write_table(whole.slice(1, 1), made.file(0))
-    assert holds(made).replaced_files == 1
+    assert publish(made.output, TASK).replaced_files == 1
     assert set(shown(made.output)) == {"c/b", "c/c", "c/d"}
+    *_, violation = verify(made.output).violations
+    told = f"1 row of the unit {made.units[0].name}, for which the plan has 2. Delete it and publish again"
+    assert (Path(violation.file).parent, violation.message) == (folder(made), told)
 
 
 def published_then_away(made: Made, *names: str, **options: Any) -> None:
@@ -197,6 +201,10 @@ def test_what_another_table_has_published_is_refused(made: Made, tmp_path: Path)
     ):
         publish(other.output, TASK)
     assert manifest.numbers(other.output, TASK) == [1]
+    for each in (WHOLE, BY_FOOTER):
+        ((file, told),) = contradictions(other.output, (), each)
+        assert file == str(tmp_path / "other/_published" / TASK)
+        assert told.endswith("Restore the plan, or move this folder away and publish again")
 
 
 def other_row_hidden(made: Made) -> None:
@@ -221,8 +229,10 @@ def test_a_unit_of_which_another_row_is_hidden_now_is_rewritten(made: Made) -> N
 
 def as_the_release_before(file: Path) -> None:
     """Rewrite a manifest without what only newer releases tell."""
-    rows = pq.read_table(file)
-    pq.write_table(rows.select(["unit", "size", "hidden", "files"]), file)
+    rows = pq.read_table(file).select(["unit", "size", "hidden", "files"])
+    told = json.loads(rows.schema.metadata[manifest._KEY])
+    del told["digests"]
+    pq.write_table(rows.replace_schema_metadata({manifest._KEY: json.dumps(told)}), file)
 
 
 def test_a_manifest_that_does_not_tell_which_rows_are_hidden_is_read_and_not_believed(made: Made) -> None:
@@ -283,6 +293,40 @@ def test_one_bit_of_a_published_file_is_found_by_who_reads_all_of_it(
     holds(made)
 
 
+def other_texts(file: Path) -> None:
+    """Overwrite a published file with one as large, whose texts are others."""
+    size, rows = file.stat().st_size, pq.read_table(file)
+    texts = pa.array([text and text[::-1] for text in rows["text"].to_pylist()])
+    rows = rows.set_column(rows.schema.get_field_index("text"), "text", texts)
+    pq.write_table(rows, file, compression="zstd", write_page_checksum=True)
+    assert file.stat().st_size == size
+
+
+def test_another_file_that_is_as_large_is_found_by_who_reads_all_of_it(made: Made) -> None:
+    made.plan("a", "b", seconds=30.0)
+    made.commit()
+    publish(made.output, TASK)
+    (file,) = folder(made).rglob("*.parquet")
+    other_texts(file)
+    (violation,) = verify(made.output).violations
+    assert violation.message == "has other bytes than were published, and as many. Delete it and publish again"
+    assert verify(made.output, look=QUICK).holds
+    file.unlink()
+    holds(made)
+
+
+def test_of_an_older_release_only_files_of_other_units_are_found(made: Made) -> None:
+    made.plan("a", "b", "c", "d", seconds=30.0)
+    made.commit()
+    first, second = publish(made.output, TASK, file_bytes=1).manifest.files
+    as_the_release_before(folder(made) / "_manifests/000001.manifest")
+    other_texts(folder(made) / first.path)
+    assert verify(made.output).holds
+    shutil.copyfile(folder(made) / second.path, folder(made) / first.path)
+    told = {each.file: each.message for each in verify(made.output).violations}
+    assert told[str(folder(made) / first.path)].startswith("holds rows of other units than the manifest says. Delete")
+
+
 def test_rows_that_are_published_twice_are_found_by_who_reads_all(made: Made) -> None:
     made.plan("a", "b", "c", "d", seconds=30.0)
     made.commit()
@@ -305,7 +349,9 @@ def name_besides(made: Made, file: Path) -> None:
     """Bring a set into force that has a file of one row besides, as no publish does."""
     before = manifest.newest(made.output, TASK)
     besides = manifest.PublishedFile(file.name, file.stat().st_size, rows=1, errors=0)
-    after = dataclasses.replace(before, number=before.number + 1, files=(*before.files, besides))
+    held = dict(before.units)
+    held[made.units[0].name] = held[made.units[0].name]._replace(files=(0, len(before.files)))
+    after = dataclasses.replace(before, number=before.number + 1, files=(*before.files, besides), units=held)
     assert manifest.put(made.output, TASK, after)
 
 
@@ -623,7 +669,7 @@ def test_a_withdrawal_stays_when_the_unit_file_was_rewritten_before(made: Made) 
     rest = pq.read_table(made.file(0)).slice(1, 1)
     pq.write_table(rest, made.file(0))
     withdraw(made.output, ["c/a"])
-    holds(made)
+    publish(made.output, TASK)
     assert set(shown(made.output)) == {"c/b"}
 
 
@@ -639,7 +685,7 @@ def test_rows_forgotten_while_they_are_copied_do_not_stay(made: Made, monkeypatc
         return put(*given)
 
     monkeypatch.setattr(manifest, "put", forgotten)
-    holds(made)
+    publish(made.output, TASK)
     assert set(shown(made.output)) == {"c/b"}
 
 
