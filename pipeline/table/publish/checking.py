@@ -16,6 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
+from pipeline.corpus import Seconds
 from pipeline.errors import UserError
 from pipeline.plan.forgotten import forgotten_rows
 from pipeline.plan.store import units
@@ -26,6 +27,7 @@ from pipeline.storage.hashed import HashedFile
 from pipeline.storage.paths import join, redact
 from pipeline.storage.read import RangeFile
 from pipeline.table.check import REMEDY
+from pipeline.table.drafts import age
 from pipeline.table.footers import read_footer
 from pipeline.table.holding import by_unit
 from pipeline.table.publish import doubles, manifest, places, rows
@@ -35,6 +37,8 @@ from pipeline.table.publish.withdrawing import holding, published_tasks
 from pipeline.table.schema import difference, lacking
 from pipeline.threads import threads
 
+_SETTLED: Seconds = 3600.0
+"""Files without a manifest, of which the last came less long ago, may be those of a first publish that is at work."""
 _AGAIN = "Publish again: what it held is made anew"
 _DELETE = "Delete it and publish again"
 
@@ -100,15 +104,23 @@ def contradictions(output: str, forgotten: Collection[str], look: Look) -> Itera
     # Behind them, for what is published has been planned by then.
     planned = _planned(output) if sets else _Planned({}, {})
     for task, found in sets.items():
-        folder = places.published_folder(output, task)
+        folder, there = places.published_folder(output, task), data_files(output, task)
+        if not found.number and _settled(folder, there):
+            yield redact(folder), f"has {counted(len(there), 'file')} and no manifest that names any. Publish again"
         if told := foreign(found, planned.counts):
             yield redact(folder), told
         else:
-            for path, problem in _of_set(look, folder, data_files(output, task), found, planned):
+            for path, problem in _of_set(look, folder, there, found, planned):
                 yield redact(join(folder, path)), problem
         if forgotten:
-            for path in sorted(holding(folder, data_files(output, task), frozenset(forgotten))):
+            for path in sorted(holding(folder, there, frozenset(forgotten))):
                 yield redact(join(folder, path)), f"holds rows of forgotten recordings; {REMEDY}"
+
+
+def _settled(folder: str, there: Collection[str]) -> bool:
+    """Whether there are files, and nobody has added one for a while."""
+    ages = [old for path in there if (old := age(join(folder, path))) is not None]
+    return min(ages, default=0.0) >= _SETTLED
 
 
 def _planned(output: str) -> _Planned:

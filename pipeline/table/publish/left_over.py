@@ -37,6 +37,9 @@ def unnamed(output: str, *, min_age: Seconds, age: Callable[[str], Seconds | Non
     """
     for task in published_tasks(output):
         numbers = manifest.numbers(output, task)
+        if not numbers:
+            # Its manifest may have been deleted: until there is one again, these are all that tells of it.
+            continue
         held = _in_force(output, task, numbers, min_age, age)
         named = {file.path for number in held for file in manifest.read(output, task, number).files}
         candidates = [places.manifest_file(output, task, number) for number in numbers if number not in held]

@@ -149,9 +149,13 @@ def _read(output: str, task: str, number: int, decoded: Callable[[bytes, int], M
         raise denied(uri, "reading", "s3:GetObject") from error
     except (pa.ArrowException, OSError, ValueError, KeyError, TypeError) as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0].rstrip(".")
+        then = (
+            "the one before it holds again, and the next publish adds what that lacks."
+            if any(each < number for each in numbers(output, task))
+            else "nothing is published then until the next publish, which makes the whole set anew."
+        )
         raise UserError(
-            f"{redact(uri)}: the manifest of what is published is damaged ({reason}). Delete it: the one before it "
-            "holds again, and the next publish adds what that lacks."
+            f"{redact(uri)}: the manifest of what is published is damaged ({reason}). Delete it: {then}"
         ) from error
 
 

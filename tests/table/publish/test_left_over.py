@@ -68,6 +68,30 @@ def test_files_of_a_publish_that_died_go_when_they_are_old(made: Made) -> None:
     assert {Path(each.uri) for each in left_overs(made.output)} == {orphan, draft}
 
 
+def test_without_a_manifest_files_stay_and_verify_asks_for_one(made: Made) -> None:
+    (data,) = folder(made).glob("*.parquet")
+    manifest_file = folder(made) / "_manifests/000001.manifest"
+    manifest_file.write_bytes(manifest_file.read_bytes()[:-10])
+    (damaged,) = verify(made.output).violations
+    assert damaged.message.endswith(
+        "Delete it: nothing is published then until the next publish, which makes the whole set anew."
+    )
+    manifest_file.unlink()
+    assert verify(made.output).holds, "a first publish may be at work"
+    age(data, 1.1)
+    (violation,) = verify(made.output).violations
+    assert (violation.file, violation.message) == (
+        str(folder(made)),
+        "has 1 file and no manifest that names any. Publish again",
+    )
+    age(data, 1000)
+    assert list(left_overs(made.output)) == []
+    publish(made.output, TASK)
+    assert verify(made.output).complete
+    age(folder(made) / "_manifests/000001.manifest", 25)
+    assert [Path(each.uri) for each in left_overs(made.output)] == [data]
+
+
 def test_verify_looks_at_what_is_published(made: Made) -> None:
     assert verify(made.output).complete
     (file,) = folder(made).glob("*.parquet")

@@ -613,6 +613,21 @@ def test_a_damaged_manifest_is_told(made: Made, junk: bytes) -> None:
     assert name == str(file)
 
 
+def test_where_a_manifest_is_damaged_and_an_older_one_is_there_that_holds_again(made: Made) -> None:
+    made.plan("a", "b")
+    made.commit(0)
+    holds(made)
+    made.commit(1)
+    holds(made)
+    file = folder(made) / "_manifests/000002.manifest"
+    file.write_bytes(b"junk")
+    with pytest.raises(UserError, match="Delete it: the one before it holds again, and the next publish adds what"):
+        publish(made.output, TASK)
+    file.unlink()
+    assert set(shown(made.output)) == {"c/a"}
+    holds(made)
+
+
 def test_withdrawn_rows_are_in_no_file_at_all(made: Made) -> None:
     made.plan("a", "b", "c", "d", seconds=30.0)
     made.commit()
