@@ -14,6 +14,7 @@ from pipeline.quantities import counted
 from pipeline.table import results
 from pipeline.table.commit import contradiction as unlike_plan
 from pipeline.table.encode import FOOTER
+from pipeline.table.footers import is_rewritten
 from pipeline.table.holding import Gone
 from pipeline.table.schema import MODEL_KEY, difference, planned_columns
 from pipeline.table.task import TaskRecord
@@ -44,7 +45,8 @@ def contradictions(table: pa.Table, unit: Unit, record: TaskRecord | None, gone:
     barred = len(held & gone.barred(unit.name))
     if barred:
         yield f"{counted(barred, 'row')} of forgotten recordings; {REMEDY}"
-    expected = gone.expected(unit.name, list(versions), held)
+    rewritten = is_rewritten(table.schema.metadata or {})
+    expected = gone.expected(unit.name, list(versions), held, rewritten=rewritten)
     problem = unlike_plan(unit.name, table, expected)
     checks = [_footer(table), _errors(table)]
     if problem:

@@ -9,6 +9,8 @@ import pyarrow.parquet as pq
 
 FOOTER = "voxmill."
 """Every key of the footer that is ours begins with this."""
+REWRITTEN = "rewritten"
+"""Of the footer: when rows were last taken out of the file."""
 
 
 def encode(table: pa.Table, footer: Mapping[str, str]) -> bytes:

@@ -12,7 +12,7 @@ from pipeline.storage import parquet
 from pipeline.storage.fetch import read_range
 from pipeline.storage.listing import Entry, stat
 from pipeline.storage.retry import denied
-from pipeline.table.encode import FOOTER
+from pipeline.table.encode import FOOTER, REWRITTEN
 
 _TAIL = 32 * 1024
 """Bytes from the end that hold the footer of most files."""
@@ -78,11 +78,30 @@ def counts(file: str, size: int) -> tuple[int, int] | None:
         StorageFault: it cannot be read.
         UserError: it may not be read, for it is archived or another's.
     """
+    return counts_in(said_of(file, size))
+
+
+def said_of(file: str, size: int) -> Mapping[bytes, bytes]:
+    """What the footer of a unit's file says; nothing where it is none.
+
+    Raises:
+        StorageFault: it cannot be read.
+        UserError: it may not be read, for it is archived or another's.
+    """
     try:
-        told = footer_of(file, size) or {}
+        return footer_of(file, size) or {}
     except PermissionError as error:
         raise denied(file, "reading", "s3:GetObject") from error
+
+
+def counts_in(told: Mapping[bytes, bytes]) -> tuple[int, int] | None:
+    """Rows and errors in what a footer says; None where it says neither. Pure."""
     try:
         return int(told[f"{FOOTER}rows".encode()]), int(told[f"{FOOTER}errors".encode()])
     except (KeyError, ValueError):
         return None
+
+
+def is_rewritten(told: Mapping[bytes, bytes]) -> bool:
+    """Whether a footer says that rows were taken out of its file. Pure."""
+    return f"{FOOTER}{REWRITTEN}".encode() in told

@@ -18,11 +18,16 @@ class Gone:
     """A newer row of the same recording is committed: a file may hold them until `vacuum` takes them out."""
     forgotten: Mapping[str, frozenset[str]] = field(default_factory=dict)
     """A file must not hold them; of those that are superseded too it is one of these."""
+    replaced: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    """A newer row of the same recording is planned, committed or not: a file that was rewritten may lack them, for the
+    newer row may have been lost since."""
 
     @classmethod
-    def of(cls, superseded: Iterable[OldRow], forgotten: Iterable[OldRow] = ()) -> Gone:
+    def of(
+        cls, superseded: Iterable[OldRow], forgotten: Iterable[OldRow] = (), replaced: Iterable[OldRow] = ()
+    ) -> Gone:
         """From rows as the plan names them."""
-        return cls(by_unit(superseded), by_unit(forgotten))
+        return cls(by_unit(superseded), by_unit(forgotten), by_unit(replaced))
 
     @property
     def units(self) -> set[str]:
@@ -33,19 +38,26 @@ class Gone:
         """Ids that the file of a unit can do without."""
         return self.superseded.get(unit, _NONE) | self.forgotten.get(unit, _NONE)
 
+    def spare(self, unit: str, *, rewritten: bool) -> frozenset[str]:
+        """Ids that the file of a unit may lack, given whether rows were ever taken out of it."""
+        return self.of_unit(unit) | (self.replaced.get(unit, _NONE) if rewritten else _NONE)
+
     def barred(self, unit: str) -> frozenset[str]:
         """Ids that the file of a unit must not hold."""
         return self.forgotten.get(unit, _NONE)
 
-    def expected(self, unit: str, planned: Sequence[str], held: Collection[str]) -> list[str]:
+    def expected(
+        self, unit: str, planned: Sequence[str], held: Collection[str], *, rewritten: bool = False
+    ) -> list[str]:
         """Ids that a file must hold, in order, given those that it does: rows that may be gone count where they are.
 
         Args:
             unit: its name.
             planned: ids of its recordings, in the plan's order.
             held: ids of the rows of its file.
+            rewritten: whether rows were ever taken out of it.
         """
-        spare = self.of_unit(unit)
+        spare = self.spare(unit, rewritten=rewritten)
         return [id for id in planned if id not in spare or id in held]
 
 

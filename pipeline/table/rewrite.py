@@ -19,7 +19,7 @@ from pipeline.plan.generations import UnitRef
 from pipeline.storage.put import put
 from pipeline.table import layout
 from pipeline.table.done import unit_sizes
-from pipeline.table.encode import encode
+from pipeline.table.encode import REWRITTEN, encode
 from pipeline.table.footers import counts
 from pipeline.table.holding import Gone
 from pipeline.table.unit_file import read_unit
@@ -96,7 +96,7 @@ def rewrite(output: str, uri: str, ids: Collection[str] = ()) -> int:
         if all(stays):
             return removed
         when = datetime.now(UTC).isoformat(timespec="seconds")
-        put(uri, encode(table.filter(pa.array(stays, pa.bool_())), {"rewritten": when}))
+        put(uri, encode(table.filter(pa.array(stays, pa.bool_())), {REWRITTEN: when}))
         removed += stays.count(False)
 
 

@@ -11,7 +11,7 @@ from pipeline.plan.generations import UnitRef
 from pipeline.plan.store import planned_unit
 from pipeline.table import layout
 from pipeline.table.check import contradictions
-from pipeline.table.footers import counts
+from pipeline.table.footers import counts_in, is_rewritten, said_of
 from pipeline.table.holding import Gone
 from pipeline.table.task import TaskRecord
 from pipeline.table.unit_file import read_unit
@@ -43,6 +43,8 @@ class Looked:
     errors: int = 0
     """Rows with an error."""
     problems: tuple[str, ...] = ()
+    lost: int = 0
+    """Planned rows that it lacks since newer ones were there, which are pending by now."""
 
 
 Look: TypeAlias = Callable[[Committed], Looked]
@@ -56,8 +58,9 @@ def whole(each: Committed) -> Looked:
         return Looked(problems=(str(error).partition(": ")[2],))
     unit = planned_unit(each.output, each.unit)
     problems = tuple(contradictions(table, unit, each.record, each.gone))
-    known = "error" in table.column_names
-    return Looked(table.num_rows, table.num_rows - table.column("error").null_count if known else 0, problems)
+    errors = table.num_rows - table.column("error").null_count
+    lost = each.gone.spare(unit.name, rewritten=True) - each.gone.of_unit(unit.name)
+    return Looked(table.num_rows, errors, problems, len(lost - set(table.column("id").to_pylist())))
 
 
 def by_footer(each: Committed) -> Looked:
@@ -66,14 +69,16 @@ def by_footer(each: Committed) -> Looked:
     That its pages are whole, and which recordings its rows are of, it does not prove.
     """
     try:
-        told = counts(each.file, each.size)
+        footer = said_of(each.file, each.size)
     except UserError as error:
         return Looked(problems=(str(error).partition(": ")[2],))
+    told = counts_in(footer)
     if told is None:
         return Looked(problems=("its footer says nothing of its rows. Delete it; the next run does that unit again.",))
     most = each.unit.count - len(each.gone.barred(each.unit.name))
-    least = each.unit.count - len(each.gone.of_unit(each.unit.name))
+    shown = each.unit.count - len(each.gone.of_unit(each.unit.name))
+    least = each.unit.count - len(each.gone.spare(each.unit.name, rewritten=is_rewritten(footer)))
     if least <= told[0] <= most:
-        return Looked(*told)
+        return Looked(*told, lost=max(0, shown - told[0]))
     wanted = f"{least}" if least == most else f"{least} to {most}"
     return Looked(*told, (f"its footer says {told[0]} rows, the plan has {wanted} for it",))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -11,6 +11,7 @@ import numpy as np
 from pipeline.errors import UserError
 from pipeline.plan import generations
 from pipeline.plan import layout as plan_layout
+from pipeline.plan import store as plan_store
 from pipeline.plan.columns import PLAN_SCHEMA, OldRow
 from pipeline.plan.emptying import texts
 from pipeline.plan.forgotten import Forgotten, forgotten, forgotten_rows
@@ -209,17 +210,29 @@ def _task(
         found.append(Violation(redact(layout.task_file(output, name)), str(error).partition(": ")[2]))
         record = None
     committed = _committed(layout.task_folder(output, name), files, {unit.name for unit in units}, found)
-    gone = Gone.of(hidden(plan.changes, committed), plan.gone)
+    gone = _gone(name, units, plan.changes, committed, plan.gone)
     done = [
         Committed(output, name, unit, committed[unit.name], record, gone) for unit in units if unit.name in committed
     ]
-    rows = errors = 0
+    rows = errors = lost = 0
     for unit_file, seen in zip(done, _looked_at(done, look), strict=True):
-        rows, errors = rows + seen.rows, errors + seen.errors
+        rows, errors, lost = rows + seen.rows, errors + seen.errors, lost + seen.lost
         found += [Violation(redact(unit_file.file), each) for each in seen.problems]
     pending = sum(unit.concerns(name) and unit.name not in committed for unit in units)
     shown = sum(each.unit.count - len(gone.of_unit(each.unit.name)) for each in done)
-    return TaskVerdict(name, len(done), pending, shown, rows, errors)
+    return TaskVerdict(name, len(done), pending, shown - lost, rows, errors)
+
+
+def _gone(
+    task: str,
+    units: Sequence[UnitRef],
+    changes: Sequence[Superseded],
+    committed: Collection[str],
+    forgotten: Iterable[OldRow],
+) -> Gone:
+    """Which rows the files of a task may lack, or must not hold."""
+    planned = {unit.name for unit in units if unit.concerns(task)}
+    return Gone.of(hidden(changes, committed), forgotten, hidden(changes, planned.union(committed)))
 
 
 def _committed(
@@ -257,7 +270,9 @@ def _now(done: Sequence[Committed]) -> list[Committed]:
     """Files of one task, with what forgetting, or a vacuum after newer units, may have taken out of them meanwhile."""
     output, task = done[0].output, done[0].task
     committed = {unit for unit, size in unit_sizes(output, task).items() if stub(size) is None}
-    gone = Gone.of(hidden(superseded(output), committed), forgotten_rows(output))
+    # In this order: of every change here the unit is known.
+    changes = superseded(output)
+    gone = _gone(task, plan_store.units(output), changes, committed, forgotten_rows(output))
     return [replace(each, gone=gone) for each in done]
 
 

@@ -38,10 +38,10 @@ def messages(made: Any) -> list[str]:
     return [f"{Path(each.file).name}: {each.message}" for each in verify(made.output).violations]
 
 
-def rewrite(file: Path, change: Callable[[pa.Table], pa.Table]) -> None:
+def rewrite(file: Path, change: Callable[[pa.Table], pa.Table], **footer: str) -> None:
     table = pq.read_table(file)
     plain = {key: value for key, value in table.schema.metadata.items() if key == b"voxmill.schema"}
-    file.write_bytes(encode(change(table.replace_schema_metadata(plain)), {}))
+    file.write_bytes(encode(change(table.replace_schema_metadata(plain)), footer))
 
 
 def replaced(name: str, values: list[Any]) -> Callable[[pa.Table], pa.Table]:
@@ -357,3 +357,33 @@ def moments(made: Made, look: Look, step: int | None, monkeypatch: pytest.Monkey
             patch.setattr(f"pipeline.storage.{room}.attempt", asking)
         assert verify(made.output, look=look).violations == ()
     return next(count)
+
+
+@pytest.mark.parametrize("look", [WHOLE, QUICK])
+def test_a_newer_row_that_is_lost_is_pending_and_no_fault_of_the_older_file(look: Look, whole: Any) -> None:
+    whole.plan("0.wav", version="2-2", seconds=30.0)
+    whole.commit(3)
+    vacuum(whole.output, min_age=0.0, dry_run=False)
+    whole.file(3).unlink()
+    verdict = verify(whole.output, look=look)
+    (task,) = verdict.tasks
+    assert (verdict.holds, verdict.complete, task.pending, task.recordings, task.rows) == (True, False, 1, 5, 5)
+    whole.commit(3)
+    assert verify(whole.output, look=look).complete
+
+
+@pytest.mark.parametrize("look", [WHOLE, QUICK])
+def test_only_a_file_that_was_rewritten_may_lack_what_is_planned_anew(look: Look, whole: Any) -> None:
+    whole.plan("0.wav", version="2-2", seconds=30.0)
+    rewrite(whole.file(0), lambda table: table.slice(1))
+    (violation,) = verify(whole.output, look=look).violations
+    assert violation.message.startswith(("1 rows for 2 planned recordings", "its footer says 1 rows, the plan has 2"))
+
+
+def test_a_newer_row_of_another_task_excuses_nothing(whole: Any) -> None:
+    assert main(["errors", whole.output, "--again"]) == 0
+    rewrite(whole.file(0), lambda table: table.slice(1), rewritten="2026-11-30")
+    other = Made(whole.output, task="transcribe-v2", record=whole.record)
+    other.commit(1, 2)
+    shutil.copy(whole.file(0), other.file(0))
+    assert [Path(each.file).parent.name for each in verify(whole.output).violations] == ["transcribe-v2"]
