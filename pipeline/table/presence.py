@@ -43,22 +43,25 @@ def look_for_table(output: str) -> None:
 
 
 def require_plan(output: str) -> None:
-    """Go on where something is planned, or nothing is committed either.
+    """Go on where something is planned, or no task has been begun either.
 
     Raises:
-        UserError: units are there and their plan is not.
+        UserError: a task is there, with units or with its record alone, and the plan is not.
         StorageFault: a folder cannot be listed.
     """
     if numbers(output):
         return
-    for name in tasks(output):
-        count = len(unit_sizes(output, name))
-        if count:
-            raise UserError(
-                f"{redact(plan_layout.plan_folder(output))}: the plan is gone, and {name} has "
-                f"{counted(count, 'unit')} of it. "
-                "Restore the folder from a backup; without it nobody knows what is missing."
-            )
+    left = {name: len(unit_sizes(output, name)) for name in tasks(output)}
+    # A run that begins just now plans before it leaves a record: only what still has no plan has lost it.
+    if not left or numbers(output):
+        return
+    name, count = next(((name, count) for name, count in left.items() if count), next(iter(left.items())))
+    has = f"{counted(count, 'unit')} of it" if count else "a record that was made after it"
+    anew = "" if count else f" To begin anew, remove {redact(layout.task_folder(output, name))}."
+    raise UserError(
+        f"{redact(plan_layout.plan_folder(output))}: the plan is gone, and {name} has {has}. "
+        f"Restore the folder from a backup; without it nobody knows what is missing.{anew}"
+    )
 
 
 _REMEDY = "Name the output folder of a run."

@@ -115,8 +115,14 @@ class Status:
 
     @property
     def complete(self) -> bool:
-        """Whether every unit is committed for every task that was begun."""
-        return bool(self.tasks) and not any(task.pending for task in self.tasks)
+        """Whether every unit is committed for every task that was begun, those that were claimed among them."""
+        return bool(self.tasks) and not self.missing and not any(task.pending for task in self.tasks)
+
+    @property
+    def missing(self) -> tuple[str, ...]:
+        """Tasks that `_SUCCESS` claims and that are not there any more."""
+        there = {task.name for task in self.tasks}
+        return () if self.success is None else tuple(name for name in self.success.tasks if name not in there)
 
 
 def status(output: str) -> Status:
@@ -206,6 +212,7 @@ def to_json(found: Status) -> dict[str, Any]:
         **asdict(found),
         "output": redact(found.output),
         "complete": found.complete,
+        "missing": found.missing,
         "claimed": found.claimed,
         "run_ended": found.run_ended,
     }
@@ -262,7 +269,9 @@ def _claim(found: Status) -> list[str]:
     if found.success is None:
         return []
     present = "the last one" if found.claimed else f"but the plan ends with {found.generations}"
-    return [f"_SUCCESS   claims generation {found.success.generation}, {present}, for {', '.join(found.success.tasks)}"]
+    gone = f"; of these {', '.join(found.missing)} is not there" if found.missing else ""
+    tasks = ", ".join(found.success.tasks)
+    return [f"_SUCCESS   claims generation {found.success.generation}, {present}, for {tasks}{gone}"]
 
 
 def _is_open(run: Mapping[str, Any]) -> bool:

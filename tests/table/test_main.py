@@ -103,6 +103,17 @@ def test_status_says_whether_the_claim_is_of_the_whole_plan(table: Any, capsys: 
     assert "claims generation 1, but the plan ends with 2, for transcribe" in capsys.readouterr().out
 
 
+def test_status_misses_a_task_that_was_claimed(table: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    table.commit(1)
+    Path(table.output, "_SUCCESS").write_text('{"generation": 1, "tasks": ["embed", "transcribe"]}')
+    assert main(["status", table.output]) == 4
+    told = "claims generation 1, the last one, for embed, transcribe; of these embed is not there"
+    assert capsys.readouterr().out.splitlines()[-1] == f"_SUCCESS   {told}"
+    assert main(["status", table.output, "--json"]) == 4
+    found = json.loads(capsys.readouterr().out)
+    assert (found["complete"], found["missing"]) == (False, ["embed"])
+
+
 def test_damaged_notes_do_not_stop_status(table: Any, capsys: pytest.CaptureFixture[str]) -> None:
     write_run(table.output, "r", {})
     success, run = Path(table.output, "_SUCCESS"), Path(table.output, "_runs/r.json")
