@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ import ray
 from pipeline.errors import StorageFault, UserError
 from pipeline.models import checkpoint
 from pipeline.overdue import moved
+from pipeline.scratch import scratch
 
 _BLOCK = 8 * 2**20
 
@@ -66,23 +68,26 @@ def local_folders(shipped: Sequence[Shipped]) -> dict[str, Path]:
 
 
 def _unpack(fingerprint: str, files: Any) -> Path:
-    folder = Path(tempfile.gettempdir()) / f"voxmill-{fingerprint[:16]}"
+    folder = Path(tempfile.gettempdir()) / f"voxmill-{os.geteuid()}-{fingerprint[:16]}"
     if _holds(folder, fingerprint):
         return folder
-    folder.mkdir(mode=0o700, exist_ok=True)
-    for name, content in ray.get(files).items():
+    try:
+        folder.mkdir(mode=0o700, exist_ok=True)
         # Actors of one node unpack at the same time: each file appears whole or not at all.
-        with tempfile.NamedTemporaryFile(dir=folder, delete=False) as part:
-            part.write(content)
-        Path(part.name).replace(folder / name)
+        with scratch("voxmill-unpacking-") as parts:
+            for name, content in ray.get(files).items():
+                (parts / name).write_bytes(content)
+                (parts / name).replace(folder / name)
+    except OSError as error:
+        raise StorageFault(f"{folder}: the checkpoint cannot be unpacked there ({error})") from error
     if not _holds(folder, fingerprint):
         raise StorageFault(f"{folder}: the checkpoint does not arrive there as it was sent; delete the folder")
     return folder
 
 
 def _holds(folder: Path, fingerprint: str) -> bool:
-    """Whether a folder has the checkpoint; another process may be unpacking it at this moment."""
+    """Whether a folder has the checkpoint; it may be closed, or another process unpacking it at this moment."""
     try:
         return folder.is_dir() and checkpoint.fingerprint(folder) == fingerprint
-    except (UserError, FileNotFoundError):
+    except (UserError, OSError):
         return False

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
@@ -13,6 +14,7 @@ from pipeline import models, overdue
 from pipeline.engine import shipping
 from pipeline.engine.shipping import Shipped
 from pipeline.errors import StorageFault
+from pipeline.models import checkpoint
 from pipeline.models.checkpoint import SUFFIXES, fingerprint
 from tests.jobs.corpora import MODEL
 
@@ -63,6 +65,50 @@ def test_a_node_without_the_folder_unpacks_data_and_no_code(shipped, node):
     assert shipped.local() == folder
 
 
+def closed_to_all(monkeypatch, path):
+    """Root may read all, so that modes close nothing to it."""
+    look = checkpoint.fingerprint
+
+    def fingerprint(folder):
+        if folder == path:
+            raise PermissionError(13, "Permission denied", str(folder))
+        return look(folder)
+
+    monkeypatch.setattr(shipping.checkpoint, "fingerprint", fingerprint)
+
+
+def test_a_checkpoint_that_is_closed_to_a_worker_comes_as_it_was_sent(shipped, node, model, monkeypatch):
+    model.mkdir()
+    closed_to_all(monkeypatch, model)
+    folder = shipped.local()
+    assert folder.parent == node
+    assert folder.name.startswith(f"voxmill-{os.geteuid()}-")
+
+
+def test_a_checkpoint_that_is_closed_to_the_worker_of_one_machine_is_a_fault(model, monkeypatch):
+    sent = shipping.ship(model, fingerprint(model), nodes=1)
+    closed_to_all(monkeypatch, model)
+    with pytest.raises(StorageFault, match="model: is not on this node"):
+        sent.local()
+
+
+def test_what_a_killed_worker_had_unpacked_goes_with_the_next(shipped, node):
+    left = node / "voxmill-unpacking-dead"
+    left.mkdir()
+    (left / "lock").touch()
+    (left / "model.safetensors").write_bytes(b"half")
+    os.utime(left, (0, 0))
+    assert [each.name for each in node.iterdir()] == [left.name]
+    folder = shipped.local()
+    assert list(node.iterdir()) == [folder]
+
+
+def test_a_folder_that_takes_no_files_is_a_fault(shipped, node):
+    (node / f"voxmill-{os.geteuid()}-{shipped.fingerprint[:16]}").touch()
+    with pytest.raises(StorageFault, match="the checkpoint cannot be unpacked there"):
+        shipped.local()
+
+
 def test_what_an_unpacking_that_died_left_behind_is_completed(shipped, node):
     folder = shipped.local()
     (folder / "model.safetensors").unlink()
@@ -95,5 +141,5 @@ def test_checkpoints_are_known_by_their_hashes(shipped, tmp_path):
 
 def test_a_copy_that_does_not_arrive_as_it_was_sent_is_refused(shipped):
     spoiled = Shipped(shipped.path, "0" * 64, shipped.files)
-    with pytest.raises(StorageFault, match="voxmill-0000000000000000: the checkpoint does not arrive there as it was"):
+    with pytest.raises(StorageFault, match=r"voxmill-\d+-0000000000000000: the checkpoint does not arrive there"):
         spoiled.local()
