@@ -29,6 +29,8 @@ class StorageFault(VoxmillError):
 
     answer: tuple[str, int] = ("", 0)
     """Code and HTTP status, where it was an answer of a store."""
+    broken: bool = False
+    """Whether a connection broke, was refused or was late, which the next one need not be."""
 
 
 class RecordingError(VoxmillError):

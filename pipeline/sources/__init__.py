@@ -84,8 +84,8 @@ def probe(sources: Sequence[str]) -> None:
     """Check before any work that every source exists and that one of its first three files can be read.
 
     Raises:
-        UserError: one does not exist, access is denied, or the endpoint does not answer; with the remedy.
-        StorageFault: a local disk fails, or a store answers that it is busy.
+        UserError: one does not exist, access is denied, or the endpoint is none; with the remedy.
+        StorageFault: a local disk or a connection fails, or a store answers that it is busy.
     """
     try:
         with hasty():

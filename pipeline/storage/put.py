@@ -101,7 +101,7 @@ def probe_write(folder_uri: str) -> ProbeResult:
 
     Raises:
         UserError: it cannot be written, for a reason and with the remedy in one line.
-        StorageFault: a local disk is full or fails, or a store answers that it is busy.
+        StorageFault: a local disk is full or fails, a connection fails, or a store answers that it is busy.
     """
     name = join(folder_uri, f"_probe-{uuid.uuid4().hex}")
     with _probing(name), hasty():

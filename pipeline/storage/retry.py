@@ -6,6 +6,7 @@ import contextlib
 import errno
 import functools
 import re
+import socket
 import sys
 from collections.abc import Callable, Iterator
 from contextvars import ContextVar
@@ -15,7 +16,7 @@ from pipeline import overdue, stopping
 from pipeline.errors import StorageFault, UserError
 from pipeline.storage import patience
 from pipeline.storage.paths import is_local, redact
-from pipeline.storage.secrets import MOST_CAUSES, with_causes
+from pipeline.storage.secrets import MOST_CAUSES, causes, with_causes
 
 T = TypeVar("T")
 E = TypeVar("E", bound=BaseException)
@@ -36,6 +37,11 @@ _TRANSIENT_ERRNO = {
     errno.EAGAIN, errno.EBUSY, errno.ECONNABORTED, errno.ECONNREFUSED, errno.ECONNRESET, errno.EHOSTUNREACH,
     errno.EIO, errno.ENETDOWN, errno.ENETUNREACH, errno.EPIPE, errno.EREMOTEIO, errno.ESTALE, errno.ETIMEDOUT,
 }  # fmt: skip
+_BROKEN = (
+    "ClientPayloadError", "ConnectTimeoutError", "ConnectionClosedError", "IncompleteReadError", "ReadTimeoutError",
+    "ResponseStreamingError", "ServerDisconnectedError",
+)  # fmt: skip
+"""Errors of clients that no cause tells more of."""
 _NOWHERE = (errno.ENAMETOOLONG, errno.ELOOP)
 """Of names under which nothing can be: longer than any, or links in a circle."""
 _FOREIGN_ROOTS = (
@@ -172,6 +178,21 @@ def is_throttling(error: BaseException) -> bool:
     return status in _THROTTLING_STATUS or code.startswith(_THROTTLING_CODES)
 
 
+def is_broken(error: BaseException) -> bool:
+    """Say whether a connection broke, was refused or was late; a name that nobody has, or an answer, is none."""
+    if answer_of(error)[1]:
+        return False
+    found = causes(error)
+    names = [each.errno for each in found if isinstance(each, socket.gaierror)]
+    return all(number == socket.EAI_AGAIN for number in names) and (bool(names) or any(map(_breaks, found)))
+
+
+def _breaks(error: BaseException) -> bool:
+    if isinstance(error, (TimeoutError, ConnectionError)) or _name(error) in _BROKEN:
+        return True
+    return isinstance(error, OSError) and error.errno in _TRANSIENT_ERRNO
+
+
 def answer_of(error: BaseException) -> tuple[str, int]:
     """Give code and HTTP status of a store's answer, from the error or its causes; ("", 0) without one."""
     seen = error
@@ -201,16 +222,18 @@ def denied(uri: str, doing: str, permission: str) -> UserError:
 
 
 def unreachable(fault: StorageFault) -> UserError | StorageFault:
-    """Make of a fault of remote storage met before any work the user's error, with the variables to look at.
+    """Make of a fault of remote storage met before any work an error with the variables to look at.
 
     A fault of a local disk, which its message begins with, stays what it is, and so does that of a store which
-    answers that it is busy: it was found, and the same command may do a little later.
+    answers that it is busy: it was found, and the same command may do a little later. So may it where a connection
+    broke or was refused, which a wrong endpoint does too. What else is wrong is the user's.
     """
     if is_local(str(fault)) or (answer_of(fault)[1] and is_transient(fault)):
         same = StorageFault(str(fault))
         same.answer = fault.answer
         return same
-    return UserError(f"{fault}. Is the endpoint right and up? Check AWS_ENDPOINT_URL and the network.")
+    told = f"{fault}. Is the endpoint right and up? Check AWS_ENDPOINT_URL and the network."
+    return StorageFault(told) if fault.broken else UserError(told)
 
 
 def _told(uri: str, text: str) -> str:
@@ -255,7 +278,7 @@ def _mistake(uri: str, doing: str, error: BaseException) -> UserError | None:
 
 def _fault(uri: str, doing: str, error: BaseException) -> StorageFault:
     fault = StorageFault(f"{redact(uri)}: {_what(error)} while {doing}: {_told(uri, str(error))}")
-    fault.answer = answer_of(error)
+    fault.answer, fault.broken = answer_of(error), is_broken(error)
     return _instead_of(error, fault, uri)
 
 

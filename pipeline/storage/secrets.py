@@ -90,13 +90,13 @@ def with_causes(raised: E, error: BaseException | None, masked: Callable[[str], 
 
     To be raised `from None`: a traceback shows a cause as the client made it, and stores quote keys and tokens.
     """
-    for each in _chain(error):
+    for each in causes(error):
         raised.add_note(masked(f"because of {type(each).__name__}: {each}"))
     return raised
 
 
-def _chain(error: BaseException | None) -> list[BaseException]:
-    """An error and what it came from, each once: an error may be a cause of itself."""
+def causes(error: BaseException | None) -> list[BaseException]:
+    """Give an error and what it came from, each once: an error may be a cause of itself."""
     found: list[BaseException] = []
     while error is not None and len(found) < MOST_CAUSES and not any(error is each for each in found):
         found.append(error)

@@ -48,7 +48,7 @@ def main(argv: Sequence[str] | None = None, *, prog: str = "python -m pipeline.t
         print(f"{redact(given.output)}: a file does not fit the others ({first}); verify names it", file=sys.stderr)
         return BROKEN
     except StorageFault as fault:
-        print(f"{fault}. Nothing is lost; try again.", file=sys.stderr)
+        print(f"{str(fault).rstrip('.')}. Nothing is lost; try again.", file=sys.stderr)
         return PARTIAL
     except Stopped as stop:
         print(f"stopped {stop}. Nothing is lost; the same command goes on.", file=sys.stderr)

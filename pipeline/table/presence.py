@@ -33,7 +33,8 @@ def look_for_table(output: str) -> None:
     """Require a table before any work: a wrong endpoint answers in seconds.
 
     Raises:
-        UserError: there is no table, or nobody answers.
+        UserError: there is no table, or the endpoint is none.
+        StorageFault: a disk or a connection fails, or a store answers that it is busy.
     """
     try:
         with at_once():

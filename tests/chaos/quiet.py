@@ -21,8 +21,6 @@ from pipeline.storage import patience
 from tests.chaos.promise import Broken
 from tests.jobs.corpora import MODEL
 
-MADE_BEFORE_WORK = "Is the endpoint right and up?"
-"""What a user reads where nobody answers before any work began, which is all that a run can know of it."""
 TOKENS = 18
 """Of the demo's vocabulary: blank, letters, and what parts words."""
 
@@ -87,8 +85,6 @@ def labelled(sources: list[str], output: str, **options: Any) -> tuple[int, str]
     try:
         return run(sources, output, made, console=Console(file=said, width=400)).exit_code, said.getvalue()
     except UserError as error:
-        if MADE_BEFORE_WORK not in str(error):
-            raise Broken(f"{output}: told as a mistake of the user: {error}") from error
-        return 4, str(error)
+        raise Broken(f"{output}: told as a mistake of the user: {error}") from error
     except VoxmillError as error:
         return 4, str(error)

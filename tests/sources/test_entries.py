@@ -1,3 +1,4 @@
+import socket
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -125,8 +126,23 @@ class TestProbe:
 
     def test_nobody_listens(self, monkeypatch: pytest.MonkeyPatch, s3_environment: str) -> None:
         monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:1")
+        with pytest.raises(StorageFault, match="Could not connect.*Check AWS_ENDPOINT_URL and the network"):
+            probe(["s3://bucket/x"])
+
+    def test_a_name_that_nobody_has(self, monkeypatch: pytest.MonkeyPatch, s3_environment: str) -> None:
+        def unknown(*asked: object, **more: object) -> None:
+            raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+        monkeypatch.setattr(socket, "getaddrinfo", unknown)
+        monkeypatch.setenv("AWS_ENDPOINT_URL", "http://nix.invalid:9000")
         with pytest.raises(UserError, match="Could not connect.*Check AWS_ENDPOINT_URL and the network"):
             probe(["s3://bucket/x"])
+
+    def test_connections_that_break(self, s3_proxy: Any, fill: Fill, audio: Audio) -> None:
+        fill(s3_proxy.bucket.uri, {"a.wav": audio()})
+        s3_proxy.lose_answer("^(GET|HEAD) ")
+        with pytest.raises(StorageFault, match="Check AWS_ENDPOINT_URL and the network"):
+            probe([s3_proxy.bucket.uri])
 
     def test_one_closed_file_is_no_reason_to_stop(self, s3_proxy: Any, fill: Fill, audio: Audio) -> None:
         fill(s3_proxy.bucket.uri, {"a.wav": audio(), "b.wav": audio()})

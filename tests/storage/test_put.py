@@ -143,6 +143,12 @@ def test_a_store_that_stays_busy_at_the_probe_is_no_mistake_of_the_user(
         put.probe_write(s3_proxy.bucket.uri)
 
 
+def test_connections_that_break_at_the_probe_are_no_mistake_of_the_user(s3_proxy: Any) -> None:
+    s3_proxy.lose_answer("^PUT ")
+    with pytest.raises(StorageFault, match=r"while writing: .* Check AWS_ENDPOINT_URL and the network\.$"):
+        put.probe_write(s3_proxy.bucket.uri)
+
+
 def test_probe_explains_an_endpoint_that_is_none_of_a_store(s3_proxy: Any) -> None:
     s3_proxy.refuse("^PUT ", status=400, code="BadRequest")
     with pytest.raises(UserError, match=r"BadRequest \(400\).* Check AWS_ENDPOINT_URL"):

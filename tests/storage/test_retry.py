@@ -2,11 +2,14 @@ import contextlib
 import contextvars
 import errno
 import pickle
+import socket
+import ssl
 import traceback
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from botocore.exceptions import ReadTimeoutError
 
 from pipeline.errors import StorageFault, UserError
 from pipeline.storage import retry
@@ -159,6 +162,35 @@ def test_advice_about_the_endpoint_is_for_remote_storage() -> None:
         own = retry.unreachable(StorageFault(f"{place}: no space left on the disk"))
         assert isinstance(own, StorageFault)
         assert str(own) == f"{place}: no space left on the disk"
+
+
+def _because(error: BaseException, cause: BaseException) -> BaseException:
+    error.__context__ = cause
+    return error
+
+
+@pytest.mark.parametrize(
+    ("error", "kind"),
+    [
+        (TimeoutError("slow"), StorageFault),
+        (ConnectionRefusedError(errno.ECONNREFUSED, "refused"), StorageFault),
+        (_because(OSError("no connection"), ConnectionResetError("reset")), StorageFault),
+        (ReadTimeoutError(endpoint_url="http://x", error="slow"), StorageFault),
+        (_because(OSError("no connection"), socket.gaierror(socket.EAI_AGAIN, "ask later")), StorageFault),
+        (_because(ConnectionError("none"), socket.gaierror(socket.EAI_NONAME, "no such name")), UserError),
+        (_because(OSError("no connection"), ssl.SSLError(1, "wrong version")), UserError),
+        (_answer("BadRequest", 400), UserError),
+        (_answer("InternalError", 500), StorageFault),
+    ],
+)
+def test_what_breaks_before_any_work_may_hold_a_little_later(error: BaseException, kind: type[Exception]) -> None:
+    with pytest.raises(StorageFault) as caught, retry.at_once():
+        retry.attempt("s3://b/x", "looking", Flaky(error, error))
+    sent = pickle.loads(pickle.dumps(caught.value))
+    assert type(retry.unreachable(sent)) is kind
+    assert ("Check AWS_ENDPOINT_URL and the network" in str(retry.unreachable(sent))) is (
+        not retry.answer_of(sent)[1] or kind is UserError
+    )
 
 
 class Clock:

@@ -248,6 +248,18 @@ def test_a_busy_store_and_a_wrong_endpoint_are_told_soon(
     assert captured.err.count("\n") == 1
 
 
+@pytest.mark.parametrize("command", ["status", "verify", "publish"])
+def test_connections_that_break_are_told_soon_and_worth_another_try(
+    command: str, s3_proxy: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    hurry(monkeypatch, tries=6)
+    s3_proxy.lose_answer("^GET ")
+    assert main([command, f"{s3_proxy.bucket.uri}/out"]) == 4
+    captured = capsys.readouterr()
+    assert captured.err.endswith("Check AWS_ENDPOINT_URL and the network. Nothing is lost; try again.\n")
+    assert captured.err.count("\n") == 1
+
+
 @pytest.mark.parametrize("command", ["status", "verify", "errors", "vacuum"])
 def test_credentials_in_a_uri_are_not_shown(
     command: str, s3_environment: str, capsys: pytest.CaptureFixture[str]
