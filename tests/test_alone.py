@@ -13,6 +13,7 @@ import pytest
 
 import pipeline
 from pipeline import alone, config, counting, flow, plan, stopping, working
+from pipeline.asked import Asked
 from pipeline.errors import StorageFault
 from pipeline.job import Work
 from pipeline.plan import UnitRef
@@ -80,6 +81,21 @@ def test_a_run_alone_leaves_what_a_run_on_a_cluster_leaves(audio, tmp_path, ray_
     assert rows["alone"].text.tolist() == [clips()[0].text]
     stages = {name: set(newest_run(tmp_path / name)["stage_seconds"]) for name in rows}
     assert stages["alone"] == stages["ray"]
+
+
+def test_a_mount_that_lacks_for_a_night_is_told_and_costs_no_row(audio, tmp_path, monkeypatch):
+    said = []
+    monkeypatch.setattr(Asked, "say", lambda self, text: said.append(text))
+    (tmp_path / "mount").mkdir()
+    audio.rename(tmp_path / "mount/one.flac")
+    (tmp_path / "m.jsonl").write_text('{"path": "mount/one.flac"}')
+    assert transcribed([tmp_path / "m.jsonl"], tmp_path / "out").exit_code == 0
+    assert not any("not there" in line for line in said)
+    (tmp_path / "mount").rename(tmp_path / "away")
+    summary = transcribed([tmp_path / "m.jsonl"], tmp_path / "out")
+    assert (summary.exit_code, summary.new_recordings, summary.table_rows, summary.table_errors) == (0, 0, 1, 0)
+    assert sum("listed, but not there or closed: 1 row, kept as before" in line for line in said) == 1
+    assert read_table(str(tmp_path / "out")).to_pandas().text.tolist() == [clips()[0].text]
 
 
 def test_a_unit_that_somebody_else_committed_meanwhile_is_taken(audio, tmp_path, monkeypatch):

@@ -202,7 +202,7 @@ def format_absent(report: PlanReport) -> list[str]:
     if not report.absent:
         return []
     rows = counted(report.absent, "row")
-    return [f"listed, but not there or closed: {rows}, which stay as they are; does a mount or role lack?"]
+    return [f"listed, but not there or closed: {rows}, kept as before; is a mount or permission missing?"]
 
 
 def _unopened(report: PlanReport) -> list[str]:

@@ -235,7 +235,7 @@ def test_the_report_tells_what_is_absent(mount: Path, night: Any) -> None:
     (mount / "b.wav").unlink()
     text = format_report(night(mount / "a.wav", mount / "b.wav", dry_run=True))
     assert "vanished 1 (their rows stay)" in text
-    assert "  listed, but not there or closed: 1 row, which stay" in text
+    assert "  listed, but not there or closed: 1 row, kept as before" in text
 
 
 def test_nobody_measures_what_is_not_there(mount: Path, night: Any, monkeypatch: pytest.MonkeyPatch) -> None:
