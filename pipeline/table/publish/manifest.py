@@ -164,8 +164,11 @@ def put(output: str, task: str, manifest: Manifest) -> bool:
 
     Raises:
         StorageFault, UserError: it cannot be written, or what took its number cannot be read.
+        ValueError: nobody could read it; a bug, for which nothing is written.
     """
-    if put_if_absent(places.manifest_file(output, task, manifest.number), encode(manifest)):
+    data = encode(manifest)
+    decode(data, manifest.number)
+    if put_if_absent(places.manifest_file(output, task, manifest.number), data):
         return True
     return read(output, task, manifest.number).publication == manifest.publication
 
@@ -254,11 +257,18 @@ def _file(path: str, size: int, rows: int, errors: int, partition: str | None = 
         raise ValueError(f"it names the file {path!r}")
     if any(type(each) is not int or not 0 <= each < 2**63 for each in (size, rows, errors)):
         raise ValueError(f"numbers of {path!r}")
-    return PublishedFile(path, size, rows, errors, None if partition is None else _text(partition))
+    return PublishedFile(path, size, rows, errors, None if partition is None else _value(partition))
 
 
 def _text(value: str) -> str:
-    if not isinstance(value, str) or "\0" in value:
+    if "\0" in _value(value):
+        raise ValueError(f"{value!r} is no text")
+    return value
+
+
+def _value(value: str) -> str:
+    """A value of a column, which may hold any character."""
+    if not isinstance(value, str):
         raise ValueError(f"{value!r} is no text")
     value.encode()
     return value

@@ -27,7 +27,7 @@ from pipeline.table.publish.difference import (
 )
 from pipeline.table.publish.manifest import Held, Manifest, hidden_digest
 from pipeline.table.publish.splitter import Splitter, splitting
-from pipeline.table.publish.succession import FILE_BYTES, TRIES, succeeding
+from pipeline.table.publish.succession import FILE_BYTES, TRIES, bring_into_force, succeeding
 from pipeline.table.publish.withdrawing import withdraw
 from pipeline.table.schema import plain
 from pipeline.table.task import read_record
@@ -175,11 +175,7 @@ class _Writer:
             written = split.finish()
             states = {unit: _held(state, before.units.get(unit)) for unit, state in now.items()}
             after = succeeding(before, todo.kept, written, states, partition_by=self.partition_by, schema=self.schema)
-        # A fault of this put leaves the files: it may be in force all the same.
-        if manifest.put(self.output, self.task, after):
-            return after
-        split.discard()
-        return None
+        return after if bring_into_force(self.output, self.task, after, split) else None
 
     def _splitter(self, values: set[str | None]) -> contextlib.AbstractContextManager[Splitter]:
         folder = places.published_folder(self.output, self.task)

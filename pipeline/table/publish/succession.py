@@ -8,8 +8,9 @@ from datetime import UTC, datetime
 
 import pyarrow as pa
 
+from pipeline.table.publish import manifest
 from pipeline.table.publish.manifest import Held, Manifest
-from pipeline.table.publish.splitter import Written
+from pipeline.table.publish.splitter import Splitter, Written
 
 FILE_BYTES = 512 * 10**6
 """At which a file is full, where nobody says otherwise."""
@@ -53,3 +54,21 @@ def succeeding(
         units={unit: held._replace(files=tuple(files[unit])) for unit, held in states.items()},
         schema=schema,
     )
+
+
+def bring_into_force(output: str, task: str, after: Manifest, split: Splitter) -> bool:
+    """Put the manifest of a set; where that cannot be, the new files go again. False where somebody else was first.
+
+    A fault of the storage leaves the files: the manifest may be in force all the same.
+
+    Raises:
+        StorageFault, UserError, ValueError: as `manifest.put`.
+    """
+    try:
+        won = manifest.put(output, task, after)
+    except ValueError:
+        split.discard()
+        raise
+    if not won:
+        split.discard()
+    return won

@@ -15,7 +15,7 @@ from pipeline.table.publish import manifest, places, rows
 from pipeline.table.publish.difference import data_files
 from pipeline.table.publish.manifest import Manifest
 from pipeline.table.publish.splitter import splitting
-from pipeline.table.publish.succession import FILE_BYTES, TRIES, succeeding
+from pipeline.table.publish.succession import FILE_BYTES, TRIES, bring_into_force, succeeding
 from pipeline.threads import threads
 
 _READERS = 8
@@ -77,10 +77,7 @@ def _rewrite(output: str, task: str, before: Manifest, named: Sequence[int], ids
         # The state of their units stays the old one, so that the next publish reads these again whoever rewrote them.
         states = {unit: held._replace(files=()) for unit, held in before.units.items()}
         after = succeeding(before, kept, written, states, partition_by=before.partition_by, schema=schema)
-    if manifest.put(output, task, after):
-        return True
-    split.discard()
-    return False
+    return bring_into_force(output, task, after, split)
 
 
 def holding(folder: str, there: dict[str, int], ids: frozenset[str]) -> set[str]:

@@ -441,6 +441,34 @@ def test_a_column_makes_folders_that_other_readers_know(made: Made) -> None:
     assert holds(made, partition_by="").manifest.partition_by is None
 
 
+def test_a_value_with_a_nul_makes_a_folder_too(made: Made) -> None:
+    made.record = dataclasses.replace(made.record, schema=made.record.schema.insert(0, pa.field("who", pa.string())))
+    made.plan("a")
+    made.declare()
+    made.put(made.unit(0), rows_of(made.unit(0)).add_column(0, "who", pa.array(["x\0y"])))
+    assert holds(made, partition_by="who").manifest.files[0].partition == "x\0y"
+    assert (folder(made) / "who=x%00y").is_dir()
+    assert holds(made).new_files == 0
+    assert read_published(made.output).to_table()["who"].to_pylist() == ["x\0y"]
+
+
+def test_a_manifest_that_nobody_could_read_is_not_put_and_leaves_nothing(
+    made: Made, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made.plan("a", "b")
+    made.commit(0)
+    holds(made)
+    made.commit(1)
+    before = data_files(made.output, TASK)
+    with monkeypatch.context() as patch:
+        patch.setattr(manifest, "encode", lambda after: b"no manifest at all")
+        with pytest.raises(ValueError, match="Parquet"):
+            publish(made.output, TASK)
+    assert manifest.numbers(made.output, TASK) == [1]
+    assert data_files(made.output, TASK) == before
+    holds(made)
+
+
 def test_columns_that_make_no_folders_are_refused(made: Made, monkeypatch: pytest.MonkeyPatch) -> None:
     made.plan("a", "b", "c")
     made.commit()
