@@ -11,6 +11,7 @@ import pyarrow as pa
 from pipeline.arguments import Parser
 from pipeline.errors import StorageFault, UserError
 from pipeline.leaving import leave
+from pipeline.sources.names import is_text, shown
 from pipeline.stopping import Stopped, stoppable
 from pipeline.storage.paths import redact
 from pipeline.table.commands import clean, look, publishing
@@ -37,6 +38,7 @@ def main(argv: Sequence[str] | None = None, *, prog: str = "python -m pipeline.t
     if more:
         given.parser.error(f"unrecognized arguments: {redact(' '.join(more))}")
     try:
+        _require_text(sys.argv[1:] if argv is None else argv)
         with stoppable():
             look_for_table(given.output)
             code: int = given.command(given)
@@ -54,6 +56,20 @@ def main(argv: Sequence[str] | None = None, *, prog: str = "python -m pipeline.t
         print(f"stopped {stop}. Nothing is lost; the same command goes on.", file=sys.stderr)
         return PARTIAL
     return code
+
+
+def _require_text(words: Sequence[str]) -> None:
+    """Go on where every word is text: a shell passes on whatever bytes the name of a file has.
+
+    Raises:
+        UserError: one is none.
+    """
+    for word in words:
+        if not is_text(word):
+            raise UserError(
+                f"{redact(shown(word))}: is no UTF-8, as ids and the folder of a table are; "
+                "write an id as the column `id` has it"
+            )
 
 
 def _parser(prog: str) -> Parser:

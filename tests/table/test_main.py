@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import signal
+import subprocess
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -15,6 +17,7 @@ from pipeline.table import write_run
 from pipeline.table.__main__ import main
 from pipeline.table.lease import Lease, held
 from tests.hurry import hurry
+from tests.jobs.corpora import ROOT
 from tests.table.conftest import mark_success
 
 
@@ -375,3 +378,17 @@ def test_a_signal_ends_a_command_in_one_line(
     monkeypatch.setattr("pipeline.table.__main__.look_for_table", lambda output: signal.raise_signal(signal.SIGINT))
     assert main(["verify", table.output]) == 4
     assert capsys.readouterr().err == "stopped by SIGINT. Nothing is lost; the same command goes on.\n"
+
+
+@pytest.mark.parametrize("command", ["explain", "forget"])
+def test_an_id_that_is_no_text_is_one_line(command: str, table: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([command, table.output, "c/caf\udce9.wav"]) == 2
+    told = "c/caf\\xe9.wav: is no UTF-8, as ids and the folder of a table are; write an id as the column `id` has it\n"
+    assert capsys.readouterr().err == told
+
+
+def test_an_id_of_other_bytes_from_the_shell(table: Any) -> None:
+    words = [sys.executable, "-m", "pipeline.table", "explain", table.output, b"c/caf\xe9.wav"]
+    done = subprocess.run(words, capture_output=True, cwd=ROOT, check=False)
+    assert (done.returncode, done.stderr.count(b"\n")) == (2, 1)
+    assert done.stderr.startswith(b"c/caf\\xe9.wav: is no UTF-8")
