@@ -19,7 +19,7 @@ from pipeline.plan.store import units
 from pipeline.storage.paths import join, redact
 from pipeline.table import Table, pending, read_table
 from pipeline.table.presence import look_for_table
-from pipeline.table.task import read_record, tasks
+from pipeline.table.task import folder_name, read_record, tasks
 
 
 class Judge(Protocol):
@@ -60,7 +60,7 @@ def evaluate(output: str | os.PathLike[str], **chosen: Any) -> Evaluation:
 
 def _evaluate(output: str, chosen: Options, given: Mapping[str, Any]) -> Evaluation:
     look_for_table(output)
-    name = chosen.task or _only_task(output)
+    name = folder_name(chosen.task) if chosen.task else _only_task(output)
     record, folder = read_record(output, name), redact(join(output, name))
     judge = JUDGES.get(record.task)
     if judge is None:

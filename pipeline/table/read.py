@@ -22,7 +22,7 @@ from pipeline.table import layout
 from pipeline.table.done import committed
 from pipeline.table.presence import require_plan, require_table
 from pipeline.table.schema import plain, schema
-from pipeline.table.task import read_record, tasks
+from pipeline.table.task import folder_name, read_record, tasks
 from pipeline.table.unit_file import is_of_a_file, read_unit
 
 if TYPE_CHECKING:
@@ -126,7 +126,7 @@ def read_table(output: str, *, task: str | None = None) -> Table:
             be a unit's. A file that is damaged otherwise is such an error where it is read.
         StorageFault: it cannot be read.
     """
-    output = str(output)
+    output, task = str(output), folder_name(task) if task else None
     require_table(output)
     require_plan(output)
     task = task or _default(output)

@@ -12,6 +12,7 @@ from typing import Any
 import pyarrow as pa
 
 from pipeline import documents
+from pipeline.config import plain_name
 from pipeline.errors import UserError
 from pipeline.storage.listing import list_names, stat
 from pipeline.storage.paths import join, redact
@@ -105,6 +106,20 @@ def read_record(output: str, name: str) -> TaskRecord:
         hint = f"there are {', '.join(others)}" if others else "no task has been run there"
         raise UserError(f"{redact(layout.task_file(output, name))}: there is no task {name} in this output; {hint}.")
     return record
+
+
+def folder_name(task: str) -> str:
+    """The name of a task's folder as it is: a shell completes it with a slash, which a store takes for another folder.
+
+    Raises:
+        UserError: no folder of a task has such a name.
+    """
+    name = task.rstrip("/")
+    if not plain_name(name):
+        raise UserError(
+            f"{redact(task)!r}: is no name of a task; give the name of its folder below the output, such as transcribe"
+        )
+    return name
 
 
 def tasks(output: str) -> list[str]:

@@ -124,10 +124,11 @@ def test_a_listing_finds_nothing_new_and_a_change_takes_the_place_for_all(made: 
 
 
 def test_only_of_a_reason_and_dry(table: Any, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["errors", table.output, "--again", "--reason", "read.missing"]) == 0
-    said = capsys.readouterr().out
-    assert said.startswith("no row has the error read.missing; there are decode.decode")
-    assert said.endswith("nothing has been planned\n")
+    assert main(["errors", table.output, "--again", "--reason", "typo.x"]) == 2
+    assert capsys.readouterr().err == "--reason: no row has the error typo.x; there are decode.decode\n"
+    both = ["--reason", "read.missing", "--reason", "decode.decode"]
+    assert main(["errors", table.output, "--again", "--dry-run", *both]) == 0
+    assert "no row has the error read.missing; there are decode.decode\n" in capsys.readouterr().out
     assert main(["errors", table.output, "--again", "--dry-run", "--reason", "decode.decode"]) == 0
     assert capsys.readouterr().out.splitlines()[-2:] == ["transcribe: decode.decode  2", "nothing has been planned"]
     assert len(units(table.output)) == 2

@@ -12,6 +12,8 @@ import pytest
 
 from pipeline.errors import UserError
 from pipeline.table import declare, read_table, task
+from pipeline.table.__main__ import main
+from pipeline.table.publish import read_published
 from pipeline.table.status import status
 from pipeline.table.task import decode_record, encode_record, next_name, read_record, tasks
 
@@ -139,3 +141,28 @@ def test_record_without_schema_comes_back(made: Any) -> None:
 )
 def test_next_name(name: str, following: str) -> None:
     assert next_name(name) == following
+
+
+def test_a_name_as_the_shell_completes_it_is_the_name(made: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    made.plan("a.wav")
+    made.commit(broken=["c/a.wav"])
+    assert read_table(made.output, task="transcribe/").count_rows() == 1
+    assert main(["publish", made.output, "--task", "transcribe/"]) == 0
+    assert "task='transcribe')" in capsys.readouterr().out
+    assert read_published(made.output, task="transcribe/").count_rows() == 1
+    assert main(["errors", made.output, "--task", "transcribe//"]) == 0
+    assert capsys.readouterr().out.startswith("transcribe: 1 row with an error")
+
+
+@pytest.mark.parametrize("name", ["out/transcribe", "../transcribe", "s3://b/transcribe", "/", "_plan", ".x"])
+def test_what_is_no_name_of_a_task_is_refused_before_anything_is_looked_for(name: str, made: Any) -> None:
+    for read in (read_table, read_published):
+        with pytest.raises(UserError, match="is no name of a task; give the name of its folder below the output"):
+            read(made.output, task=name)
+
+
+def test_no_error_at_all_is_no_wrong_reason(made: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    made.plan("a.wav")
+    made.commit()
+    assert main(["errors", made.output, "--again", "--reason", "read.missing"]) == 0
+    assert capsys.readouterr().out == "no row has the error read.missing\nnothing has been planned\n"

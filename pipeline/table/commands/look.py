@@ -18,7 +18,7 @@ from pipeline.table.exclusive import exclusive
 from pipeline.table.explain import explain, format_explanation, undecodable
 from pipeline.table.failures import failures, format_failures
 from pipeline.table.status import format_status, status, to_json
-from pipeline.table.task import tasks
+from pipeline.table.task import folder_name, tasks
 from pipeline.table.verify import QUICK, WHOLE, format_verdict, verify
 
 
@@ -70,7 +70,7 @@ def _errors_options(parser: argparse.ArgumentParser) -> None:
 
 
 def _errors(given: argparse.Namespace) -> int:
-    names = [given.task] if given.task else tasks(given.output)
+    names = [folder_name(given.task)] if given.task else tasks(given.output)
     if not names:
         raise UserError(f"{redact(given.output)}: no task has been run there. Name the output folder of a run.")
     if given.again:
@@ -89,6 +89,9 @@ def _errors(given: argparse.Namespace) -> int:
 
 def _again(given: argparse.Namespace, names: Sequence[str]) -> int:
     found = failed(given.output, names, reasons=set(given.reason), ids=set(given.ids))
+    if given.reason and found.seen and found.seen.isdisjoint(given.reason):
+        told = f"no row has the error {', '.join(sorted(set(given.reason)))}"
+        raise UserError(f"--reason: {redact(told)}; there are {', '.join(sorted(found.seen))}")
     for task, reasons in found.reasons.items():
         for reason, count in reasons.items():
             print(f"{task}: {reason}  {count:,}")

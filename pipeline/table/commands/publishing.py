@@ -12,7 +12,7 @@ from pipeline.storage.paths import redact
 from pipeline.table.commands.command import HOLDS, PARTIAL, Command
 from pipeline.table.publish import Published, places, publish
 from pipeline.table.publish.succession import FILE_BYTES
-from pipeline.table.task import tasks
+from pipeline.table.task import folder_name, tasks
 
 _EVERY = 10.0
 """Seconds between lines that say how far it is."""
@@ -45,7 +45,7 @@ def _bytes(text: str) -> int:
 
 
 def _publish(given: argparse.Namespace) -> int:
-    names = [given.task] if given.task else tasks(given.output)
+    names = [folder_name(given.task)] if given.task else tasks(given.output)
     if not names:
         raise UserError(f"{redact(given.output)}: no task has been run there. Name the output folder of a run.")
     code = HOLDS

@@ -7,6 +7,7 @@ from pipeline.storage.paths import join, redact
 from pipeline.table.publish import manifest, places
 from pipeline.table.publish.withdrawing import published_tasks
 from pipeline.table.read import READ_BY_DEFAULT, Table, dataset_of
+from pipeline.table.task import folder_name
 
 
 def read_published(output: str, *, task: str | None = None) -> Table:
@@ -21,7 +22,7 @@ def read_published(output: str, *, task: str | None = None) -> Table:
         StorageFault: it cannot be read.
     """
     output = str(output)
-    task = task or _default(output)
+    task = folder_name(task) if task else _default(output)
     found = manifest.newest_files(output, task)
     if not found.number:
         raise UserError(
