@@ -30,12 +30,20 @@ _File = tuple[str, int]
 """Source and offset."""
 
 
+class _KeptWaitingError(Exception):
+    """A file was not there in time to be measured."""
+
+    def __init__(self, problem: Problem) -> None:
+        super().__init__(problem.message)
+        self.problem = problem
+
+
 class Lengths:
     """Measures what planning finds too long for its header's word, each in a process that is started for the first.
 
     A file over which two processes die, or one computes for longer than its time, keeps its estimate: so it is planned
-    whole, and what is wrong with it is its own row's error. One that storage keeps a process waiting for ends planning:
-    with its estimate it would never be cut.
+    whole, and what is wrong with it is its own row's error. One that storage keeps a process waiting for is a problem:
+    it is not planned, for with its estimate it would never be cut, and the next listing has it measured again.
     """
 
     def __init__(self, limits: Limits) -> None:
@@ -60,7 +68,7 @@ class Lengths:
         """The same items in the same order, long recordings with their exact length where it can be had.
 
         Raises:
-            StorageFault: a file cannot be read now, or not within its time, or no process can be started.
+            StorageFault: a file cannot be read now, or no process can be started.
         """
         ahead: deque[tuple[_Item, dict[_File, Recording]]] = deque()
         for item in items:
@@ -74,7 +82,12 @@ class Lengths:
             yield self._measured(item, files)
 
     def _measured(self, item: _Item, files: dict[_File, Recording]) -> _Item:
-        found = {file: self._hear(file, recording) for file, recording in files.items()}
+        try:
+            found = {file: self._hear(file, recording) for file, recording in files.items()}
+        except _KeptWaitingError as error:
+            for file in files.keys() & self._asked.keys():
+                self._end(file)
+            return error.problem
         if not isinstance(item, tuple) or not any(found.values()):
             return item
         return tuple(_with_length(each, found.get((each.source, each.offset))) for each in item)
@@ -94,6 +107,7 @@ class Lengths:
 
         Raises:
             StorageFault: as `exact`.
+            _KeptWaitingError: storage did not give the file within its time.
         """
         for tries in range(TRIES):
             if file not in self._asked:
@@ -123,15 +137,18 @@ class Lengths:
         return None
 
     def _check_at_work(self, child: Handle, spent: Seconds, recording: Recording) -> None:
-        """Raise the fault of a storage that has kept a process waiting, which had been busy for `spent` before."""
+        """Tell a process that storage has kept waiting, which had been busy for `spent` before."""
         seconds = self._limits.seconds
         if not child.ready:
             raise StorageFault(f"the process that measures long audio does not start within {show_seconds(START)}")
         if spent and timing.busy_seconds(child.process.pid) - spent < AT_WORK * seconds:
-            raise StorageFault(
-                f"{recording.source}: could not be measured within {show_seconds(seconds)}, for storage kept it "
-                "waiting; --recording-timeout gives it longer"
+            told = (
+                f"not planned: storage did not let it be measured within {show_seconds(seconds)}. The next run does; "
+                "--recording-timeout gives it longer"
             )
+            # A tar of which the rest is planned would not be opened again.
+            again = (recording.id.removesuffix(recording.member),) if recording.member else ()
+            raise _KeptWaitingError(Problem(recording.source, told, again))
 
     def _end(self, file: _File) -> str:
         return self._asked.pop(file).end()
