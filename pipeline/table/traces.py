@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections import defaultdict
 from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 
@@ -23,18 +24,51 @@ TEXTS = (".json", ".jsonl", ".md", ".csv", ".txt")
 _TOLD = ("examples", "problems", "faults", "stopped", "damaged")
 """Fields of a manifest with sentences that may name a recording."""
 
+_PIECE = re.compile(r"(?<![\w/.-])(?:[\w/.-]+|[^\w/.-])")
+"""What a name that a text tells of may begin with: a run of what ids are made of, or one other character."""
+_END = re.compile(r"(?![\w/-]|\.\w)")
+"""Where it may end."""
+_STOP = re.compile(r"\.(?!\w)")
+"""A full stop that may be a sentence's."""
+
+
+def _first_piece(name: str) -> str:
+    match = _PIECE.match(name)
+    assert match is not None
+    return match[0]
+
 
 class Names:
-    """Ids, and sources, by which a text may tell of recordings; each is found as a whole, not inside another."""
+    """Ids, and sources, by which a text may tell of recordings; each is found as a whole, not inside another.
+
+    What a text is cut into is looked up: one pattern of all names would take as long as there are names, for each text.
+    """
 
     def __init__(self, names: Collection[str]) -> None:
-        spelled = {*names, *(json.dumps(each)[1:-1] for each in names)}
-        either = "|".join(re.escape(each) for each in sorted(spelled, key=len, reverse=True))
-        self._pattern = re.compile(rf"(?<![\w/.-])(?:{either})(?![\w/-]|\.\w)") if names else None
+        self._names = {*names, *(json.dumps(each)[1:-1] for each in names)} - {""}
+        lengths: defaultdict[str, set[int]] = defaultdict(set)
+        for each in self._names:
+            lengths[_first_piece(each)].add(len(each))
+        self._lengths = dict(lengths)
+        """First piece of a name -> how long the names are that begin with it."""
+        self._longest = max(map(len, self._lengths), default=0)
 
     def told_in(self, text: str) -> bool:
         """Whether a text names one."""
-        return self._pattern is not None and self._pattern.search(text) is not None
+        if not self._names:
+            return False
+        return any(self._is_named(text, piece.start(), piece.end()) for piece in _PIECE.finditer(text))
+
+    def _is_named(self, text: str, start: int, stop: int) -> bool:
+        """Whether a name stands at the start of a piece: all of it, more than it, or up to a full stop in it."""
+        ends = [stop] if stop - start <= self._longest else []
+        stops = _STOP.finditer(text, start, min(stop, start + self._longest + 1))
+        ends += [each.start() for each in stops if each.start() > start]
+        return any(
+            text[start : start + length] in self._names and _END.match(text, start + length)
+            for end in ends
+            for length in self._lengths.get(text[start:end], ())
+        )
 
     def cleaned(self, value: Any) -> Any:
         """A JSON value in which every text that names one is replaced."""
