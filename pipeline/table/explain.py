@@ -21,7 +21,7 @@ from pipeline.plan.superseded import superseded
 from pipeline.quantities import counted, show_seconds
 from pipeline.storage.paths import redact
 from pipeline.table import layout
-from pipeline.table.done import committed
+from pipeline.table.done import stub, unit_sizes
 from pipeline.table.encode import FOOTER
 from pipeline.table.presence import require_plan, require_table
 from pipeline.table.runs import recent_faults, runs
@@ -81,7 +81,7 @@ def explain(output: str, id: str) -> list[Planned]:
     require_plan(output)
     found = _find(output, id)
     newer = {each.old: each.new[0] for each in superseded(output)}
-    done = {task: committed(output, task) for task in tasks(output)}
+    done = {task: _committed(output, task) for task in tasks(output)}
     faults, gone = recent_faults(output, runs(output)[-RUNS:]), forgotten(output)
     return [
         Planned(
@@ -98,6 +98,11 @@ def explain(output: str, id: str) -> list[Planned]:
         )
         for unit, recording in found
     ]
+
+
+def _committed(output: str, task: str) -> set[str]:
+    """Units with a file that may be whole; another one that is none hides nothing of this recording."""
+    return {unit for unit, size in unit_sizes(output, task).items() if stub(size) is None}
 
 
 def _find(output: str, id: str) -> list[tuple[UnitRef, Recording]]:

@@ -41,10 +41,12 @@ class Looked:
 
     rows: int = 0
     errors: int = 0
-    """Rows with an error."""
+    """Rows with an error that readers see."""
     problems: tuple[str, ...] = ()
     lost: int = 0
     """Planned rows that it lacks since newer ones were there, which are pending by now."""
+    unsure: int = 0
+    """Rows with an error besides, of which it is not known whether readers see them."""
 
 
 Look: TypeAlias = Callable[[Committed], Looked]
@@ -58,9 +60,11 @@ def whole(each: Committed) -> Looked:
         return Looked(problems=(str(error).partition(": ")[2],))
     unit = planned_unit(each.output, each.unit)
     problems = tuple(contradictions(table, unit, each.record, each.gone))
-    errors = table.num_rows - table.column("error").null_count
-    lost = each.gone.spare(unit.name, rewritten=True) - each.gone.of_unit(unit.name)
-    return Looked(table.num_rows, errors, problems, len(lost - set(table.column("id").to_pylist())))
+    ids, failed = table.column("id").to_pylist(), table.column("error").is_valid().to_pylist()
+    unseen = each.gone.of_unit(unit.name)
+    lost = each.gone.spare(unit.name, rewritten=True) - unseen - set(ids)
+    errors = sum(error and id not in unseen for id, error in zip(ids, failed, strict=True))
+    return Looked(table.num_rows, errors, problems, len(lost))
 
 
 def by_footer(each: Committed) -> Looked:
@@ -75,10 +79,12 @@ def by_footer(each: Committed) -> Looked:
     told = counts_in(footer)
     if told is None:
         return Looked(problems=("its footer says nothing of its rows. Delete it; the next run does that unit again.",))
+    rows, errors = told
     most = each.unit.count - len(each.gone.barred(each.unit.name))
     shown = each.unit.count - len(each.gone.of_unit(each.unit.name))
     least = each.unit.count - len(each.gone.spare(each.unit.name, rewritten=is_rewritten(footer)))
-    if least <= told[0] <= most:
-        return Looked(*told, lost=max(0, shown - told[0]))
+    unsure = max(0, min(errors, rows - shown))
+    if least <= rows <= most:
+        return Looked(rows, errors - unsure, lost=max(0, shown - rows), unsure=unsure)
     wanted = f"{least}" if least == most else f"{least} to {most}"
-    return Looked(*told, (f"its footer says {told[0]} rows, the plan has {wanted} for it",))
+    return Looked(rows, errors - unsure, (f"its footer says {rows} rows, the plan has {wanted} for it",), unsure=unsure)

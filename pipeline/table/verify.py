@@ -75,7 +75,9 @@ class TaskVerdict:
     rows: int
     """In files, with those of recordings that have changed since and that `vacuum` has not taken out."""
     errors: int
-    """Rows with an error among them."""
+    """Rows with an error that readers see."""
+    unsure: int = 0
+    """Rows with an error besides, of files with rows that readers do not see: a footer does not say whose they are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,17 +136,24 @@ def format_verdict(output: str, verdict: Verdict) -> str:
     counts = "; ".join(
         f"{task.name}: {task.committed:,} of {task.committed + task.pending:,} units committed, "
         f"{counted(task.recordings, 'recording')} in {counted(task.rows, 'row')} of files{_older(task)}, "
-        f"{counted(task.errors, 'row')} with an error" + (f", {task.pending:,} units pending" if task.pending else "")
+        f"{counted(task.errors, 'row')} with an error{_unsure(task)}"
+        + (f", {task.pending:,} units pending" if task.pending else "")
         for task in verdict.tasks
     )
     told = counts or f"{verdict.units:,} units planned, no task has been run"
     if verdict.violations:
         count = len(verdict.violations)
-        lines = [f"{redact(output)}: BROKEN, {count:,} violation{'s' * (count != 1)}  ({told})"]
+        # Of a plan that cannot be read nothing was counted.
+        seen = f"  ({told})" if counts or verdict.units else ""
+        lines = [f"{redact(output)}: BROKEN, {count:,} violation{'s' * (count != 1)}{seen}"]
     else:
         state = "holds" if verdict.complete else "holds so far"
         lines = [f"{redact(output)}: the promise {state}  ({told})"]
     return "\n".join(lines + [f"  {each.file}: {each.message}" for each in verdict.violations])
+
+
+def _unsure(task: TaskVerdict) -> str:
+    return f" and {task.unsure:,} that may be of older versions" if task.unsure else ""
 
 
 def _older(task: TaskVerdict) -> str:
@@ -214,13 +223,15 @@ def _task(
     done = [
         Committed(output, name, unit, committed[unit.name], record, gone) for unit in units if unit.name in committed
     ]
-    rows = errors = lost = 0
-    for unit_file, seen in zip(done, _looked_at(done, look), strict=True):
-        rows, errors, lost = rows + seen.rows, errors + seen.errors, lost + seen.lost
-        found += [Violation(redact(unit_file.file), each) for each in seen.problems]
+    seen = _looked_at(done, look)
+    for unit_file, each in zip(done, seen, strict=True):
+        found += [Violation(redact(unit_file.file), problem) for problem in each.problems]
     pending = sum(unit.concerns(name) and unit.name not in committed for unit in units)
     shown = sum(each.unit.count - len(gone.of_unit(each.unit.name)) for each in done)
-    return TaskVerdict(name, len(done), pending, shown - lost, rows, errors)
+    rows, errors, unsure, lost = (
+        sum(getattr(each, number) for each in seen) for number in ("rows", "errors", "unsure", "lost")
+    )
+    return TaskVerdict(name, len(done), pending, shown - lost, rows, errors, unsure)
 
 
 def _gone(

@@ -59,6 +59,14 @@ def test_an_error_and_a_pending_row_are_told(table: Any, capsys: Any) -> None:
     assert "  transcribe pending\n" in capsys.readouterr().out
 
 
+def test_an_empty_file_elsewhere_hides_nothing(table: Any, capsys: Any) -> None:
+    table.file(1).touch()
+    assert main(["explain", table.output, "c/b.wav"]) == 0
+    assert "    error      decode.decode: not audio\n" in capsys.readouterr().out
+    assert main(["explain", table.output, "c/c.wav"]) == 0
+    assert "  transcribe pending\n" in capsys.readouterr().out
+
+
 def test_runs_in_which_its_unit_failed_are_told_newest_first_without_secrets(table: Any, capsys: Any) -> None:
     (found,) = explain(table.output, "c/c.wav")
     fault = "s3://key:secret@b/x: SlowDown (503) while writing"
