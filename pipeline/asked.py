@@ -37,6 +37,8 @@ class Asked:
     config: RunConfig
     choices: tuple[Choice, ...]
     """None before their checkpoints have been read."""
+    admitted: bool = False
+    """Whether the output has been looked at, and may be written to."""
     console: Console
     started: datetime
     begin: float

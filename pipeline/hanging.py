@@ -37,8 +37,8 @@ def leave(asked: Asked, held: str, *, goes_on: str = "", pools: str = "") -> Non
     try:
         asked.console.show_cursor()
         asked.say(f"stopped: {held}. The same command goes on{goes_on}")
-        # Before its tasks are known a run has written nothing, nor is it known that it may.
-        if asked.choices and not asked.config.dry_run:
+        # Before that a run has written nothing, nor is it known that it may.
+        if asked.admitted:
             asked.write_end(PARTIAL, stopped=held, pools=pools)
             lease.release(asked.output, asked.name)
     finally:

@@ -89,6 +89,7 @@ def run(
     with storage_watched(asked, "looking at the output"):
         conditional = _probe_output(asked)
         _compare(asked)
+    asked = replace(asked, admitted=True)
     with leased(asked, conditional=conditional), _written_down(asked):
         with storage_watched(asked, "planning"):
             report, plan_seconds = _plan(asked)
@@ -242,7 +243,8 @@ def _exit_code(report: PlanReport, totals: Sequence[TaskTotals], *, left: bool, 
     if left:
         return PARTIAL
     # What a listing could not plan is held against all that it listed: it is reported again every night.
-    unplanned = report.num_problems / max(1, report.recordings + report.num_problems)
+    listed = report.recordings + report.absent + report.num_problems
+    unplanned = report.num_problems / max(1, listed)
     failed = max(each.errors / max(1, each.rows) for each in totals)
     if max(failed, unplanned) > config.max_errors and not config.exit_zero_on_errors:
         return ERRORS

@@ -78,11 +78,11 @@ def do(asked: Asked, planned: Planned, lacking: Sequence[Work]) -> Done:
                 for receipt in receipts:
                     tally.record(receipt)
                     counting.look()
-            counting.end()
         except Stopped as stop:
             stopped = str(stop)
         except StorageFault as fault:
             stopped = f"by a fault: {fault}"
+        counting.end()
         tally.stop()
     for trace in dict.fromkeys(tally.traces.values()):
         print(trace, file=sys.stderr)

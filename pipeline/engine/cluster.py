@@ -239,7 +239,6 @@ def gpus(
         yield
         return
     try:
-        request_resources(bundles=[{"GPU": 1, "CPU": 1}] * math.ceil(count))
         _wait_for_gpus(count, say=say, timeout=timeout, pause=pause)
         yield
     finally:
@@ -250,10 +249,13 @@ def gpus(
 
 def _wait_for_gpus(count: float, *, say: Callable[[str], None], timeout: float, pause: float) -> None:
     import ray
+    from ray.autoscaler.sdk import request_resources
 
     deadline = time.monotonic() + timeout
     while (have := ray.cluster_resources().get("GPU", 0.0)) < count:
         say(f"waiting for GPUs: the cluster has {have:g} of {count:g}")
+        # Again each time: a cluster keeps one request, and the end of another run takes it back.
+        request_resources(bundles=[{"GPU": 1, "CPU": 1}] * math.ceil(count))
         if time.monotonic() > deadline:
             raise StorageFault(
                 f"the cluster has {have:g} GPUs after {timeout:.0f} s of waiting, --gpus asks for {count:g}; "

@@ -11,7 +11,6 @@ from pipeline.corpus import MISSING_VERSIONS, Recording
 from pipeline.plan.ids import digests
 from pipeline.plan.known import Known
 from pipeline.sources import check_folders
-from pipeline.storage.paths import parent
 
 MISSING = frozenset(map(hash, MISSING_VERSIONS))
 """As `known.text_hashes` has them."""
@@ -19,18 +18,21 @@ _LOOKED_AT = 2
 """Sources of a folder by which it is judged: one that is closed may be closed by itself."""
 
 
-def vanished(rows: Sequence[Recording], places: np.ndarray, known: Known) -> tuple[np.ndarray, np.ndarray]:
+def vanished(
+    rows: Sequence[Recording], places: np.ndarray, known: Known, remembered: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
     """Find listed rows without audio of which the plan has audio: what was heard must not give way to an error.
 
     Args:
         rows: as listed.
         places: (N,) int64 of them in the known index, -1 for those that it does not have.
         known: that index.
+        remembered: (N,) bool which rows are not forgotten; of those that are, nothing is told.
 
     Returns:
         (N,) bool which rows they are, and (M,) int64 places of what the plan has of them, spans too.
     """
-    missing = np.array([row.missing for row in rows], dtype=bool)
+    missing = np.array([row.missing for row in rows], dtype=bool) & remembered
     whole = missing & (places >= 0)
     whole[whole] = ~np.isin(known.versions[places[whole]], list(MISSING))
     cut = [row for row in np.flatnonzero(missing).tolist() if rows[row].id in known.spans]
@@ -40,25 +42,29 @@ def vanished(rows: Sequence[Recording], places: np.ndarray, known: Known) -> tup
     return found, np.concatenate((places[whole], spans[spans >= 0]))
 
 
-def check_new(tables: Iterable[pa.Table], *, emptied: Collection[str], reached: bool) -> None:
+def folder_of(source: str) -> str:
+    """The folder of a source, whose URI is canonical: cut off, for there may be a hundred million."""
+    return source.rpartition("/")[0]
+
+
+def check_new(tables: Iterable[pa.Table], *, emptied: Collection[str], reached: Collection[str]) -> None:
     """Believe what is planned as missing where this node looks into its folder.
 
     Args:
-        tables: of what is planned, with at least one row that is missing.
+        tables: `source` and `version` of what is planned, with at least one row that is missing.
         emptied: folders of what is known and not there any more.
-        reached: whether anything that is listed is there.
+        reached: folders of what is listed and there.
 
     Raises:
         StorageFault: a folder of which nothing is there is out of reach.
     """
-    there: set[str] = set()
     missing: dict[str, dict[str, None]] = {}
     for source, version in _sources(tables):
-        if version not in MISSING_VERSIONS:
-            there.add(parent(source))
-        elif len(some := missing.setdefault(parent(source), {})) < _LOOKED_AT:
-            some[source] = None
-    lost = {folder: list(some) for folder, some in missing.items() if folder not in there}
+        if version in MISSING_VERSIONS and (folder := folder_of(source)) not in reached:
+            some = missing.setdefault(folder, {})
+            if len(some) < _LOOKED_AT:
+                some[source] = None
+    lost = {folder: list(some) for folder, some in missing.items()}
     # One wrong line among good ones is no reason to plan nothing.
     alone = {folder for folder, some in lost.items() if len(some) == 1 and folder not in emptied} if reached else ()
     check_folders({folder: some for folder, some in lost.items() if folder not in alone})

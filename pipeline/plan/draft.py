@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -11,8 +11,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from pipeline import overdue
 from pipeline.corpus import Recording
-from pipeline.plan.absent import MISSING, check_new, vanished
+from pipeline.plan.absent import MISSING, check_new, folder_of, vanished
 from pipeline.plan.columns import DRAFT_SCHEMA, OldRow, to_table
 from pipeline.plan.files import last_rows, name_hashes
 from pipeline.plan.ids import digests
@@ -23,7 +24,6 @@ from pipeline.plan.report import Survey, Unopened
 from pipeline.plan.spans import cut
 from pipeline.scratch import scratch
 from pipeline.sources import Group, Problem, Unchanged
-from pipeline.storage.paths import parent
 
 BATCH = 20_000
 """Rows that are looked up, counted and written together."""
@@ -53,12 +53,14 @@ class Draft:
     def __len__(self) -> int:
         return len(self.seconds)
 
-    def tables(self) -> Iterator[pa.Table]:
-        """The rows, a batch at a time."""
+    def tables(self, columns: Sequence[str] | None = None) -> Iterator[pa.Table]:
+        """The rows, a batch at a time, with all columns or some."""
         if len(self):
             with pq.ParquetFile(self.path) as file:
                 for number in range(file.num_row_groups):
-                    yield file.read_row_group(number, use_threads=False)
+                    # So much was computed since the last one; no store need have been asked.
+                    overdue.moved()
+                    yield file.read_row_group(number, columns=columns, use_threads=False)
 
 
 @contextlib.contextmanager
@@ -101,8 +103,8 @@ class _Drafter:
     """Rows planned whose audio is not there."""
     emptied: set[str] = field(default_factory=set)
     """Folders of what is known and not there any more."""
-    reached: bool = False
-    """Whether any audio that is listed is there."""
+    reached: set[str] = field(default_factory=set)
+    """Folders of what is listed and there."""
     rows: list[Recording] = field(default_factory=list)
     row_payloads: list[int] = field(default_factory=list)
     row_groups: list[int] = field(default_factory=list)
@@ -142,25 +144,29 @@ class _Drafter:
             id, source = self.known.row(int(np.flatnonzero(self.known.file_numbers == number)[0]))
             raise twice(id, source, file.uri)
         self.unopened[number] = True
-        self.reached = self.reached or int(self.known.files.versions[number]) not in MISSING
+        if int(self.known.files.versions[number]) not in MISSING:
+            self.reached.add(folder_of(file.uri))
 
     def flush(self) -> None:
         """Look up, count and write the rows gathered so far."""
         if not self.rows:
             return
+        overdue.moved()
         found = digests([row.id for row in self.rows])
         places = self.known.find(found)
         self._mark_seen(places)
-        gone, olds = vanished(self.rows, places, self.known)
+        remembered = self._remembered()
+        gone, olds = vanished(self.rows, places, self.known, remembered)
         self.absent[olds] = True
-        keep = self._differs(places, gone) & self._remembered()
+        keep = self._differs(places, gone) & remembered
         for row, planned, lost in zip(self.rows, keep.tolist(), gone.tolist(), strict=True):
             if lost:
-                self.emptied.add(parent(row.source))
+                self.emptied.add(folder_of(row.source))
             else:
                 self.survey.add(row, planned=planned)
+            if not row.missing:
+                self.reached.add(folder_of(row.source))
             self.missing += planned and row.missing
-            self.reached = self.reached or not row.missing
         supersedes = self._superseded(places, keep)
         kept = np.flatnonzero(keep)
         self.changed += int(np.count_nonzero(places[kept] >= 0))
@@ -266,5 +272,5 @@ class _Drafter:
         if len(equal):
             raise twice_in_draft(draft.tables(), sorted(order[equal[0] : equal[0] + 2].tolist()))
         if self.missing:
-            check_new(draft.tables(), emptied=self.emptied, reached=self.reached)
+            check_new(draft.tables(("source", "version")), emptied=self.emptied, reached=self.reached)
         return draft

@@ -92,6 +92,8 @@ class _Key:
     name: str
     audio: dict[str, tuple[Member, Measured]] = field(default_factory=dict)
     """Name -> what was found."""
+    unread: list[str] = field(default_factory=list)
+    """Names of what sounds, or shows what sounds, and cannot be read."""
     text: bytes | None = None
     json: bytes | None = None
 
@@ -114,8 +116,8 @@ class _Scan:
                 name = normal_name(member.name)
                 if member.kind != "file" or _hidden(name):
                     continue
-                if unread := _unread(name):
-                    yield Problem(f"{self.entry.uri}::{name}", unread)
+                if name.lower().endswith(TARS + COMPRESSED_TARS):
+                    yield Problem(f"{self.entry.uri}::{name}", "a tar within a tar is not opened; unpack it")
                     continue
                 if tar_key(name)[0] != key.name:
                     yield from self._finish(key)
@@ -157,6 +159,8 @@ class _Scan:
                 raise UserError(f"{self.entry.uri}: {name!r} comes twice; names in a tar must differ")
             head = self._content(file, member, HEAD)
             key.audio[name] = member, self._measure(member, head, extension(name))
+        elif extension(name) in UNREADABLE:
+            key.unread.append(name)
         elif part in ("txt", "json") and member.size <= labels.MAX_SIDECAR:
             content = self._content(file, member, member.size)
             if part == "txt":
@@ -182,6 +186,10 @@ class _Scan:
         if key.name:
             self.keys[key.name] = bool(key.audio)
         if not key.audio:
+            # Beside audio that can be read it is the same again, as a film beside its sound.
+            for name in key.unread:
+                message = f"{extension(name)} cannot be read; convert it to FLAC or Opus"
+                yield Problem(f"{self.entry.uri}::{name}", message)
             return
         try:
             told = labels.from_sidecars(key.text, key.json)
@@ -216,15 +224,6 @@ class _Scan:
             return measure(head, member.size, format)
         size = max(min(member.size, self.entry.size - member.offset), 0)
         return measure(head, size, format)
-
-
-def _unread(name: str) -> str | None:
-    """Why a member that sounds, or holds what sounds, is not planned; None for all others."""
-    if extension(name) in UNREADABLE:
-        return f"{extension(name)} cannot be read; convert it to FLAC or Opus"
-    if name.lower().endswith(TARS + COMPRESSED_TARS):
-        return "a tar within a tar is not opened; unpack it"
-    return None
 
 
 def _hidden(name: str) -> bool:

@@ -19,7 +19,9 @@ _LENGTH = 8
 _BEHIND = 2**16
 """Bytes behind the end mark that are looked at: more than the zeros that any tar is filled up with by default."""
 _PLAIN = (b"0", b"\0", b"7")
-_EXTENSIONS = (b"L", b"K", b"x", b"X", b"g")
+_EXTENSIONS = (b"L", b"x", b"X")
+_PASSED_OVER = (b"K", b"g")
+"""What is said of where a link leads, and of the whole archive."""
 _WITHOUT_CONTENT = (b"1", b"2", b"3", b"4", b"5", b"6")
 _OF_USE = ("path", "size")
 """Keys of PAX records that are read."""
@@ -66,9 +68,13 @@ def members(file: BinaryIO) -> Iterator[Member]:
             return
         kind, size = header[156:157], _checked_size(header, position)
         position += BLOCK
-        if kind in _EXTENSIONS:
+        if kind in _PASSED_OVER:
+            pass
+        elif kind in _EXTENSIONS:
             said += size
-            named |= _extension(file, kind, size if said <= _MAX_EXTENSION else said, position)
+            if said > _MAX_EXTENSION:
+                raise DamagedTar(f"is damaged at byte {position} (headers of {said} bytes before one member)")
+            named |= _extension(file, kind, size, position)
         else:
             size = _believed(_decimal(named.get("size", ""), size), position - BLOCK)
             yield _member(header, kind, named, position, size)
@@ -149,14 +155,12 @@ def _number(field: bytes) -> int:
 
 def _extension(file: BinaryIO, kind: bytes, size: int, position: int) -> dict[str, str]:
     """Read what is said about the next member: its long name, or PAX records."""
-    if size > _MAX_EXTENSION:
-        raise DamagedTar(f"is damaged at byte {position} (a name of {size} bytes)")
     content = read_fully(file, size)
     if len(content) < size:
         raise DamagedTar(f"ends at byte {position + len(content)} inside a header")
     if kind == b"L":
         return {"path": _text(content)}
-    return _records(content) if kind in (b"x", b"X") else {}
+    return _records(content)
 
 
 def _records(content: bytes) -> dict[str, str]:

@@ -13,7 +13,7 @@ import fsspec
 from fsspec import AbstractFileSystem
 from fsspec.config import apply_config
 
-from pipeline.errors import UserError
+from pipeline.errors import StorageFault, UserError
 from pipeline.storage.secrets import redact, with_causes
 
 __all__ = [
@@ -41,6 +41,7 @@ def filesystem(uri: str) -> tuple[AbstractFileSystem, str]:
     Raises:
         UserError: an unknown scheme, a missing package, a file system that needs more than its scheme and the
             environment, a `file://` URI that is not absolute.
+        StorageFault: a client connects at once, and nobody answers.
     """
     match = _SCHEME.match(uri)
     scheme = match.group(1).lower() if match else "file"
@@ -50,6 +51,10 @@ def filesystem(uri: str) -> tuple[AbstractFileSystem, str]:
         fs = _open("s3" if scheme in S3 else scheme, os.getpid(), _surroundings())
         path = str(fs._strip_protocol(uri))
     except Exception as error:  # noqa: BLE001
+        from pipeline.storage.retry import is_broken
+
+        if is_broken(error):
+            raise with_causes(StorageFault(_unopened(uri, scheme, error)), error) from None
         # What a client raises that lacks a host, a library or a file is not known: any kind of error was seen.
         raise with_causes(UserError(_unopened(uri, scheme, error)), error) from None
     if is_s3(fs) and not path.partition("/")[0]:

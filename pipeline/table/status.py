@@ -269,7 +269,11 @@ def _claim(found: Status) -> list[str]:
     if found.success is None:
         return []
     present = "the last one" if found.claimed else f"but the plan ends with {found.generations}"
-    gone = f"; of these {', '.join(found.missing)} is not there" if found.missing else ""
+    gone = (
+        f"; of these {', '.join(found.missing)} is not there; delete _SUCCESS if that is meant, the next run writes it"
+        if found.missing
+        else ""
+    )
     tasks = ", ".join(found.success.tasks)
     return [f"_SUCCESS   claims generation {found.success.generation}, {present}, for {tasks}{gone}"]
 

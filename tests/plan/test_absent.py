@@ -17,6 +17,7 @@ from pipeline.errors import StorageFault, UserError
 from pipeline.isolation import Lengths, Limits
 from pipeline.isolation.handle import Handle
 from pipeline.plan import PlanReport, extend, format_report, load_unit, superseded, units
+from pipeline.plan.forgotten import remember
 from pipeline.storage import put
 from pipeline.table import pending, read_table
 from tests.table.conftest import Made, rows_of
@@ -217,6 +218,28 @@ def test_new_lines_that_storage_refuses_plan_nothing(s3_proxy: Any, output: Path
         extend([f"{folder}/m.jsonl"], str(output))
     put.put(f"{folder}/m.jsonl", "\n".join(map(json.dumps, lines[:2])).encode())
     assert extend([f"{folder}/m.jsonl"], str(output)).new == 2
+
+
+def test_lines_that_storage_refuses_beside_known_audio_are_rows(s3_proxy: Any, output: Path) -> None:
+    folder = s3_proxy.bucket.uri
+    for name in ("good", "closed1", "closed2"):
+        put.put(f"{folder}/x/{name}.wav", wav())
+    lines = [{"path": f"x/{name}.wav"} for name in ("good", "closed1", "closed2")]
+    put.put(f"{folder}/m.jsonl", json.dumps(lines[0]).encode())
+    made = Made(str(output))
+    made.declare()
+    commit(made, [f"{folder}/m.jsonl"])
+    s3_proxy.refuse("^(HEAD|GET) .*/x/closed", status=403, code="AccessDenied")
+    put.put(f"{folder}/m.jsonl", "\n".join(map(json.dumps, lines)).encode())
+    assert counts(commit(made, [f"{folder}/m.jsonl"])) == (2, 0, 1, 0)
+    assert heard(output) == {"good.wav": True, "closed1.wav": False, "closed2.wav": False}
+
+
+def test_nothing_is_told_of_what_is_forgotten(mount: Path, night: Any, output: Path) -> None:
+    night(mount / "a.wav", mount / "b.wav")
+    remember(str(output), [next(id for id in read_table(str(output)).to_pandas().id if id.endswith("/a.wav"))])
+    (mount / "a.wav").unlink()
+    assert night(mount / "a.wav", mount / "b.wav").absent == 0
 
 
 @pytest.mark.parametrize("known", [True, False])

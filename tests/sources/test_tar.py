@@ -246,7 +246,9 @@ def test_a_folder_packed_with_a_dot_is_read(name: str, mode: str, folder: str, m
 
 
 def test_members_that_would_be_missed_are_problems(folder: str, make_tar: MakeTar, audio: Audio) -> None:
-    members = [("a.m4a", b"aac"), ("b.wav", audio()), ("c.tar.gz", b"more"), ("d.md", b"words")]
+    members = [
+        ("a.m4a", b"aac"), ("b.mp4", b"film"), ("b.wav", audio()), ("c.tar.gz", b"more"), ("d.md", b"words"),
+    ]  # fmt: skip
     put.put(f"{folder}/x.tar", make_tar(members))
     recordings, problems = _split(entries([folder]))
     assert [each.member for each in recordings] == ["b.wav"]

@@ -110,7 +110,8 @@ def test_status_misses_a_task_that_was_claimed(table: Any, capsys: pytest.Captur
     table.commit(1)
     Path(table.output, "_SUCCESS").write_text('{"generation": 1, "tasks": ["embed", "transcribe"]}')
     assert main(["status", table.output]) == 4
-    told = "claims generation 1, the last one, for embed, transcribe; of these embed is not there"
+    told = "claims generation 1, the last one, for embed, transcribe; of these embed is not there; delete _SUCCESS if "
+    told += "that is meant, the next run writes it"
     assert capsys.readouterr().out.splitlines()[-1] == f"_SUCCESS   {told}"
     assert main(["status", table.output, "--json"]) == 4
     found = json.loads(capsys.readouterr().out)

@@ -106,7 +106,10 @@ def contradictions(output: str, forgotten: Collection[str], look: Look) -> Itera
     for task, found in sets.items():
         folder, there = places.published_folder(output, task), data_files(output, task)
         if not found.number and _settled(folder, there):
-            yield redact(folder), f"has {counted(len(there), 'file')} and no manifest that names any. Publish again"
+            yield (
+                redact(folder),
+                f"has {counted(len(there), 'file')} and no manifest that names any. Publish again, or remove it",
+            )
         if told := foreign(found, planned.counts):
             yield redact(folder), told
         else:
@@ -133,7 +136,7 @@ def _of_set(
 ) -> Iterator[tuple[str, str]]:
     """Path below the folder, and what is wrong with it."""
     ids, sound, read, counts = bytearray(), [], 0, Counter[str]()
-    units_of = _units_of(found)
+    units_of = found.units_of_files()
     for place, (file, seen) in enumerate(_looked(look, folder, there, found, found.files)):
         ids += seen.ids
         counts.update(seen.units or {})
@@ -153,15 +156,6 @@ def _of_set(
         for file, seen in _looked(again, folder, there, found, sound):
             if seen.problem:
                 yield file.path, seen.problem
-
-
-def _units_of(found: Manifest) -> list[set[str]]:
-    """Units that have rows in each of the files."""
-    every: list[set[str]] = [set() for _ in found.files]
-    for unit, held in found.units.items():
-        for place in held.files:
-            every[place].add(unit)
-    return every
 
 
 def _miscounted(found: Manifest, planned: _Planned, counts: Mapping[str, int]) -> Iterator[tuple[str, str]]:

@@ -106,9 +106,13 @@ class Manifest:
         """Rows of all files."""
         return sum(each.rows for each in self.files)
 
-    def units_of(self, place: int) -> set[str]:
-        """Units that have rows in the file at a place."""
-        return {unit for unit, held in self.units.items() if place in held.files}
+    def units_of_files(self) -> list[set[str]]:
+        """Units that have rows in each of the files."""
+        every: list[set[str]] = [set() for _ in self.files]
+        for unit, held in self.units.items():
+            for place in held.files:
+                every[place].add(unit)
+        return every
 
 
 def numbers(output: str, task: str) -> list[int]:

@@ -184,6 +184,5 @@ class _Writer:
     def _carried(self, before: Manifest, now: dict[str, State], todo: Difference) -> Iterator[pa.Table]:
         folder = places.published_folder(self.output, self.task)
         hidden = {unit: now[unit].hidden for unit in todo.away if now[unit].hidden}
-        for place in todo.rewritten:
-            for part in rows.of_place(folder, before, place, self.schema):
-                yield rows.without_hidden(rows.without(part, "unit", todo.dropped), hidden)
+        for part in rows.of_places(folder, before, todo.rewritten, self.schema):
+            yield rows.without_hidden(rows.without(part, "unit", todo.dropped), hidden)

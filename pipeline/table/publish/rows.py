@@ -62,17 +62,18 @@ def _strange(rows: pa.Table, name: str) -> str | None:
     return f"{counted(double, 'row')} more than recordings" if double else None
 
 
-def of_place(folder: str, found: Manifest, place: int, schema: pa.Schema) -> Iterator[pa.Table]:
-    """Rows of a published file, a part at a time; raises as `of_file`, and where they are of units of other files."""
-    file = found.files[place]
-    units = found.units_of(place)
-    for part in of_file(folder, file, schema):
-        if others := set(part.column("unit").unique().to_pylist()) - units:
-            raise UserError(
-                f"{redact(join(folder, file.path))}: holds rows of the unit {min(others)!r}, and the manifest says of "
-                "others. Delete it; the next publish makes it again."
-            )
-        yield part
+def of_places(folder: str, found: Manifest, places: Collection[int], schema: pa.Schema) -> Iterator[pa.Table]:
+    """Rows of published files, a part at a time; raises as `of_file`, and where they are of units of other files."""
+    units = found.units_of_files() if places else []
+    for place in places:
+        file = found.files[place]
+        for part in of_file(folder, file, schema):
+            if others := set(part.column("unit").unique().to_pylist()) - units[place]:
+                raise UserError(
+                    f"{redact(join(folder, file.path))}: holds rows of the unit {min(others)!r}, and the manifest says "
+                    "of others. Delete it; the next publish makes it again."
+                )
+            yield part
 
 
 def of_file(folder: str, file: PublishedFile, schema: pa.Schema) -> Iterator[pa.Table]:

@@ -70,9 +70,8 @@ def _rewrite(output: str, task: str, before: Manifest, named: Sequence[int], ids
         raise UserError(f"{redact(folder)}: the manifest names files and no columns. Delete it and publish again.")
     kept = [place for place in range(len(before.files)) if place not in named]
     with splitting(folder, schema, column=before.partition_by, file_bytes=FILE_BYTES) as split:
-        for place in named:
-            for part in rows.of_place(folder, before, place, schema):
-                split.add(rows.without(part, "id", ids))
+        for part in rows.of_places(folder, before, named, schema):
+            split.add(rows.without(part, "id", ids))
         written = split.finish()
         # The state of their units stays the old one, so that the next publish reads these again whoever rewrote them.
         states = {unit: held._replace(files=()) for unit, held in before.units.items()}

@@ -82,7 +82,7 @@ def test_without_a_manifest_files_stay_and_verify_asks_for_one(made: Made) -> No
     (violation,) = verify(made.output).violations
     assert (violation.file, violation.message) == (
         str(folder(made)),
-        "has 1 file and no manifest that names any. Publish again",
+        "has 1 file and no manifest that names any. Publish again, or remove it",
     )
     age(data, 1000)
     assert list(left_overs(made.output)) == []
