@@ -13,8 +13,7 @@ from pipeline.table.publish import manifest, publish, read_published
 from pipeline.table.vacuum import left_overs, vacuum
 from pipeline.table.verify import verify
 from tests.table.conftest import Made
-
-TASK = "transcribe"
+from tests.table.publish.sets import TASK, folder
 
 
 @pytest.fixture
@@ -25,10 +24,6 @@ def made(tmp_path: Path) -> Made:
     made.commit()
     publish(made.output, TASK)
     return made
-
-
-def folder(made: Made) -> Path:
-    return Path(made.output, "_published", TASK)
 
 
 def age(file: Path, hours: float) -> None:
