@@ -17,9 +17,11 @@ from pipeline.table import Standing
 from pipeline.working import job_of
 
 
-def exit_code(*tasks: tuple[int, int], listed: int, problems: int = 0, left: bool = False, **options: Any) -> int:
+def exit_code(
+    *tasks: tuple[int, int], listed: int, absent: int = 0, problems: int = 0, left: bool = False, **options: Any
+) -> int:
     """Of a run after which the tables of its tasks have so many rows, and so many of them with an error."""
-    report: Any = SimpleNamespace(recordings=listed, num_problems=problems)
+    report: Any = SimpleNamespace(recordings=listed, absent=absent, num_problems=problems)
     totals = [
         TaskTotals(kind="transcribe", name=f"t{number}", model={}, pending_units=0, rows=rows, errors=errors)
         for number, (rows, errors) in enumerate(tasks)
@@ -44,6 +46,11 @@ def exit_code(*tasks: tuple[int, int], listed: int, problems: int = 0, left: boo
 def test_the_exit_code_says_what_became_of_the_table(listed, problems, rows, errors, left, zero, code):
     found = exit_code((rows, errors), listed=listed, problems=problems, left=left, exit_zero_on_errors=zero)
     assert found == code
+
+
+def test_what_is_listed_and_away_for_a_night_counts_as_listed():
+    assert exit_code((101, 0), listed=1, absent=100, problems=1) == 0
+    assert exit_code((101, 0), listed=1, problems=1) == 3
 
 
 def test_no_task_hides_the_errors_of_another():

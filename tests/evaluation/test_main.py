@@ -119,7 +119,8 @@ def test_a_wrong_endpoint_is_said_in_seconds(monkeypatch: Any, capfd: Any) -> No
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "x")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "yyyyyyyy")
     before = time.monotonic()
-    assert main(["s3://bucket/out"]) == 2
+    # The store may only be away for a moment; what is wrong with the address the words tell.
+    assert main(["s3://bucket/out"]) == 4
     assert time.monotonic() - before < 30
     assert "AWS_ENDPOINT_URL" in capfd.readouterr().err
 

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from pipeline.plan.success import Success, read_success, write_success
-from pipeline.table import complete, mark_listed, pending
+from pipeline.plan.success import Success, read_success
+from pipeline.table import mark_listed, pending
 from tests.table.conftest import mark_success
 
 
@@ -33,19 +33,6 @@ def test_what_was_listed_is_not_claimed_once_more_is_planned(made: Any) -> None:
     assert not mark_listed(made.output, ["transcribe"], generation=1)
     assert read_success(made.output) is None
     assert mark_listed(made.output, ["transcribe"], generation=2)
-
-
-def test_what_is_planned_while_it_is_claimed_takes_the_claim_back(made: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    made.plan("a.wav")
-    made.commit()
-
-    def late(output: str, **claim: Any) -> None:
-        made.plan("a.wav", "b.wav")
-        write_success(output, **claim)
-
-    monkeypatch.setattr(complete, "write_success", late)
-    assert not mark_listed(made.output, ["transcribe"], generation=1)
-    assert read_success(made.output) is None
 
 
 def test_success_names_generation_and_all_complete_tasks(made: Any) -> None:
