@@ -335,7 +335,7 @@ def beside(made: Any) -> None:
     assert main(["forget", made.output, "c/3.wav", "--yes"]) == 0
 
 
-@pytest.mark.parametrize("look", [WHOLE, QUICK])
+@pytest.mark.parametrize("look", [WHOLE, pytest.param(QUICK, marks=pytest.mark.slow)])
 def test_what_others_do_at_any_moment_of_it_breaks_nothing(
     look: Look, made: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
