@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, fields
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any, Literal
 
 from pipeline import options as reading
@@ -208,14 +208,6 @@ class RunConfig:
         problems = [*_contradictions(self)]
         if problems:
             raise UserError("; ".join(problems))
-
-    def texts(self) -> Iterator[tuple[str, str]]:
-        """Each text that was given, which plans and manifests keep as it is, after the name of its option."""
-        for field in fields(self):
-            value = getattr(self, field.name)
-            for text in value if isinstance(value, tuple) else (value,):
-                if isinstance(text, str):
-                    yield flag(field.name), text
 
 
 LONGEST_TIMEOUT = 168 * 3600.0

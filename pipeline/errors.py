@@ -21,7 +21,14 @@ class VoxmillError(Exception):
 
 
 class UserError(VoxmillError):
-    """The user can mend this; the message says what must hold, what was given, and the remedy."""
+    """The user can mend this; the message says what must hold, what was given, and the remedy.
+
+    Args:
+        message: becomes one line, whatever names it quotes: those of files may hold line breaks.
+    """
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message.replace("\r", "\\r").replace("\n", "\\n"))
 
 
 class StorageFault(VoxmillError):

@@ -10,7 +10,7 @@ import difflib
 import functools
 import types
 import typing
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import field
 from pathlib import Path
 from typing import Any, Literal, TypeVar
@@ -48,6 +48,15 @@ def option(
 def flag(name: str) -> str:
     """Spelling of a field on the command line."""
     return "--" + name.replace("_", "-")
+
+
+def texts(form: Any) -> Iterator[tuple[str, str]]:
+    """Give each text in a form, which plans and records keep as it is, after the name of its option."""
+    for each in dataclasses.fields(form):
+        value = getattr(form, each.name)
+        for text in value if isinstance(value, tuple) else (value,):
+            if isinstance(text, str):
+                yield flag(each.name), text
 
 
 def no_share(name: str, value: float) -> str | None:

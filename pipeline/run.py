@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 
 from rich.console import Console
 
-from pipeline import choices, command, plan, stopping, table
+from pipeline import choices, command, documents, options, plan, stopping, table
 from pipeline.asked import Asked
 from pipeline.choices import Choice
 from pipeline.config import RunConfig
@@ -26,7 +26,7 @@ from pipeline.plan import PlanReport, UnitRef
 from pipeline.plan import layout as plan_layout
 from pipeline.quantities import counted
 from pipeline.sources import probe
-from pipeline.sources.names import is_text, shown
+from pipeline.sources.names import shown
 from pipeline.storage.paths import canonical, redact
 from pipeline.storage.put import probe_folder, probe_write
 from pipeline.storage.secrets import refuse_secrets
@@ -64,7 +64,7 @@ def run(
     started, begin = datetime.now(UTC), time.monotonic()
     for name, text in (
         *(("", uri) for uri in (*sources, output)),
-        *((f"{name}: ", text) for name, text in config.texts()),
+        *((f"{name}: ", text) for name, text in options.texts(config)),
     ):
         _refuse_bytes(text, name)
         refuse_secrets(text, name)
@@ -102,7 +102,7 @@ def run(
 
 
 def _refuse_bytes(text: str, name: str) -> None:
-    if not is_text(text):
+    if not documents.is_text(text):
         # No id, no plan and no record holds it.
         raise UserError(f"{name}{shown(text)}: this is not UTF-8; rename it, or name the folder above it")
 

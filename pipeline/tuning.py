@@ -12,7 +12,7 @@ from typing import Any
 
 from rich.console import Console
 
-from pipeline import command
+from pipeline import command, options
 from pipeline.arguments import Parser
 from pipeline.errors import UserError
 from pipeline.fields import add_options, parse_job, with_file
@@ -20,6 +20,7 @@ from pipeline.noise import kept_off, removed
 from pipeline.quantities import counted, show_seconds
 from pipeline.stopping import Stopped
 from pipeline.storage.paths import is_local, local_path, redact
+from pipeline.storage.secrets import refuse_secrets
 from pipeline.summary import COMPLETE, ERRORS, MEANINGS, PARTIAL, USAGE
 from pipeline.training import checkpoints, config
 from pipeline.training.config import TrainConfig
@@ -87,6 +88,8 @@ def run(sources: Sequence[str], output: str, chosen: TrainConfig, *, say: Callab
     """Check what can be checked, then train where it is asked; every line is shown and kept in the log."""
     if not sources:
         raise UserError("source: name at least one manifest, folder, tar or pattern")
+    for name, text in (*(("", uri) for uri in (*sources, output)), *options.texts(chosen)):
+        refuse_secrets(text, f"{name}: " if name else "")
     if not is_local(output):
         raise UserError(f"{redact(output)}: OUTPUT must be a local folder; copy the result from there")
     folder = Path(local_path(output))

@@ -86,6 +86,8 @@ def test_a_stopped_training_has_code_4_and_says_how_to_go_on(run: Run, tones: Pa
         (["--validate", "nowhere.jsonl"], r"nowhere.jsonl"),
         (["--task", "ctc"], r"--task: invalid choice: 'ctc' .*transcribe.*classify.*frames.*embed"),
         (["--lable-field", "x"], r"did you mean --label-field\?"),
+        (["--labels-from", "https://me:geheim@h/t"], r"^--labels-from: https://\*\*\*@h/t: credentials do not belong"),
+        (["--background", "x?token=geheim"], r"--background: x\?token=\*\*\*:? credentials do not belong"),
     ],
 )
 def test_a_mistake_is_one_line_and_code_2(

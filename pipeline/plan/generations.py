@@ -94,7 +94,11 @@ class Generation:
             corpus, sources = (documents.parse(metadata[key.encode()]) for key in (_CORPUS_KEY, _SOURCES_KEY))
         except (KeyError, ValueError) as error:
             raise damaged(self.uri, error) from error
-        if not isinstance(corpus, str | None) or not isinstance(sources, list) or not all(map(_is_text, sources)):
+        if (
+            not isinstance(corpus, str | None)
+            or not isinstance(sources, list)
+            or not all(map(documents.is_text, sources))
+        ):
             raise damaged(self.uri, "its sources are none")
         return Scope(corpus, tuple(sources))
 
@@ -108,7 +112,7 @@ class Generation:
             names = documents.parse(told)
         except ValueError as error:
             raise damaged(self.uri, error) from error
-        if not isinstance(names, list) or not names or not all(map(_is_text, names)):
+        if not isinstance(names, list) or not names or not all(map(documents.is_text, names)):
             raise damaged(self.uri, "its tasks are none")
         return tuple(names)
 
@@ -318,7 +322,3 @@ def damaged(uri: str, reason: object) -> UserError:
         f"{redact(uri)}: the plan file is damaged ({said}). "
         "Restore it from a backup, or choose a new output folder; nothing of the plan is skipped."
     )
-
-
-def _is_text(value: object) -> bool:
-    return isinstance(value, str)

@@ -15,7 +15,7 @@ from pipeline.errors import StorageFault, UserError
 from pipeline.sources import folder, jsonl, tar
 from pipeline.sources.encoded import Encoded, Group, Problem, RowsPlanned, Unchanged, nothing_known
 from pipeline.sources.folder import Files
-from pipeline.sources.names import AUDIO, COMPRESSED_TARS, MANIFESTS, TARS, UNREADABLE, Place, extension, is_text, shown
+from pipeline.sources.names import AUDIO, COMPRESSED_TARS, MANIFESTS, TARS, UNREADABLE, Place, extension, refusal, shown
 from pipeline.sources.patterns import Found, find
 from pipeline.sources.reach import check_folders
 from pipeline.sources.reading import MOST_MEMBER, by_seeking, open_audio, read
@@ -204,8 +204,8 @@ def _planned(found: Iterable[Entry | Files], place: Place, known: RowsPlanned, *
 
 
 def _opened(format: Format, entry: Entry, place: Place, known: RowsPlanned) -> Iterator[_Item]:
-    if not is_text(entry.uri):
-        yield Problem(shown(entry.uri), "the file's name is not UTF-8; rename it")
+    if reason := refusal(entry.uri):
+        yield Problem(shown(entry.uri), f"the file's name {reason}")
         return
     again = (place.members(entry.uri),)
     try:

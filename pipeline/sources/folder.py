@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from pipeline.sources import labels
 from pipeline.sources.encoded import Group, Problem, RowsPlanned, Unchanged
-from pipeline.sources.names import AUDIO, UNREADABLE, Place, extension, is_text, shown, without_extension
+from pipeline.sources.names import AUDIO, UNREADABLE, Place, extension, refusal, shown, without_extension
 from pipeline.sources.planned import from_file, read_head
 from pipeline.storage.listing import Entry
 from pipeline.storage.paths import is_local
@@ -82,7 +82,7 @@ def _unchanged(files: Files, place: Place, known: RowsPlanned) -> dict[str, Unch
     """Give those audio files that need not be opened, by URI."""
     found: dict[str, Unchanged] = {}
     for entry in files.audio:
-        if not is_text(entry.uri) or extension(entry.uri) in UNREADABLE:
+        if refusal(entry.uri) or extension(entry.uri) in UNREADABLE:
             continue
         name = place.id(place.below(entry.uri))
         if rows := known(name, entry.version):
@@ -102,8 +102,8 @@ def _plan(files: Files, place: Place, unchanged: Mapping[str, Unchanged]) -> lis
         again = tuple(place.id(place.below(entry.uri)) for entry in audio)
         found.append(Problem(shown(files.stem), str(error), again))
     for entry in audio:
-        if not is_text(entry.uri):
-            found.append(Problem(shown(entry.uri), "the file's name is not UTF-8; rename it"))
+        if reason := refusal(entry.uri):
+            found.append(Problem(shown(entry.uri), f"the file's name {reason}"))
         elif extension(entry.uri) in UNREADABLE:
             found.append(Problem(entry.uri, f"{extension(entry.uri)} cannot be read; convert it to FLAC or Opus"))
         else:

@@ -18,7 +18,7 @@ from pipeline.errors import UserError
 from pipeline.sources import labels
 from pipeline.sources.encoded import Group, Problem, RowsPlanned, Unchanged
 from pipeline.sources.headers import Measured
-from pipeline.sources.names import Place, extension, is_text, without_extension
+from pipeline.sources.names import Place, extension, without_extension
 from pipeline.sources.planned import measure_file, read_head
 from pipeline.storage.lines import pieces
 from pipeline.storage.listing import Entry, stat
@@ -123,10 +123,10 @@ def _parse(line: bytes, uri: str, number: int) -> Line:
 def _checked(fields: dict[str, Any]) -> Line:
     names = [name for name in ("audio_filepath", "path") if fields.get(name) is not None]
     audio = fields[names[0]] if names else None
-    if not isinstance(audio, str) or not audio or "\0" in audio or not is_text(audio):
+    if not isinstance(audio, str) or not audio or "\0" in audio or not documents.is_text(audio):
         raise ValueError(f"audio_filepath (or path) must name an audio file, not {_short(audio)}")
     given = fields.get("id")
-    if given is not None and (not isinstance(given, str) or not given or not is_text(given)):
+    if given is not None and (not isinstance(given, str) or not given or not documents.is_text(given)):
         raise ValueError(f"id must be text, not {_short(given)}")
     text = fields.get("text")
     if text is not None and not isinstance(text, str):

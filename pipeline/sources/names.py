@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from pipeline.documents import is_text
+from pipeline.storage.secrets import redact
+
 AUDIO = frozenset(
     (
         "8svx", "aif", "aifc", "aiff", "au", "avr", "bwf", "caf", "flac", "ircam", "mp1", "mp2", "mp3", "nist", "oga",
@@ -71,15 +74,19 @@ def tar_key(member: str) -> tuple[str, str]:
     return folder + slash + key, rest.lower()
 
 
-def is_text(name: str) -> bool:
-    """Say whether a name is valid Unicode, as ids must be; names on local disks and in tars may be any bytes."""
-    try:
-        name.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
+def refusal(name: str) -> str | None:
+    """Say why nothing with a name is planned, since ids and plans keep names as they are; None where it may be.
+
+    Names on local disks and in tars may be any bytes; what was fetched by a signed URL is often named for all of it.
+    """
+    if not is_text(name):
+        return "is not UTF-8; rename it"
+    # Masking takes some 5 us, and what it masks in a path is given after an equals sign.
+    if ("=" in name or "%3" in name) and redact(name) != name:
+        return "holds credentials, which would stay in its id; rename it"
+    return None
 
 
 def shown(name: str) -> str:
-    """Make a name of any bytes printable."""
-    return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    """Make a name of any bytes printable, without credentials."""
+    return redact(name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace"))

@@ -22,7 +22,7 @@ from pipeline.sources.names import (
     UNREADABLE,
     Place,
     extension,
-    is_text,
+    refusal,
     shown,
     tar_key,
 )
@@ -137,8 +137,8 @@ class _Scan:
         name, uri = normal_name(member.name), f"{self.entry.uri}::{shown(member.name)}"
         if member.kind in ("link", "special"):
             return Problem(uri, "a link or special member is never followed")
-        if not is_text(name):
-            return Problem(uri, "the member's name is not UTF-8")
+        if reason := refusal(name):
+            return Problem(uri, f"the member's name {reason}")
         if name.startswith("/") or ".." in name.split("/"):
             return Problem(uri, "a member's name must not be absolute or climb with '..'")
         return None

@@ -9,9 +9,10 @@ from collections.abc import Sequence
 import pyarrow as pa
 
 from pipeline.arguments import Parser
+from pipeline.documents import is_text
 from pipeline.errors import StorageFault, UserError
 from pipeline.leaving import leave
-from pipeline.sources.names import is_text, shown
+from pipeline.sources.names import shown
 from pipeline.stopping import Stopped, stoppable
 from pipeline.storage.paths import redact
 from pipeline.table.commands import clean, look, publishing

@@ -107,7 +107,7 @@ READS = {
                                 "_check_tensor"),
     "pipeline.plan.success": ("read_success", "_whole", "_text"),
     "pipeline.plan.generations": ("scope", "tasks", "row_group", "_row_group", "row_groups", "units", "open_generation",
-                                  "_opened", "_open", "unit_runs", "_reading", "damaged", "_is_text"),
+                                  "_opened", "_open", "unit_runs", "_reading", "damaged"),
     "pipeline.plan.columns": ("to_recordings",),
 }  # fmt: skip
 """Of modules that do other things too: the functions that read."""

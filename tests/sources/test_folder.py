@@ -1,5 +1,6 @@
 import random
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -114,6 +115,16 @@ def test_a_name_that_is_no_utf8_is_a_problem(tmp_path: Any, audio: Audio) -> Non
     assert [item.message for item in found if isinstance(item, Problem)] == ["the file's name is not UTF-8; rename it"]
     assert [item.uri for item in found if isinstance(item, Problem)] == [f"file://{tmp_path}/\\xff.wav"]
     assert len(found) == 2
+
+
+def test_a_name_with_credentials_is_a_problem(tmp_path: Path, audio: Audio) -> None:
+    for name in ("ok.wav", "a.wav?X-Amz-Signature=geheimes.wav"):
+        (tmp_path / name).write_bytes(audio())
+    found = list(entries([str(tmp_path)]))
+    problems = [item for item in found if isinstance(item, Problem)]
+    assert [item[0].source for item in found if not isinstance(item, Problem)] == [f"file://{tmp_path}/ok.wav"]
+    assert [each.uri for each in problems] == [f"file://{tmp_path}/a.wav?X-Amz-Signature=***"]
+    assert problems[0].message == "the file's name holds credentials, which would stay in its id; rename it"
 
 
 @pytest.mark.parametrize("first", ["HEAD", "GET"])

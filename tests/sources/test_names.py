@@ -45,6 +45,20 @@ def test_ids() -> None:
 
 
 def test_names_of_any_bytes() -> None:
-    assert names.is_text("ü 語\n")
-    assert not names.is_text("a\udcff")
+    assert names.refusal("ü 語\n") is None
+    assert names.refusal("a\udcff") == "is not UTF-8; rename it"
     assert names.shown("a\udcff.wav") == "a\\xff.wav"
+
+
+@pytest.mark.parametrize(
+    "name", ["/in/a.flac?X-Amz-Signature=geheimes.flac", "a.flac?Expires=1&token=geheimes", "a%3Fsig%3Dgeheimes.wav"]
+)
+def test_a_name_with_credentials_is_refused_and_shown_without(name: str) -> None:
+    assert names.refusal(name) == "holds credentials, which would stay in its id; rename it"
+    assert "geheimes" not in names.shown(name)
+
+
+@pytest.mark.parametrize("name", ["/in/date=2026-11-30/a.wav", "/in/design=x/a?.wav", "a%3D.wav", "k=v?a=b.flac"])
+def test_an_equals_sign_makes_no_credentials(name: str) -> None:
+    assert names.refusal(name) is None
+    assert names.shown(name) == name

@@ -278,6 +278,16 @@ def test_many_recordings_of_one_key_take_no_longer_each(make_tar: MakeTar, tmp_p
     assert time.process_time() - begin < 4
 
 
+def test_a_member_whose_name_has_credentials_is_a_problem(make_tar: MakeTar, audio: Audio, tmp_path: Path) -> None:
+    members = [("a?token=geheimes.wav", audio()), ("b.wav", audio())]
+    (tmp_path / "x.tar").write_bytes(make_tar(members))
+    recordings, problems = _split(entries([str(tmp_path)]))
+    assert [each.id.rpartition("::")[2] for each in recordings] == ["b.wav"]
+    assert [(each.uri.rpartition("::")[2], each.message) for each in problems] == [
+        ("a?token=***", "the member's name holds credentials, which would stay in its id; rename it")
+    ]
+
+
 def test_a_tar_whose_name_is_no_text_is_a_problem(make_tar: MakeTar, audio: Audio, tmp_path: Path) -> None:
     for name in (b"\xff.tar", b"good.tar"):
         Path(os.fsdecode(os.fsencode(tmp_path) + b"/" + name)).write_bytes(make_tar([("a.wav", audio())]))
