@@ -76,7 +76,8 @@ PROMISES = {
     ),
     "fuzz": Promise(
         "hostile inputs at every place where foreign bytes come in. None ends in a traceback, takes over 10 s of CPU "
-        "time, waits two minutes or takes more memory than its bound",
+        "time, waits two minutes or takes more than 256 MB of memory, 512 MB for audio and sizes of a model; of what "
+        "gets past the parsers a part is read as a run would, 1 of 4 to 16 where that takes long",
         {},
         each=100_000,
     ),
