@@ -88,7 +88,7 @@ def _receipts(
     overdue: Callable[[str], None],
 ) -> list[Receipt]:
     clock = StageClock("read")
-    unit = load_unit(job.output, work.unit)
+    unit = load_unit(job.output, work.unit, job.moves)
     name = ", ".join(each.id for each in unit.recordings)
     patience, silent = job.config.stall_timeout, _silent(job)
     with unmoved(patience, lambda: overdue(f"{name}: held by storage that is read, {silent}")):

@@ -16,6 +16,7 @@ from pipeline.config import RunConfig
 from pipeline.corpus import Seconds
 from pipeline.errors import StorageFault
 from pipeline.overdue import within
+from pipeline.plan import NOWHERE, Moves
 from pipeline.quantities import show_seconds
 from pipeline.storage.paths import redact
 from pipeline.storage.retry import at_once
@@ -39,6 +40,8 @@ class Asked:
     """None before their checkpoints have been read."""
     admitted: bool = False
     """Whether the output has been looked at, and may be written to."""
+    moves: Moves = NOWHERE
+    """Where what is planned lies by now, once the sources have been listed."""
     console: Console
     started: datetime
     begin: float

@@ -13,7 +13,7 @@ from pipeline.config import RunConfig
 from pipeline.errors import StorageFault, VoxmillError
 from pipeline.flow import Doing
 from pipeline.isolation import Limits
-from pipeline.plan import UnitRef
+from pipeline.plan import NOWHERE, Moves, UnitRef
 from pipeline.receipts import Receipt, Timings, counted_once, receipt_of
 from pipeline.storage.secrets import redact, redacted_trace
 from pipeline.table.assemble import assemble
@@ -73,6 +73,8 @@ class Job:
     dtype: Literal["float32", "bfloat16", "float16", "int8"]
     settings: flow.Settings
     config: RunConfig
+    moves: Moves = NOWHERE
+    """Where what is planned lies by now."""
 
     @property
     def hashes(self) -> tuple[str, ...]:

@@ -93,8 +93,9 @@ def run(
     with leased(asked, conditional=conditional), _written_down(asked):
         with storage_watched(asked, "planning"):
             report, plan_seconds = _plan(asked)
-        for line in plan.format_absent(report):
+        for line in (*plan.format_absent(report), *plan.format_moves(report)):
             asked.say(line)
+        asked = replace(asked, moves=report.moves)
         summary = _label(asked, report, plan_seconds)
         with storage_watched(asked, "writing the record of the run"):
             asked.write_down(summary.to_json())

@@ -156,4 +156,5 @@ def job_of(asked: Asked, needed: Sequence[Choice], device: str) -> Job:
     return Job(
         run=asked.name, output=asked.output, tasks=tuple(each.job for each in needed),
         device="cuda" if device == "cuda" else "cpu", dtype=dtype, settings=settings, config=config,
+        moves=asked.moves,
     )  # fmt: skip

@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import soundfile
 from rich.console import Console
 
 from pipeline import alone, cli, config
@@ -310,6 +311,32 @@ def test_a_changed_file_gets_one_new_row_which_readers_see(one):
     rows = read_table(str(output)).to_pandas()
     assert rows.text.tolist() == [clips()[2].text]
     assert len(pd.concat([pd.read_parquet(file) for file in (output / "transcribe").glob("*.parquet")])) == 2
+    assert verify(str(output)).complete
+
+
+def test_a_line_whose_stretch_has_changed_is_heard_again(tmp_path):
+    said = clips()[0]
+    soundfile.write(tmp_path / "a.wav", np.concatenate([said.samples, clips()[2].resampled(said.rate)]), said.rate)
+    length, manifest, output = len(said.samples) / said.rate, tmp_path / "lines.jsonl", tmp_path / "out"
+    for offset, clip in ((0.0, clips()[0]), (length, clips()[2])):
+        line = {"path": "a.wav", "id": "own", "offset": offset, "duration": len(clip.samples) / clip.rate}
+        manifest.write_text(json.dumps(line))
+        assert transcribed([manifest], output).rows == 1
+        rows = read_table(str(output)).to_pandas()
+        assert (rows.start.tolist(), rows.text.tolist()) == ([pytest.approx(offset, abs=1e-3)], [clip.text])
+    assert verify(str(output)).complete
+
+
+def test_what_is_pending_of_a_corpus_that_has_moved_is_read_where_it_lies(one):
+    folder, output = one
+    moved = folder.rename(folder.with_name("moved"))
+    # Another recording is where the first one was: only the new place may be asked.
+    folder.mkdir()
+    (folder / "a.wav").write_bytes(encoded(clips()[2].samples, "WAV"))
+    summary = transcribed([moved], output, name="beside")
+    assert (summary.exit_code, summary.table_errors, summary.new_recordings) == (0, 0, 0)
+    rows = read_table(str(output), task="beside").to_pandas()
+    assert (rows.text.tolist(), rows.source.tolist()) == ([clips()[0].text], [f"file://{moved}/a.wav"])
     assert verify(str(output)).complete
 
 

@@ -44,7 +44,7 @@ class Read:
 
     def _read(self, work: Work, clock: StageClock, at_work: AtWork) -> Row:
         limit_threads(1)
-        unit = load_unit(self.job.output, work.unit)
+        unit = load_unit(self.job.output, work.unit, self.job.moves)
         return rows.from_encoded(work, flow.read(unit, at_work.beat), clock.timings())
 
 

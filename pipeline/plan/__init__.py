@@ -2,13 +2,16 @@
 
 from pipeline.plan.forgotten import forgotten
 from pipeline.plan.generations import UnitRef
+from pipeline.plan.moves import NOWHERE, Moves
 from pipeline.plan.planned import Planned, read_planned
-from pipeline.plan.report import PlanReport, format_absent, format_report
+from pipeline.plan.report import PlanReport, format_absent, format_moves, format_report
 from pipeline.plan.store import extend, held, load_unit, units
 from pipeline.plan.superseded import Superseded, superseded
 from pipeline.plan.unseen import unseen
 
 __all__ = [
+    "NOWHERE",
+    "Moves",
     "PlanReport",
     "Planned",
     "Superseded",
@@ -16,6 +19,7 @@ __all__ = [
     "extend",
     "forgotten",
     "format_absent",
+    "format_moves",
     "format_report",
     "held",
     "load_unit",

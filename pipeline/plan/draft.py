@@ -17,7 +17,8 @@ from pipeline.plan.absent import MISSING, check_new, folder_of, vanished
 from pipeline.plan.columns import DRAFT_SCHEMA, OldRow, to_table
 from pipeline.plan.files import last_rows, name_hashes
 from pipeline.plan.ids import digests
-from pipeline.plan.known import Known, text_hashes
+from pipeline.plan.known import Known, content_hash, text_hashes
+from pipeline.plan.moves import Moves, Moving
 from pipeline.plan.payload import payloads
 from pipeline.plan.places import moved, twice, twice_in_draft
 from pipeline.plan.report import Survey, Unopened
@@ -27,6 +28,8 @@ from pipeline.sources import Group, Problem, Unchanged
 
 BATCH = 20_000
 """Rows that are looked up, counted and written together."""
+MOST_STRANGERS = 10_000
+"""Rows with other content at another place that wait for the others to show whether their corpus has moved."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +52,8 @@ class Draft:
     """Which rows of the known index the listing had, opened or not."""
     absent: np.ndarray
     """Which rows of the known index the listing names, while their audio is not there any more, or closed."""
+    moves: Moves
+    """Where what is planned lies by now."""
 
     def __len__(self) -> int:
         return len(self.seconds)
@@ -105,6 +110,9 @@ class _Drafter:
     """Folders of what is known and not there any more."""
     reached: set[str] = field(default_factory=set)
     """Folders of what is listed and there."""
+    moving: Moving = field(default_factory=Moving)
+    strangers: list[tuple[str, str, int]] = field(default_factory=list)
+    """Id, URI and place in the known index of what has changed and lies elsewhere."""
     rows: list[Recording] = field(default_factory=list)
     row_payloads: list[int] = field(default_factory=list)
     row_groups: list[int] = field(default_factory=list)
@@ -146,6 +154,12 @@ class _Drafter:
         self.unopened[number] = True
         if int(self.known.files.versions[number]) not in MISSING:
             self.reached.add(folder_of(file.uri))
+            if (planned := int(self.known.files.sources[number])) != hash(file.uri):
+                self.moving.see(planned, file.uri, lambda: self._planned(number))
+
+    def _planned(self, number: int) -> tuple[str, str]:
+        """Id and source of one of the newest rows of a known file."""
+        return self.known.row(int(np.flatnonzero(self.known.file_numbers == number)[-1]))
 
     def flush(self) -> None:
         """Look up, count and write the rows gathered so far."""
@@ -191,14 +205,28 @@ class _Drafter:
         if len(hits) == 0:
             return keep
         at = places[hits]
-        versions = text_hashes(self.rows[row].version for row in hits)
-        keep[hits] = versions != self.known.versions[at]
-        elsewhere = keep[hits] & (text_hashes(self.rows[row].source for row in hits) != self.known.sources[at])
-        if elsewhere.any():
-            row = int(hits[np.flatnonzero(elsewhere)[0]])
-            id = self.rows[row].id
-            raise moved(id, self.rows[row].source, self.known.row(int(places[row]))[1])
+        contents = np.fromiter((content_hash(self.rows[row]) for row in hits), dtype=np.int64)
+        keep[hits] = contents != self.known.versions[at]
+        elsewhere = text_hashes(self.rows[row].source for row in hits) != self.known.sources[at]
+        for row in hits[elsewhere].tolist():
+            self._meet(row, int(places[row]), changed=bool(keep[row]))
         return keep
+
+    def _meet(self, row: int, place: int, *, changed: bool) -> None:
+        """What lies elsewhere by now is the same or, where others of it have moved so too, a changed one."""
+        listed, planned = self.rows[row], int(self.known.sources[place])
+        if changed:
+            self.strangers.append((listed.id, listed.source, place))
+            if len(self.strangers) > MOST_STRANGERS:
+                self._refuse_strangers()
+        elif not listed.missing:
+            self.moving.see(planned, listed.source, lambda: self.known.row(place))
+
+    def _refuse_strangers(self) -> None:
+        for id, now, place in self.strangers:
+            if not self.moving.explains(int(self.known.sources[place]), now):
+                raise moved(id, now, self.known.row(place)[1])
+        self.strangers = []
 
     def _remembered(self) -> np.ndarray:
         if not self.known.forgotten:
@@ -253,6 +281,7 @@ class _Drafter:
     def finish(self, path: Path) -> Draft:
         """The draft, if no two rows have one id, and what is missing may be believed."""
         self._see_unopened()
+        self._refuse_strangers()
         names = np.concatenate([*self.names, np.empty(0, np.int64)])
         draft = Draft(
             path=path,
@@ -264,6 +293,7 @@ class _Drafter:
             survey=self.survey,
             seen=self.seen,
             absent=self.absent,
+            moves=self.moving.found(),
         )
         every = np.concatenate([*self.digests, digests([])])
         order = np.argsort(every, kind="stable")

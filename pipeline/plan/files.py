@@ -8,15 +8,18 @@ from dataclasses import dataclass
 import numpy as np
 
 from pipeline.plan.spans import whole_id
+from pipeline.sources import Content
 
 
 @dataclass(frozen=True, slots=True)
 class FileIndex:
-    """One entry for each name, about 25 bytes: what was planned of it last."""
+    """One entry for each name, about 33 bytes: what was planned of it last."""
 
     names: np.ndarray
     """(F,) int64 hashes of `name_of`, sorted, no two equal."""
     versions: np.ndarray
+    """(F,) int64 hashes, see `known.content_hashes`."""
+    sources: np.ndarray
     """(F,) int64 hashes."""
     rows: np.ndarray
     """(F,) int32 newest rows of that version; 0 where the last look did not come to its end."""
@@ -27,10 +30,10 @@ class FileIndex:
         place = int(self.names.searchsorted(wanted))
         return place if place < len(self.names) and int(self.names[place]) == wanted else -1
 
-    def rows_of(self, name: str, version: str) -> int:
-        """Rows of a name that is planned whole at this version, else 0; see `sources.RowsPlanned`."""
+    def rows_of(self, name: str, content: Content) -> int:
+        """Rows of a name that is planned whole with this content, else 0; see `sources.RowsPlanned`."""
         place = self.find(name)
-        return int(self.rows[place]) if place >= 0 and int(self.versions[place]) == hash(version) else 0
+        return int(self.rows[place]) if place >= 0 and int(self.versions[place]) == hash(content) else 0
 
 
 def name_of(id: str, member: str | None, spans: int) -> str:
@@ -56,7 +59,7 @@ def last_rows(names: np.ndarray, doubted: np.ndarray) -> np.ndarray:
 
 
 def index_files(
-    names: np.ndarray, versions: np.ndarray, closing: np.ndarray, newest: np.ndarray
+    names: np.ndarray, versions: np.ndarray, sources: np.ndarray, closing: np.ndarray, newest: np.ndarray
 ) -> tuple[FileIndex, np.ndarray]:
     """Index of all rows of a plan, in its order, and the place of each newest row's name in it.
 
@@ -66,6 +69,7 @@ def index_files(
     Args:
         names: (N,) int64 hashes.
         versions: (N,) int64 hashes.
+        sources: (N,) int64 hashes.
         closing: (N,) bool, rows that were the last of a whole look.
         newest: (K,) row numbers that nothing superseded.
     """
@@ -75,4 +79,4 @@ def index_files(
     current = versions[last]
     same = places[versions[newest] == current[places]]
     rows = np.bincount(same, minlength=len(unique)).astype(np.int32)
-    return FileIndex(unique, current, np.where(closing[last], rows, 0).astype(np.int32)), places
+    return FileIndex(unique, current, sources[last], np.where(closing[last], rows, 0).astype(np.int32)), places

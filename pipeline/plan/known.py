@@ -1,4 +1,4 @@
-"""What the plan has already: one index over all generations, 49 bytes a recording and 20 a file."""
+"""What the plan has already: one index over all generations, 49 bytes a recording and 28 a file."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import pyarrow as pa
 
+from pipeline.corpus import Recording
 from pipeline.plan import generations
 from pipeline.plan.columns import CLOSING
 from pipeline.plan.files import FileIndex, index_files, name_hashes
@@ -15,9 +16,11 @@ from pipeline.plan.forgotten import Forgotten, forgotten
 from pipeline.plan.generations import Generation, Scope, UnitRef
 from pipeline.plan.ids import digests
 from pipeline.plan.spans import whole_id
+from pipeline.sources import content_of
 
 _COLUMNS = (
-    "id", "version", "source", "member", "span", "spans", "supersedes", "seconds", "payload", "unit", CLOSING.name,
+    "id", "version", "source", "member", "start", "end", "span", "spans", "supersedes", "seconds", "payload", "unit",
+    CLOSING.name,
 )  # fmt: skip
 _TOGETHER = 100_000
 """Rows of small generations that are held at once."""
@@ -31,7 +34,7 @@ class Known:
     digests: np.ndarray
     """(N,) S16, sorted, no two equal."""
     versions: np.ndarray
-    """(N,) int64, see `text_hashes`."""
+    """(N,) int64, see `content_hashes`."""
     sources: np.ndarray
     """(N,) int64, see `text_hashes`."""
     seconds: np.ndarray
@@ -95,6 +98,22 @@ def text_hashes(texts: Iterable[str]) -> np.ndarray:
     return np.fromiter(map(hash, texts), dtype=np.int64)
 
 
+def content_hashes(rows: pa.Table) -> np.ndarray:
+    """(N,) int64 hashes of the contents of planned rows, see `sources.content_of`; ids of spans tell their stretch."""
+    versions = rows.column("version").to_pylist()
+    found = text_hashes(versions)
+    start, end = rows.column("start").to_numpy(), rows.column("end")
+    part = ((start != 0.0) | end.is_valid().to_numpy()) & (rows.column("spans").to_numpy() <= 1)
+    for row in np.flatnonzero(part).tolist():
+        found[row] = hash(content_of(versions[row], float(start[row]), end[row].as_py()))
+    return found
+
+
+def content_hash(row: Recording) -> int:
+    """Hash of the content of a listed row, as `content_hashes`."""
+    return hash(row.version if row.spans > 1 else content_of(row.version, row.start, row.end))
+
+
 def read_known(output: str) -> Known:
     """Index of everything planned so far; 4,000,000 recordings take a few hundred MB while it is built.
 
@@ -150,7 +169,7 @@ class _Builder:
         """Take in the rows of one row group."""
         ids = table.column("id").to_pylist()
         self.digests.append(digests(ids))
-        self.versions.append(text_hashes(table.column("version").to_pylist()))
+        self.versions.append(content_hashes(table))
         self.sources.append(text_hashes(table.column("source").to_pylist()))
         spans = table.column("spans").to_numpy()
         self.names.append(name_hashes(ids, table.column("member").to_pylist(), spans.tolist()))
@@ -183,13 +202,14 @@ class _Builder:
         newest = np.ones(len(order), dtype=bool)
         newest[:-1] = ordered[1:] != ordered[:-1]
         order = order[newest & ~self._gone(ordered, order)]
-        versions = _join(self.versions, np.int64)
-        files, file_numbers = index_files(_join(self.names, np.int64), versions, _join(self.closing, bool), order)
+        versions, sources = _join(self.versions, np.int64), _join(self.sources, np.int64)
+        names, closing = _join(self.names, np.int64), _join(self.closing, bool)
+        files, file_numbers = index_files(names, versions, sources, closing, order)
         return Known(
             output=output,
             digests=every[order],
             versions=versions[order],
-            sources=_join(self.sources, np.int64)[order],
+            sources=sources[order],
             seconds=_join(self.seconds, np.float64)[order],
             parts=_join(self.parts, np.int8)[order],
             file_numbers=file_numbers,

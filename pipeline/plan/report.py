@@ -7,8 +7,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from pipeline.corpus import Recording, Seconds
+from pipeline.plan.moves import NOWHERE, Moves
 from pipeline.quantities import counted, show_seconds
 from pipeline.sources import Problem
+from pipeline.storage.paths import redact
 
 LENGTHS: tuple[tuple[Seconds, str], ...] = (
     (0.0, "below 1 s"), (1.0, "1 to 10 s"), (10.0, "10 to 30 s"), (30.0, "30 s to 2 min"),
@@ -18,6 +20,7 @@ _BOUNDS = [bound for bound, _ in LENGTHS]
 MAX_PROBLEMS_KEPT = 1000
 """Problems kept with their message; all of them are counted."""
 _SHOWN_PROBLEMS = 10
+SHOWN_MOVES = 3
 
 
 @dataclass(slots=True)
@@ -90,6 +93,8 @@ class PlanReport:
     """Listed rows that are spans of longer recordings."""
     generations: tuple[int, ...]
     """Numbers of the generations written; none in a dry run or where nothing is new."""
+    moves: Moves = NOWHERE
+    """Where what is planned lies by now."""
 
     @property
     def planned(self) -> int:
@@ -185,7 +190,7 @@ def format_report(report: PlanReport) -> str:
         f"  to do: {counted(report.planned, 'row')}, {_duration(report.planned_seconds)},"
         f" in {counted(report.units, 'unit')} of up to {report.unit_seconds:,.0f} s",
         *_unopened(report),
-        *(f"  {line}" for line in format_absent(report)),
+        *(f"  {line}" for line in (*format_absent(report), *format_moves(report))),
     ]
     for title, tallies in (
         ("format", report.formats),
@@ -203,6 +208,13 @@ def format_absent(report: PlanReport) -> list[str]:
         return []
     rows = counted(report.absent, "row")
     return [f"listed, but not there or closed: {rows}, kept as before; is a mount or permission missing?"]
+
+
+def format_moves(report: PlanReport) -> list[str]:
+    """Say which places of the plan lie elsewhere by now, and are read there."""
+    pairs = report.moves.pairs
+    told = [f"moved: {redact(old)} lies at {redact(new)} now, and is read there" for old, new in pairs[:SHOWN_MOVES]]
+    return told + ([f"moved: {len(pairs) - SHOWN_MOVES} other places"] if len(pairs) > SHOWN_MOVES else [])
 
 
 def _unopened(report: PlanReport) -> list[str]:

@@ -19,6 +19,7 @@ from pipeline.plan.emptying import empty_texts
 from pipeline.plan.forgotten import forgotten
 from pipeline.plan.generations import Generation, Scope, UnitRef, encode_metadata
 from pipeline.plan.known import Known, read_known
+from pipeline.plan.moves import NOWHERE, Moves
 from pipeline.plan.publish import Drafted, DraftGeneration, encode_generations
 from pipeline.plan.report import PlanReport
 from pipeline.plan.success import remove_success
@@ -129,8 +130,8 @@ def units_of(generation: Generation, group: int) -> list[UnitRef]:
     return generations.unit_runs(rows, generation, row_group=group)
 
 
-def load_unit(output: str, ref: UnitRef) -> Unit:
-    """The recordings of one unit that are to be heard: those that are not forgotten.
+def load_unit(output: str, ref: UnitRef, moves: Moves = NOWHERE) -> Unit:
+    """The recordings of one unit that are to be heard, at the places where they lie now, without forgotten ones.
 
     Reads one row group, which the process keeps for the neighbours, and lists what is forgotten.
 
@@ -139,7 +140,9 @@ def load_unit(output: str, ref: UnitRef) -> Unit:
         StorageFault: the plan cannot be read.
     """
     unit, gone = planned_unit(output, ref), forgotten(output)
-    return Unit(unit.name, tuple(each for each in unit.recordings if not gone.covers(each))) if gone else unit
+    if not gone and not moves:
+        return unit
+    return Unit(unit.name, tuple(moves.of(each) for each in unit.recordings if not gone.covers(each)))
 
 
 def held(output: str, ref: UnitRef) -> int:
@@ -235,4 +238,5 @@ def _report(draft: Draft, written: Written, *, known: Known, scope: Scope, unit_
         unit_seconds=unit_seconds,
         spans=survey.spans + unopened.spans,
         generations=tuple(written.numbers),
+        moves=draft.moves,
     )

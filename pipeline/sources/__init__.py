@@ -13,7 +13,16 @@ from typing import NamedTuple
 
 from pipeline.errors import StorageFault, UserError
 from pipeline.sources import folder, jsonl, tar
-from pipeline.sources.encoded import Encoded, Group, Problem, RowsPlanned, Unchanged, nothing_known
+from pipeline.sources.encoded import (
+    Content,
+    Encoded,
+    Group,
+    Problem,
+    RowsPlanned,
+    Unchanged,
+    content_of,
+    nothing_known,
+)
 from pipeline.sources.folder import Files
 from pipeline.sources.names import AUDIO, COMPRESSED_TARS, MANIFESTS, TARS, UNREADABLE, Place, extension, refusal, shown
 from pipeline.sources.patterns import Found, find
@@ -28,8 +37,8 @@ from pipeline.storage.retry import hasty, unreachable
 from pipeline.threads import threads
 
 __all__ = [
-    "MOST_MEMBER", "Encoded", "Group", "Problem", "RowsPlanned", "Unchanged", "by_seeking", "check_folders", "entries",
-    "open_audio", "probe", "read",
+    "MOST_MEMBER", "Content", "Encoded", "Group", "Problem", "RowsPlanned", "Unchanged", "by_seeking", "check_folders",
+    "content_of", "entries", "open_audio", "probe", "read",
 ]  # fmt: skip
 
 _Item = Group | Problem | Unchanged

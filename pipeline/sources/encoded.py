@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from pipeline.corpus import Recording
+from pipeline.corpus import MISSING_VERSIONS, Recording, Seconds
 from pipeline.errors import ErrorRow
 
 Group = tuple[Recording, ...]
@@ -33,11 +33,23 @@ class Unchanged:
     """Rows that the plan has of it."""
 
 
-RowsPlanned = Callable[[str, str], int]
-"""Name (as in `Unchanged`) and version -> rows that a finished look has planned of it; 0: it must be looked at."""
+Content = str | tuple[str, Seconds, Seconds | None]
+"""What a row is made of, see `content_of`."""
+
+RowsPlanned = Callable[[str, Content], int]
+"""Name (as in `Unchanged`) and content -> rows that a finished look has planned of it; 0: it must be looked at."""
 
 
-def nothing_known(name: str, version: str) -> int:
+def content_of(version: str, start: Seconds, end: Seconds | None) -> Content:
+    """What tells a row of the same id from what it was: the version of its audio and, of a part, its stretch.
+
+    A line of a manifest may name another stretch under its own id; what is not there has none.
+    """
+    whole = (start == 0.0 and end is None) or version in MISSING_VERSIONS
+    return version if whole else (version, start, end)
+
+
+def nothing_known(name: str, content: Content) -> int:
     """Say that everything must be looked at."""
     return 0
 

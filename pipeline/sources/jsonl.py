@@ -16,7 +16,7 @@ from pipeline import documents
 from pipeline.corpus import WHOLE_SECONDS, Recording, Seconds, SecondsFrom
 from pipeline.errors import UserError
 from pipeline.sources import labels
-from pipeline.sources.encoded import Group, Problem, RowsPlanned, Unchanged
+from pipeline.sources.encoded import Group, Problem, RowsPlanned, Unchanged, content_of
 from pipeline.sources.headers import Measured
 from pipeline.sources.names import Place, extension, without_extension
 from pipeline.sources.planned import measure_file, read_head
@@ -191,7 +191,8 @@ def _plan(lines: list[Line], manifest: str, place: Place, known: RowsPlanned) ->
 def _rows(found: _Found, place: Place, known: RowsPlanned) -> int:
     # A line with an id of its own may have become long enough to be cut.
     long = found.line.duration is not None and found.line.duration > WHOLE_SECONDS
-    return 0 if long else known(_id(found.line, found.path, place), found.entry.version)
+    content = content_of(found.entry.version, *_stretch(found.line))
+    return 0 if long else known(_id(found.line, found.path, place), content)
 
 
 def _group(lines: list[_Found], place: Place) -> Group:

@@ -58,8 +58,20 @@ def test_a_touched_file_is_changed_and_a_renamed_mount_is_not(corpus: Path, tmp_
     corpus.rename(moved)
     assert extend([str(moved)], output, corpus="talks").unchanged == 3
     os.utime(moved / "ann/one.wav", ns=(1, 1))
+    report = extend([str(moved)], output, corpus="talks")
+    assert (report.changed, report.unchanged) == (1, 2)
+    assert report.moves.pairs == ((f"file://{corpus}/", f"file://{moved}/"),)
+
+
+def test_another_corpus_of_the_same_name_is_refused(corpus: Path, tmp_path: Path) -> None:
+    output = str(tmp_path / "out")
+    extend([str(corpus)], output, corpus="talks")
+    other = tmp_path / "other"
+    corpus.rename(other)
+    for file in other.rglob("*.*"):
+        os.utime(file, ns=(1, 1))
     with pytest.raises(UserError, match=r"talks/ann/one\.wav was planned from file://.*talks/ann/one\.wav"):
-        extend([str(moved)], output, corpus="talks")
+        extend([str(other)], output, corpus="talks")
 
 
 def test_one_file_named_twice_is_refused(corpus: Path, tmp_path: Path) -> None:

@@ -40,7 +40,7 @@ def test_index(rows: list[tuple[int, int, bool, bool]]) -> None:
     hashes = [np.array([hash(f"{kind}{each}") for each in column], dtype=np.int64)
               for kind, column in (("n", names), ("v", versions))]  # fmt: skip
     kept = np.flatnonzero(newest)
-    index, places = index_files(*hashes, np.array(closing, dtype=bool), kept)
+    index, places = index_files(*hashes, hashes[1], np.array(closing, dtype=bool), kept)
     for name in range(6):
         of_name = [row for row in rows if row[0] == name]
         for version in range(3):
