@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import gc
 import mmap
 import os
@@ -122,10 +123,10 @@ def _work(door: Door, seed: int, numbers: range, deadline: float, shared: mmap.m
         for data in opened.seeds:
             opened.check(data)
         # Nor is what was garbage in the process that this one is forked from: its room would hide as much of theirs.
-        gc.collect()
+        _tidy()
         gc.freeze()
         _forget_peak()
-        base, told_of = _peak(), set()
+        (_, least), told_of = _held(), set()
         for number in numbers:
             if done % 16 == 0 and time.monotonic() > deadline:
                 break
@@ -144,14 +145,17 @@ def _work(door: Door, seed: int, numbers: range, deadline: float, shared: mmap.m
             signal.alarm(0)
             signal.setitimer(signal.ITIMER_PROF, 0)
             done += 1
-            more = _peak() - base
-            if more > door.memory and "memory" not in told_of:
+            peak, now = _held()
+            # What is given back late, of before the inputs, was never theirs.
+            least = min(least, now)
+            if peak - least > door.memory and "memory" not in told_of:
                 told_of.add("memory")
                 kept = _keep(told.parent, door.name, seed, number, data)
-                _tell(told, f"{door.name}: {more >> 20} MB more memory with {kept}")
+                _tell(told, f"{door.name}: {(peak - least) >> 20} MB more memory with {kept}")
+            # Nor is what the allocator keeps of an input the next one's.
+            if done % 512 == 0 or now - least > door.memory // 4:
+                _tidy()
             _forget_peak()
-            if done % 512 == 0:
-                gc.collect()
         shared[:] = _STATE.pack(numbers.stop, done, past)
         return 0
     finally:
@@ -189,11 +193,24 @@ def _limit(more: int) -> None:
         resource.setrlimit(resource.RLIMIT_AS, (now + more, resource.getrlimit(resource.RLIMIT_AS)[1]))
 
 
-def _peak() -> int:
-    """Bytes that this process held at most since the peak was forgotten, or since its start where none is."""
+def _tidy() -> None:
+    """Give back to the system what nothing holds any more, where the C library can."""
+    gc.collect()
+    with contextlib.suppress(AttributeError, OSError):
+        ctypes.CDLL(None).malloc_trim(0)
+
+
+def _held() -> tuple[int, int]:
+    """Bytes that this process held at most since the peak was forgotten, and that it holds now.
+
+    Both are its peak since the start where the system tells no more.
+    """
     with contextlib.suppress(OSError):
-        return int(Path("/proc/self/status").read_text().partition("VmHWM:")[2].split()[0]) << 10
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+        told = Path("/proc/self/status").read_text()
+        peak, now = (int(told.partition(name)[2].split(maxsplit=1)[0]) << 10 for name in ("VmHWM:", "VmRSS:"))
+        return peak, now
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+    return peak, peak
 
 
 def _forget_peak() -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
-import gc
 import os
 import signal
 import time
@@ -22,9 +20,6 @@ def made(check: Check) -> Door:
 
 
 def told(check: Check, folder: Path) -> tuple[int, list[str]]:
-    # Room that other tests left to the allocator, given back while inputs are at work, would hide what these take.
-    gc.collect()
-    ctypes.CDLL(None).malloc_trim(0)
     found = session(made(check), 1, range(40), deadline=time.monotonic() + 60, folder=folder)
     return found.cases, found.findings
 
@@ -117,3 +112,16 @@ def test_memory_beyond_the_bound_is_told_where_the_inputs_before_took_nearly_as_
 
     _, findings = told(check, tmp_path)
     assert [each.partition(" with ")[2] for each in findings] == ["made-1-3.bin"]
+
+
+def test_room_that_is_given_back_while_inputs_are_at_work_hides_nothing(tmp_path: Path) -> None:
+    room = [b"\1" * (60 << 20)]
+
+    def check(data: bytes) -> bool:
+        if data == b"\2":
+            room.clear()
+        return len(b"\1" * (90 << 20 if data == b"\2" else 1)) > 0
+
+    _, findings = told(check, tmp_path)
+    assert len(findings) == 1
+    assert "MB more memory" in findings[0]
