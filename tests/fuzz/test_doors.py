@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -19,14 +17,6 @@ ROOT = Path(__file__).resolve().parent / "regressions"
 FEW = 40
 PAST: dict[str, int] = {}
 """Door -> how many of so many inputs came past the header."""
-
-
-@pytest.fixture(scope="module", params=doors(), ids=lambda door: door.name)
-def opened(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Door, Opened]]:
-    """A door, ready; one that changes into a folder is brought back."""
-    door, here = request.param, Path.cwd()
-    yield door, door.open(tmp_path_factory.mktemp(door.name))
-    os.chdir(here)
 
 
 def test_real_inputs_raise_nothing(opened: tuple[Door, Opened]) -> None:

@@ -175,21 +175,35 @@ def _strange(dice: Random, document: Any) -> Any:
 
 
 def _files(folder: Path, data: bytes, names: Sequence[str], load: Callable[[Path], object]) -> bool:
-    files = json.loads(data)
+    contents, whole = _contents(data, names)
     for name in names:
         (folder / name).unlink(missing_ok=True)
-    whole = True
-    for name, content in files.items():
-        raw = isinstance(content, dict) and list(content) == ["bytes"]
-        text = content["bytes"].encode("latin-1") if raw else json.dumps(content).encode("utf-8", "surrogatepass")
-        (folder / name).write_bytes(text)
-        whole &= not raw
+    for name, content in contents.items():
+        (folder / name).write_bytes(content)
     try:
         load(folder)
     except UserError as error:
         refused(error, *names, str(folder))
         return whole
     return True
+
+
+def _contents(data: bytes, names: Sequence[str]) -> tuple[dict[str, bytes], bool]:
+    """Files of these names, and whether all are documents; bytes that are no object of files are the first of them."""
+    try:
+        files = json.loads(data)
+        found = {name: files[name] for name in names if name in files}
+        return {name: _content(file) for name, file in found.items()}, not any(map(_raw, found.values()))
+    except (ValueError, TypeError, AttributeError, RecursionError):
+        return {names[0]: data}, False
+
+
+def _content(file: Any) -> bytes:
+    return file["bytes"].encode("latin-1") if _raw(file) else json.dumps(file).encode("utf-8", "surrogatepass")
+
+
+def _raw(file: Any) -> bool:
+    return isinstance(file, dict) and list(file) == ["bytes"]
 
 
 def open_weights(folder: Path) -> Opened:
