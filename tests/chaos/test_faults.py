@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections import Counter
 from pathlib import Path
@@ -25,6 +26,17 @@ def test_a_corpus_survives_storage_that_misbehaves(tmp_path: Path) -> None:
     assert counts["storage faults"] > 20
     assert counts["runs"] >= 3
     assert len(faults.lacking(counts)) < len(KINDS) / 2
+
+
+@pytest.mark.parametrize("s3_endpoint", ["radosgw"], indirect=True, scope="session")
+def test_a_corpus_survives_a_gateway_before_which_storage_misbehaves(
+    s3_endpoint: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stores, "STORES", {"radosgw": lambda: contextlib.nullcontext(s3_endpoint)})
+    counts = faults.run(5, time.monotonic() + 2 * stores.GATEWAY, tmp_path, most=1)
+    assert counts["corpora on radosgw"] == 1
+    assert counts["storage faults"] > 20
+    assert counts["runs"] >= 3
 
 
 def test_many_faults_of_which_none_is_of_some_kind_break_the_promise(
