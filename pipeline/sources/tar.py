@@ -1,4 +1,4 @@
-"""Tar shards in the WebDataset convention: key and extension part at the first dot; sidecars beside the audio."""
+"""Tar shards in the WebDataset convention: a key ends at the first dot; sidecars stand beside the audio."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from typing import BinaryIO
 
 from pipeline.corpus import Recording
 from pipeline.errors import UserError
-from pipeline.sources import labels
 from pipeline.sources.compression import decompressed
 from pipeline.sources.durations import measure
 from pipeline.sources.encoded import Group, Problem, RowsPlanned, Unchanged
 from pipeline.sources.headers import Measured
+from pipeline.sources.labels import Labels
 from pipeline.sources.names import (
     AUDIO,
     COMPRESSED_TARS,
@@ -25,8 +25,10 @@ from pipeline.sources.names import (
     refusal,
     shown,
     tar_key,
+    without_extension,
 )
 from pipeline.sources.planned import HEAD
+from pipeline.sources.sidecars import KINDS, Sidecars
 from pipeline.sources.tarformat import DamagedTar, Member, goes_on, members, read_fully
 from pipeline.storage.listing import Entry
 from pipeline.storage.read import MEGABYTE, RangeFile
@@ -94,8 +96,10 @@ class _Key:
     """Name -> what was found."""
     unread: list[str] = field(default_factory=list)
     """Names of what sounds, or shows what sounds, and cannot be read."""
-    text: bytes | None = None
-    json: bytes | None = None
+    sidecars: Sidecars = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.sidecars = Sidecars(self.name)
 
 
 @dataclass(slots=True)
@@ -153,7 +157,6 @@ class _Scan:
         return _Key(key)
 
     def _take(self, file: BinaryIO, member: Member, name: str, key: _Key) -> None:
-        _, part = tar_key(name)
         if extension(name) in AUDIO:
             if name in key.audio:
                 raise UserError(f"{self.entry.uri}: {name!r} comes twice; names in a tar must differ")
@@ -161,12 +164,8 @@ class _Scan:
             key.audio[name] = member, self._measure(member, head, extension(name))
         elif extension(name) in UNREADABLE:
             key.unread.append(name)
-        elif part in ("txt", "json") and member.size <= labels.MAX_SIDECAR:
-            content = self._content(file, member, member.size)
-            if part == "txt":
-                key.text = content
-            else:
-                key.json = content
+        elif extension(name) in KINDS:
+            key.sidecars.take(name, member.size, lambda: self._content(file, member, member.size))
 
     def _content(self, file: BinaryIO, member: Member, most: int) -> bytes:
         want = min(most, member.size)
@@ -191,15 +190,13 @@ class _Scan:
                 message = f"{extension(name)} cannot be read; convert it to FLAC or Opus"
                 yield Problem(f"{self.entry.uri}::{name}", message)
             return
-        try:
-            told = labels.from_sidecars(key.text, key.json)
-        except ValueError as error:
-            yield Problem(f"{self.entry.uri}::{key.name}", str(error))
-            told = labels.NONE
+        told, wrong = key.sidecars.of(key.audio)
+        for name, message in wrong:
+            yield Problem(f"{self.entry.uri}::{name}", message)
         for name, (member, measured) in key.audio.items():
-            yield self._recording(name, member, measured, key.name, told)
+            yield self._recording(name, member, measured, key.name, told[without_extension(name)])
 
-    def _recording(self, name: str, member: Member, measured: Measured, key: str, told: labels.Labels) -> Recording:
+    def _recording(self, name: str, member: Member, measured: Measured, key: str, told: Labels) -> Recording:
         whole = self.place.id(self.place.below(self.entry.uri), name)
         return Recording(
             id=whole,

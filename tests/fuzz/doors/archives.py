@@ -60,6 +60,7 @@ def _seeds() -> list[bytes]:
             ("e.txt", b""),
         ],
         [(f"{number:03d}.wav", small[0][:300]) for number in range(5)],
+        [("s.a.json", label), ("s.a.wav", small[0]), ("s.b.wav.txt", b""), ("s.txt", b"one"), ("s.b.wav", small[0])],
     ]
     formats = (tarfile.USTAR_FORMAT, tarfile.GNU_FORMAT, tarfile.PAX_FORMAT)
     found = [_tar(members, format) for members in contents for format in formats]
