@@ -27,12 +27,14 @@ class Files:
     text: str | None = None
     json: str | None = None
     """URIs of the sidecars."""
+    unseen: bool = False
+    """Whether the sidecars were not listed, so that they may not be there, or have upper-case extensions."""
 
 
 def named(entry: Entry) -> Files:
     """Give an audio file that was named by itself; its sidecars are looked for beside it."""
     stem = without_extension(entry.uri)
-    return Files(stem, [entry], stem + ".txt", stem + ".json")
+    return Files(stem, [entry], stem + ".txt", stem + ".json", unseen=True)
 
 
 def with_sidecars(entries: Iterable[Entry], *, apart: Callable[[Entry], bool]) -> Iterator[Files | Entry]:
@@ -97,7 +99,7 @@ def _plan(files: Files, place: Place, unchanged: Mapping[str, Unchanged]) -> lis
     told = labels.NONE
     audio = [entry for entry in files.audio if entry.uri not in unchanged]
     try:
-        told = labels.from_sidecars(_content(files.text), _content(files.json))
+        told = labels.from_sidecars(_sidecar(files, files.text), _sidecar(files, files.json))
     except ValueError as error:
         again = tuple(place.id(place.below(entry.uri)) for entry in audio)
         found.append(Problem(shown(files.stem), str(error), again))
@@ -112,9 +114,17 @@ def _plan(files: Files, place: Place, unchanged: Mapping[str, Unchanged]) -> lis
     return found
 
 
-def _content(uri: str | None) -> bytes | None:
+def _sidecar(files: Files, uri: str | None) -> bytes | None:
     if uri is None:
         return None
+    content = _content(uri)
+    if content is None and files.unseen and files.audio[0].uri.removeprefix(files.stem).isupper():
+        # Beside lower-case audio a store is not asked for what is hardly ever there.
+        content = _content(files.stem + uri.removeprefix(files.stem).upper())
+    return content
+
+
+def _content(uri: str) -> bytes | None:
     try:
         return read_bytes(uri, most=labels.MAX_SIDECAR)
     except FileNotFoundError:

@@ -1,3 +1,4 @@
+import itertools
 import random
 from collections.abc import Callable
 from pathlib import Path
@@ -88,6 +89,27 @@ def test_sidecars_of_a_file_that_is_named(folder: str, fill: Fill, audio: Audio)
         "one",
         None,
     ]
+
+
+def test_sidecars_of_a_file_that_is_named_in_capitals(folder: str, fill: Fill, audio: Audio) -> None:
+    both = {"V.WAV": audio(), "V.txt": b"lower", "V.TXT": b"upper"}
+    fill(folder, {"U.WAV": audio(), "U.TXT": b"one", "U.JSON": b'{"speaker": "ann"}', **both})
+    found = [[*entries([f"{folder}/{name}"])] for name in ("U.WAV", "*.WAV")]
+    assert [(item[0].reference, item[0].metadata) for item in itertools.chain(*found) if isinstance(item, tuple)] == [
+        ("one", '{"speaker": "ann"}'),
+        ("one", '{"speaker": "ann"}'),
+        ("lower", None),
+    ]
+
+
+def test_a_store_is_asked_for_no_more_sidecars_than_may_be_there(s3_proxy: Any, fill: Fill, audio: Audio) -> None:
+    fill(s3_proxy.bucket.uri, {name: audio() for name in ("a.wav", "B.WAV", "c.Wav")})
+    s3_proxy.requests.clear()
+    list(entries([f"{s3_proxy.bucket.uri}/*"]))
+    asked = (line.split()[1].rpartition("/")[2] for line in s3_proxy.requests)
+    assert sorted({name for name in asked if name.lower().endswith(("txt", "json"))}) == [
+        "B.JSON", "B.TXT", "B.json", "B.txt", "a.json", "a.txt", "c.json", "c.txt",
+    ]  # fmt: skip
 
 
 def test_sidecars_that_cannot_be_read_do_not_cost_the_recording(folder: str, fill: Fill, audio: Audio) -> None:
