@@ -24,7 +24,7 @@ from pipeline.sources.encoded import (
     nothing_known,
 )
 from pipeline.sources.folder import Files
-from pipeline.sources.names import AUDIO, COMPRESSED_TARS, MANIFESTS, TARS, UNREADABLE, Place, extension, refusal, shown
+from pipeline.sources.names import AUDIO, COMPRESSED_TARS, MANIFESTS, TARS, Place, extension, refusal, shown, unread
 from pipeline.sources.patterns import Found, find
 from pipeline.sources.reach import check_folders
 from pipeline.sources.reading import MOST_MEMBER, by_seeking, open_audio, read
@@ -189,7 +189,7 @@ def _named(found: Found) -> Iterator[Entry | Files]:
     for entry in found.files:
         if _format(entry.uri, named=found.manifests) is not None:
             yield entry
-        elif extension(entry.uri) in AUDIO | UNREADABLE:
+        elif extension(entry.uri) in AUDIO or unread(entry.uri):
             yield folder.named(entry)
         elif len(found.files) == 1:
             formats = f"audio ({', '.join(sorted(AUDIO))}), tar, jsonl"

@@ -12,7 +12,8 @@ from pipeline.sources.ogg import ogg
 BYTES_PER_SECOND: Mapping[str, float] = {
     "wav": 32_000, "wave": 32_000, "rf64": 32_000, "w64": 32_000, "aiff": 88_200, "aif": 88_200,
     "aifc": 88_200, "caf": 88_200, "au": 16_000, "snd": 16_000, "sph": 16_000, "nist": 16_000, "flac": 18_000,
-    "mp3": 12_000, "mp2": 24_000, "ogg": 10_000, "oga": 10_000, "opus": 3_000, "voc": 16_000,
+    "mp3": 12_000, "mpga": 12_000, "mp2": 24_000, "mpa": 24_000, "ogg": 10_000, "oga": 10_000,
+    "ogx": 10_000, "opus": 3_000, "voc": 16_000,
 }  # fmt: skip
 """Typical encoded bytes of one second of speech, for what does not say how long it is."""
 _OTHERWISE = 16_000.0
@@ -62,6 +63,6 @@ def _parse(head: bytes, size: int, format: str) -> Measured | None:
     for magic, parse in _PARSERS:
         if head.startswith(magic, start):
             return parse(head[start:], size - start)
-    if start or format in ("mp3", "mp2", "mp1") or head[:1] == b"\xff":
+    if start or format in ("mp3", "mp2", "mp1", "mpa", "mpga") or head[:1] == b"\xff":
         return mpeg(head[start:], size - start)
     return None

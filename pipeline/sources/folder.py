@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from pipeline.sources import labels
 from pipeline.sources.encoded import Group, Problem, RowsPlanned, Unchanged
-from pipeline.sources.names import AUDIO, UNREADABLE, Place, extension, refusal, shown, without_extension
+from pipeline.sources.names import AUDIO, Place, extension, refusal, shown, unread, without_extension
 from pipeline.sources.planned import from_file, read_head
 from pipeline.storage.listing import Entry
 from pipeline.storage.paths import is_local
@@ -84,7 +84,7 @@ def _unchanged(files: Files, place: Place, known: RowsPlanned) -> dict[str, Unch
     """Give those audio files that need not be opened, by URI."""
     found: dict[str, Unchanged] = {}
     for entry in files.audio:
-        if refusal(entry.uri) or extension(entry.uri) in UNREADABLE:
+        if refusal(entry.uri) or unread(entry.uri):
             continue
         name = place.id(place.below(entry.uri))
         if rows := known(name, entry.version):
@@ -106,8 +106,8 @@ def _plan(files: Files, place: Place, unchanged: Mapping[str, Unchanged]) -> lis
     for entry in audio:
         if reason := refusal(entry.uri):
             found.append(Problem(shown(entry.uri), f"the file's name {reason}"))
-        elif extension(entry.uri) in UNREADABLE:
-            found.append(Problem(entry.uri, f"{extension(entry.uri)} cannot be read; convert it to FLAC or Opus"))
+        elif reason := unread(entry.uri):
+            found.append(Problem(entry.uri, reason))
         else:
             head = read_head(entry.uri, 0, entry.size) if entry.size else b""
             found.append((from_file(entry, place, head=head, labels=told),))
@@ -137,7 +137,7 @@ def _content(uri: str) -> bytes | None:
 
 def _add(files: Files, entry: Entry) -> None:
     last = extension(entry.uri)
-    if last in AUDIO or last in UNREADABLE:
+    if last in AUDIO or unread(entry.uri):
         files.audio.append(entry)
     elif last == "txt" and entry.size <= labels.MAX_SIDECAR:
         files.text = entry.uri

@@ -9,17 +9,25 @@ from pipeline.storage.secrets import redact
 
 AUDIO = frozenset(
     (
-        "8svx", "aif", "aifc", "aiff", "au", "avr", "bwf", "caf", "flac", "ircam", "mp1", "mp2", "mp3", "nist", "oga",
-        "ogg", "opus", "paf", "pvf", "rf64", "sds", "snd", "sph", "svx", "voc", "w64", "wav", "wave", "wve",
+        "8svx", "aif", "aifc", "aiff", "au", "avr", "bwf", "caf", "flac", "ircam", "mp1", "mp2", "mp3", "mpa", "mpga",
+        "nist", "oga", "ogg", "ogx", "opus", "paf", "pvf", "rf64", "sds", "snd", "sph", "svx", "voc", "w64", "wav",
+        "wave", "wve",
     )
 )  # fmt: skip
 """Extensions of what libsndfile reads."""
 UNREADABLE = frozenset(
     (
-        "3gp", "aac", "ac3", "amr", "ape", "m4a", "m4b", "mka", "mov", "mp4", "mpc", "ra", "tta", "webm", "wma", "wv",
+        "3g2", "3gp", "aac", "ac3", "amr", "ape", "asf", "avi", "awb", "dff", "ds2", "dsf", "dss", "flv", "gsm", "m4a",
+        "m4b", "m4r", "m4v", "mka", "mkv", "mov", "mp4", "mpc", "mpeg", "mpg", "ogv", "pcm", "ra", "shn", "spx", "tta",
+        "vox", "weba", "webm", "wma", "wmv", "wv", "wv1", "wv2",
     )
 )  # fmt: skip
-"""Extensions of sound that libsndfile cannot read; told to the user, for they would be missed."""
+"""Extensions of sound that libsndfile cannot read; told to the user, for they would be missed.
+
+What is more often something else is not here: raw (photographs), ts (programs), zip.
+"""
+PACKED = frozenset(("bz2", "gz", "xz", "zst"))
+"""Extensions of single files that are compressed, which are not opened."""
 TARS = (".tar",)
 COMPRESSED_TARS = (".tar.gz", ".tgz", ".tar.bz2", ".tbz", ".tbz2", ".tar.xz", ".txz", ".tar.zst", ".tzst")
 MANIFESTS = (".jsonl", ".json", ".ndjson")
@@ -59,6 +67,16 @@ def extension(path: str) -> str:
     base = path.rpartition("/")[2]
     stem, dot, last = base.rpartition(".")
     return last.lower() if dot and stem else ""
+
+
+def unread(path: str) -> str | None:
+    """Say why what sounds by its name cannot be read, and the remedy; None for all else."""
+    last = extension(path)
+    if last in UNREADABLE:
+        return f"{last} cannot be read; convert it to FLAC or Opus"
+    if last in PACKED and extension(without_extension(path)) in AUDIO:
+        return f"audio within {last} is not opened; decompress it"
+    return None
 
 
 def without_extension(path: str) -> str:

@@ -19,12 +19,12 @@ from pipeline.sources.names import (
     AUDIO,
     COMPRESSED_TARS,
     TARS,
-    UNREADABLE,
     Place,
     extension,
     refusal,
     shown,
     tar_key,
+    unread,
     without_extension,
 )
 from pipeline.sources.planned import HEAD
@@ -94,8 +94,8 @@ class _Key:
     name: str
     audio: dict[str, tuple[Member, Measured]] = field(default_factory=dict)
     """Name -> what was found."""
-    unread: list[str] = field(default_factory=list)
-    """Names of what sounds, or shows what sounds, and cannot be read."""
+    unread: dict[str, str] = field(default_factory=dict)
+    """Name of what sounds, or shows what sounds, and cannot be read -> why."""
     sidecars: Sidecars = field(init=False)
 
     def __post_init__(self) -> None:
@@ -162,8 +162,8 @@ class _Scan:
                 raise UserError(f"{self.entry.uri}: {name!r} comes twice; names in a tar must differ")
             head = self._content(file, member, HEAD)
             key.audio[name] = member, self._measure(member, head, extension(name))
-        elif extension(name) in UNREADABLE:
-            key.unread.append(name)
+        elif reason := unread(name):
+            key.unread[name] = reason
         elif extension(name) in KINDS:
             key.sidecars.take(name, member.size, lambda: self._content(file, member, member.size))
 
@@ -186,9 +186,8 @@ class _Scan:
             self.keys[key.name] = bool(key.audio)
         if not key.audio:
             # Beside audio that can be read it is the same again, as a film beside its sound.
-            for name in key.unread:
-                message = f"{extension(name)} cannot be read; convert it to FLAC or Opus"
-                yield Problem(f"{self.entry.uri}::{name}", message)
+            for name, reason in key.unread.items():
+                yield Problem(f"{self.entry.uri}::{name}", reason)
             return
         told, wrong = key.sidecars.of(key.audio)
         for name, message in wrong:

@@ -42,8 +42,8 @@ def test_every_input_that_is_kept_is_of_a_door() -> None:
     assert {folder.name for folder in ROOT.iterdir()} <= {door.name for door in doors()}
 
 
-SAME = {"8svx": "svx", "aif": "aiff", "aifc": "aiff", "bwf": "wav", "oga": "ogg", "snd": "au", "sph": "nist",
-        "wave": "wav"}  # fmt: skip
+SAME = {"8svx": "svx", "aif": "aiff", "aifc": "aiff", "bwf": "wav", "mpa": "mp2", "mpga": "mp3", "oga": "ogg",
+        "ogx": "ogg", "snd": "au", "sph": "nist", "wave": "wav"}  # fmt: skip
 """Other endings of names -> the kind of sound."""
 
 

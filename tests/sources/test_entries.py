@@ -57,12 +57,22 @@ def test_local_paths_may_be_relative(tmp_path: Path, monkeypatch: pytest.MonkeyP
         ("empty", "corpus/empty: no audio found. Sources are audio files .*wav.*tar shards.*manifests"),
         ("only", r"corpus/only: no audio found .*only/x.m4a: m4a cannot be read; convert it"),
         ("notes.pdf", "notes.pdf: not a format that is read"),
+        ("packed/a.wav.gz", r"a.wav.gz: no audio found .*a.wav.gz: audio within gz is not opened; decompress it"),
         ("*/*.m*", r"\*/\*.m\*: no audio found .*only/x.m4a: m4a cannot"),
         ("empty.tar", "empty.tar: no audio found"),
     ],
 )
 def test_nothing_found_is_an_error_at_once(source: str, says: str, folder: str, fill: Fill, make_tar: MakeTar) -> None:
-    fill(folder, {"empty/readme.md": b"x", "notes.pdf": b"x", "only/x.m4a": b"x", "empty.tar": make_tar([("a", b"")])})
+    fill(
+        folder,
+        {
+            "empty/readme.md": b"x",
+            "notes.pdf": b"x",
+            "only/x.m4a": b"x",
+            "packed/a.wav.gz": b"",
+            "empty.tar": make_tar([("a", b"")]),
+        },
+    )
     with pytest.raises(UserError, match=says):
         list(entries([f"{folder}/{source}"]))
 

@@ -59,6 +59,8 @@ def test_a_folder_of_audio(folder: str, fill: Fill, audio: Audio) -> None:
         "sub folder/ü #%20.WAV": clip,
         "sub folder/語?.ogg": audio(1.0, "OGG", rate=44100),
         "talk.m4a": b"x",
+        "a.flac.gz": b"x",
+        "code.ts": b"x",
         "readme.txt": b"x",
         "list.jsonl": b"{}",
         "empty.wav": b"",
@@ -69,7 +71,10 @@ def test_a_folder_of_audio(folder: str, fill: Fill, audio: Audio) -> None:
     problems = [item for item in found if isinstance(item, Problem)]
     recordings = {item[0].id.removeprefix(folder + "/"): item[0] for item in found if not isinstance(item, Problem)}
     assert set(recordings) == {name for name in files if name.lower().endswith(("wav", "flac", "ogg"))}
-    assert [(each.uri, each.message[:18]) for each in problems] == [(f"{folder}/talk.m4a", "m4a cannot be read")]
+    assert [(each.uri, each.message[:18]) for each in problems] == [
+        (f"{folder}/a.flac.gz", "audio within gz is"),
+        (f"{folder}/talk.m4a", "m4a cannot be read"),
+    ]
     for name in ("a.wav", "a.flac"):
         first = recordings[name]
         assert (first.key, first.reference, first.metadata) == ("a", "one two", '{"speaker": "ann"}')

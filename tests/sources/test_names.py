@@ -1,5 +1,10 @@
-import pytest
+import io
 
+import pytest
+import soundfile
+
+from pipeline import audio
+from pipeline.errors import RecordingError
 from pipeline.sources import names
 from pipeline.sources.names import Place
 
@@ -62,3 +67,35 @@ def test_a_name_with_credentials_is_refused_and_shown_without(name: str) -> None
 def test_an_equals_sign_makes_no_credentials(name: str) -> None:
     assert names.refusal(name) is None
     assert names.shown(name) == name
+
+
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [
+        ("d/talk.M4A", "m4a cannot be read; convert it to FLAC or Opus"),
+        ("011c0201.wv1", "wv1 cannot be read; convert it to FLAC or Opus"),
+        ("film.mkv", "mkv cannot be read; convert it to FLAC or Opus"),
+        ("a.wav.gz", "audio within gz is not opened; decompress it"),
+        ("a.b.SPH.XZ", "audio within xz is not opened; decompress it"),
+        *(
+            (name, None)
+            for name in ("a.wav", "a.ts", "a.raw", "a.zip", "list.gz", "a.txt.gz", "wav.gz", "x.tar.gz", "gz")
+        ),
+    ],
+)
+def test_what_sounds_and_cannot_be_read_is_told_with_the_remedy(name: str, says: str | None) -> None:
+    assert names.unread(name) == says
+
+
+def test_what_libsndfile_knows_is_not_said_to_be_unreadable() -> None:
+    assert not names.UNREADABLE & names.AUDIO
+    assert not names.UNREADABLE & {name.lower() for name in soundfile.available_formats()}
+
+
+@pytest.mark.parametrize(("name", "coding"), [("gsm", "GSM610"), ("vox", "VOX_ADPCM"), ("pcm", "PCM_16")])
+def test_audio_without_a_header_is_known_by_no_name(name: str, coding: str) -> None:
+    file = io.BytesIO()
+    soundfile.write(file, [0.1, -0.1] * 800, 8000, format="RAW", subtype=coding)
+    assert name in names.UNREADABLE
+    with pytest.raises(RecordingError, match="not an audio file that libsndfile knows"):
+        audio.decode(file.getvalue())

@@ -248,6 +248,7 @@ def test_a_folder_packed_with_a_dot_is_read(name: str, mode: str, folder: str, m
 def test_members_that_would_be_missed_are_problems(folder: str, make_tar: MakeTar, audio: Audio) -> None:
     members = [
         ("a.m4a", b"aac"), ("b.mp4", b"film"), ("b.wav", audio()), ("c.tar.gz", b"more"), ("d.md", b"words"),
+        ("e.wav.gz", b"packed"),
     ]  # fmt: skip
     put.put(f"{folder}/x.tar", make_tar(members))
     recordings, problems = _split(entries([folder]))
@@ -255,6 +256,7 @@ def test_members_that_would_be_missed_are_problems(folder: str, make_tar: MakeTa
     assert [(each.uri.rpartition("::")[2], each.message) for each in problems] == [
         ("a.m4a", "m4a cannot be read; convert it to FLAC or Opus"),
         ("c.tar.gz", "a tar within a tar is not opened; unpack it"),
+        ("e.wav.gz", "audio within gz is not opened; decompress it"),
     ]
 
 

@@ -162,7 +162,7 @@ def open_folder(folder: Path) -> Opened:
     seeds = [
         b"a.wav\na.txt\na.json\nb.flac",
         b"x/a.wav\nx/a.b.wav\nx/a.b.txt\nx/a.wav.json",
-        b"a.m4a\na.wav\na\na.tar",
+        b"a.m4a\na.wav\na\na.tar\na.wav.gz",
         b"known.wav\na.wav\nx/known.flac",
     ]
     path = folder / "a.wav"
