@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final, Protocol, TypeAlias
 
 import numpy as np
@@ -13,6 +13,7 @@ from pipeline.audio.virtual import Audio
 from pipeline.corpus import Recording, Seconds
 from pipeline.errors import ErrorRow, RecordingError, VoxmillError
 from pipeline.sources import Encoded
+from pipeline.sources.names import unread
 
 Buffer: TypeAlias = bytes | memoryview
 Crop: TypeAlias = tuple[Seconds, Seconds | None]
@@ -108,7 +109,7 @@ def made_of(encoded: Encoded, context: int, features: str, featurise_files: Feat
     for members, results in zip(groups, featurise_files(encoded.payload, files), strict=True):
         for index, result in zip(members, results, strict=True):
             if isinstance(result, ErrorRow):
-                errors[index] = result
+                errors[index] = _with_remedy(result, encoded.recordings[index])
             else:
                 found[index] = result
     each = [found.get(index) for index in range(len(encoded.recordings))]
@@ -118,6 +119,15 @@ def made_of(encoded: Encoded, context: int, features: str, featurise_files: Feat
         facts=tuple(one.facts if one else None for one in each),
         errors=errors,
     )
+
+
+def _with_remedy(error: ErrorRow, recording: Recording) -> ErrorRow:
+    """Add what is said of such files in a folder: a manifest's line is a row even where its audio cannot be read.
+
+    Only once it did not decode: what a name says need not be so, and misnamed audio is heard all the same.
+    """
+    remedy = unread(recording.source) if (error.stage, error.type) == ("decode", "decode") else None
+    return replace(error, message=f"{error.message}; {remedy}") if remedy else error
 
 
 def _by_file(encoded: Encoded) -> list[list[int]]:

@@ -243,6 +243,23 @@ def test_copies_in_other_forms_have_the_transcript_of_the_original(speech: Path,
         assert row["facts"].duration == pytest.approx(rows[f"{name}-16000-1"]["facts"].duration, abs=1 / 16000)
 
 
+def test_a_line_whose_audio_cannot_be_read_is_a_row_with_the_remedy(tmp_path: Path) -> None:
+    names = ("film.MP4", "packed.wav.gz", "text.wav", "misnamed.m4a", "empty.m4a")
+    for name in names:
+        (tmp_path / name).write_bytes(b"no audio that is known" if name != "empty.m4a" else b"")
+    soundfile.write(tmp_path / "misnamed.m4a", np.zeros(1600), 16000, format="WAV")
+    (tmp_path / "list.jsonl").write_text("\n".join(json.dumps({"path": name}) for name in names))
+    made = flow.featurise(flow.read(unit_of(recordings_of(tmp_path / "list.jsonl"))), WHOLE)
+    said = {names[index]: (each.stage, each.type, each.message) for index, each in made.errors.items()}
+    known = "not an audio file that libsndfile knows (header b'no audio tha'): Format not recognised"
+    assert said == {
+        "film.MP4": ("decode", "decode", f"{known}; mp4 cannot be read; convert it to FLAC or Opus"),
+        "packed.wav.gz": ("decode", "decode", f"{known}; audio within gz is not opened; decompress it"),
+        "text.wav": ("decode", "decode", known),
+        "empty.m4a": ("decode", "empty", "the file has no bytes"),
+    }
+
+
 def test_lines_of_a_manifest_hear_their_stretch_of_one_file(speech: Path, tmp_path: Path, ear: Ear) -> None:
     strings = [each.samples for each in utterances(speech, count=4)]
     edges = np.cumsum([0, *map(len, strings)])
