@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import os
 import shutil
 import tempfile
 import time
+import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -94,15 +96,19 @@ def _patiently(start: Callable[[], Any]) -> Any:
     us = psutil.Process()
     for tries in range(TRIES):
         before = set(us.children(recursive=True))
-        try:
-            return start()
-        # Ray says so with an exception of no class.
-        except Exception:
-            for process in set(us.children(recursive=True)) - before:
-                with contextlib.suppress(psutil.NoSuchProcess):
-                    process.kill()
-            if tries + 1 == TRIES:
-                raise
+        # What Ray holds of processes that are killed here would warn as garbage that nobody has waited for them.
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ResourceWarning)
+            try:
+                return start()
+            # Ray says so with an exception of no class.
+            except Exception:
+                for process in set(us.children(recursive=True)) - before:
+                    with contextlib.suppress(psutil.NoSuchProcess):
+                        process.kill()
+                if tries + 1 == TRIES:
+                    raise
+            gc.collect()
     raise AssertionError
 
 
