@@ -9,7 +9,7 @@ import numpy as np
 import soundfile
 from numpy.typing import NDArray
 
-from pipeline.audio import constants, joined, truncation
+from pipeline.audio import constants, heads, joined, riff, truncation
 from pipeline.audio.virtual import Audio, VirtualFile
 from pipeline.corpus import Seconds
 from pipeline.errors import RecordingError
@@ -40,6 +40,7 @@ class Reader:
 
     def __init__(self, audio: Audio) -> None:
         self._file = VirtualFile(audio)
+        self._wave = self._prepare()
         self._sound = self._open()
         self.sample_rate: int = self._sound.samplerate
         self.channels: int = self._sound.channels
@@ -131,11 +132,18 @@ class Reader:
         self._file.check()
         return found
 
-    def _open(self) -> soundfile.SoundFile:
-        size, header = self._file.size(), self._file.peek(0, 12)
+    def _prepare(self) -> riff.Wave | None:
+        size = self._file.size()
         self._file.check()
         if not size:
             raise RecordingError("decode", "empty", "the file has no bytes")
+        wave = heads.show_readable(self._file)
+        self._file.check()
+        return wave
+
+    def _open(self) -> soundfile.SoundFile:
+        header = self._file.peek(0, 12)
+        self._file.check()
         try:
             return _Forward(self._file)
         except soundfile.SoundFileError as error:

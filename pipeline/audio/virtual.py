@@ -55,6 +55,44 @@ class MemoryFile:
         return self._position
 
 
+class _OtherStart:
+    """A file that begins with `head` in place of its first bytes.
+
+    Args:
+        file: the bytes behind.
+        skipped: of its bytes, that are not seen.
+        head: what is seen before the others; the only bytes that are held.
+    """
+
+    def __init__(self, file: SeekableFile, skipped: int, head: bytes) -> None:
+        self._file = file
+        self._head = MemoryFile(head)
+        self._length = len(head)
+        self._shift = skipped - len(head)
+        self._position = 0
+
+    def readinto(self, buffer: memoryview, /) -> int:
+        """Fill a part of `buffer`; 0 at the end."""
+        if self._position < self._length:
+            self._head.seek(self._position)
+            num_bytes = self._head.readinto(buffer)
+        else:
+            self._file.seek(self._position + self._shift)
+            num_bytes = self._file.readinto(buffer) or 0
+        self._position += num_bytes
+        return num_bytes
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET, /) -> int:
+        """Move; the new position."""
+        size = self._file.seek(0, os.SEEK_END) - self._shift if whence == os.SEEK_END else 0
+        self._position = offset + (0, self._position, size)[whence]
+        return self._position
+
+    def tell(self) -> int:
+        """The position in bytes."""
+        return self._position
+
+
 class VirtualFile:
     """What libsndfile is given instead of `audio`: reads fill the buffer, faults wait for `check`."""
 
@@ -72,6 +110,10 @@ class VirtualFile:
         """Keep the first fault instead of raising it into C code."""
         self._fault = self._fault or fault
         return True
+
+    def show_instead(self, skipped: int, head: bytes) -> None:
+        """From here on let `head` stand in place of the first `skipped` bytes; the position is 0."""
+        self._file = _OtherStart(self._file, skipped, head)
 
     def check(self) -> None:
         """Raise the fault that a callback met, if any."""

@@ -68,3 +68,23 @@ def test_bytes_are_not_copied() -> None:
     data[0] = ord("x")
     assert file.readinto(memoryview(buffer)) == 2
     assert buffer == b"x1"
+
+
+@pytest.mark.parametrize("head", [b"", b"ab", b"abcdefgh"])
+def test_another_start_stands_in_place_of_the_first_bytes(head: bytes) -> None:
+    file, seen = VirtualFile(Trickle(b"0123456789")), head + b"456789"
+    file.show_instead(4, head)
+    assert (file.tell(), file.size(), file.peek(0, 100)) == (0, len(seen), seen)
+    for start in range(len(seen) + 2):
+        assert file.peek(start, 5) == seen[start : start + 5]
+    assert file.seek(-2, os.SEEK_END) == len(seen) - 2
+    assert file.seek(1, os.SEEK_CUR) == len(seen) - 1
+    file.check()
+
+
+def test_a_fault_behind_another_start_waits_too() -> None:
+    file = VirtualFile(Trickle(b"0123456789abc", breaks_at=6))
+    file.show_instead(4, b"xy")
+    assert file.peek(0, 10) == b"xy456"
+    with pytest.raises(ConnectionResetError, match="gone"):
+        file.check()
