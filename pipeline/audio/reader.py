@@ -44,6 +44,8 @@ class Reader:
         self._sound = self._open()
         self.sample_rate: int = self._sound.samplerate
         self.channels: int = self._sound.channels
+        # GSM 6.10, G.721 and NMS ADPCM only go forward.
+        self._can_seek = soundfile.SoundFile.seekable(self._sound)
         self.position = 0
         self.ended = False
         self.damage = ""
@@ -86,6 +88,9 @@ class Reader:
         """Go to `frame`; beyond the end, or where damage forbids it, the recording has `ended`."""
         if frame == self.position and not self.ended:
             return
+        if not self._can_seek:
+            self._decode_up_to(frame)
+            return
         try:
             self._sound.seek(frame)
         except soundfile.LibsndfileError as error:
@@ -94,6 +99,16 @@ class Reader:
         else:
             self.position, self.ended, self.damage = frame, False, ""
         self._file.check()
+
+    def _decode_up_to(self, frame: int) -> None:
+        """Go to `frame` the long way, from the start where it lies behind."""
+        if frame < self.position:
+            self._sound.close()
+            self._file.seek(0)
+            self._sound = self._open()
+            self.position, self.ended, self.damage = 0, False, ""
+        while not self.ended and self.position < frame:
+            self.read(frame - self.position)
 
     def declared_seconds(self) -> Seconds | None:
         """Length as libsndfile reads it from header and file size; None where only decoding would tell."""

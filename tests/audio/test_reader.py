@@ -109,6 +109,20 @@ def test_seeking_lands_on_the_sample(encode: Encode, babble: Babble, codec: str,
         np.testing.assert_allclose(read_all(reader), whole[frame:], atol=1e-6, rtol=0)
 
 
+@pytest.mark.parametrize("subtype", ["GSM610", "G721_32", "NMS_ADPCM_24"])
+def test_what_only_goes_forward_is_sought_by_decoding(babble: Babble, subtype: str) -> None:
+    file = io.BytesIO()
+    soundfile.write(file, babble(40.0, 8000), 8000, format="WAV", subtype=subtype)
+    with Reader(file.getvalue()) as reader:
+        whole = read_all(reader)
+        for frame in (240_001, 100, 100, 300_000):
+            reader.seek(frame)
+            assert (reader.position, reader.ended) == (frame, False)
+            np.testing.assert_array_equal(reader.read(1000), whole[frame : frame + 1000])
+        reader.seek(len(whole) + 1)
+        assert (reader.ended, reader.damage) == (True, "")
+
+
 @pytest.mark.parametrize(
     "data",
     [b"hello, this is a text " * 99, bytes(1000), b"RIFF", b"ID3" + bytes(300), b"\xff\xfb\x90\x64" + b"hello" * 999],
