@@ -16,8 +16,12 @@ _FIRST_PAGE = 0x02
 _SCANNED, _LONGEST_FRAME = 4096, 1441
 _MOST_TAGS = 16
 """In a row, of which each is stepped over."""
+_MP3_TAIL = 1 << 16
+"""Bytes at the end of a file in which its last frames lie, if it ends with audio and tags of the usual size."""
 _ENOUGH_FRAMES = 10
 """Headers in a row, a quarter of a second, that no chance makes, nor the padding that is cut off at the end."""
+_COUNTED = 1
+"""Flag of a Xing or Info tag that holds the number of frames."""
 _RATES = (44100, 48000, 32000)
 _KBPS = (
     (0, 8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160),
@@ -48,7 +52,34 @@ def mp3_goes_on(peek: Peek, position: int) -> bool:
         peek: reads of the file.
         position: in bytes, up to which the decoder has read.
     """
-    return _has_frames(peek(_behind_tags(peek, position), _SCANNED + _ENOUGH_FRAMES * _LONGEST_FRAME))
+    return _has_frames(peek(behind_tags(peek, position), _SCANNED + _ENOUGH_FRAMES * _LONGEST_FRAME), _SCANNED)
+
+
+def mp3_ends_in_frames(peek: Peek, position: int, size: int) -> bool:
+    """Whether the end of a file holds frames of MP3 that a decoder has not reached.
+
+    Args:
+        peek: reads of the file.
+        position: in bytes, up to which the decoder has read.
+        size: of the file, in bytes.
+    """
+    return _has_frames(peek(max(position, size - _MP3_TAIL), _MP3_TAIL), _MP3_TAIL)
+
+
+def counts_frames(peek: Peek) -> bool:
+    """Whether an MP3 begins with a frame that says how many follow, in a tag that libsndfile's decoder reads.
+
+    Args:
+        peek: reads of the file.
+    """
+    head = peek(behind_tags(peek, 0), _SCANNED)
+    return any(_counts_frames(head, match.start()) for match in re.finditer(rb"\xff[\xe2-\xff]", head))
+
+
+def _counts_frames(head: bytes, at: int) -> bool:
+    tag = at + 4 + _side_length(head[at : at + 4])
+    has_tag = bool(_frame_length(head[at : at + 3])) and head[tag : tag + 4] in (b"Xing", b"Info")
+    return has_tag and bool(int.from_bytes(head[tag + 4 : tag + 8], "big") & _COUNTED)
 
 
 def _opening_serials(head: bytes) -> set[bytes]:
@@ -61,7 +92,13 @@ def _opening_serials(head: bytes) -> set[bytes]:
     return serials
 
 
-def _behind_tags(peek: Peek, start: int) -> int:
+def behind_tags(peek: Peek, start: int) -> int:
+    """Byte behind the tags that begin at `start`, which may lie behind the end of the file.
+
+    Args:
+        peek: reads of the file.
+        start: in bytes.
+    """
     for _ in range(_MOST_TAGS):
         length = _tag_length(peek(start, 32))
         if not length:
@@ -80,9 +117,10 @@ def _tag_length(data: bytes) -> int:
     return 128 if data.startswith(b"TAG") else 0
 
 
-def _has_frames(data: bytes) -> bool:
-    """Whether enough frames of layer III follow each other, the first of them soon."""
-    return any(_follow_each_other(data, match.start()) for match in re.finditer(rb"\xff[\xe2-\xff]", data[:_SCANNED]))
+def _has_frames(data: bytes, within: int) -> bool:
+    """Whether enough frames of layer III follow each other, the first of them within so many bytes."""
+    found = re.finditer(rb"\xff[\xe2-\xff]", data[:within])
+    return any(_follow_each_other(data, match.start()) for match in found)
 
 
 def _follow_each_other(data: bytes, at: int) -> bool:
@@ -92,6 +130,12 @@ def _follow_each_other(data: bytes, at: int) -> bool:
             return False
         at += length
     return True
+
+
+def _side_length(header: bytes) -> int:
+    """Bytes between the header of a frame of layer III and what it encodes (ISO/IEC 11172-3, 13818-3)."""
+    is_first, is_mono = header[1] >> 3 & 3 == 3, header[3:4] >= b"\xc0"
+    return (17 if is_mono else 32) if is_first else (9 if is_mono else 17)
 
 
 def _frame_length(header: bytes) -> int:

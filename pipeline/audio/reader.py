@@ -20,6 +20,9 @@ _UNKNOWN = 1 << 62
 _BAD_FILE = 7
 """What libsndfile's MP3 decoder answers to noise: "File does not exist or is not a regular file"."""
 
+_SALVAGED = 64
+"""Samples of an MP3 that are read at once where damage is near, for the last of these steps is lost: 1 to 8 ms."""
+
 
 class _Forward(soundfile.SoundFile):  # type: ignore[misc]
     """A SoundFile that does not seek to where it stands after each read.
@@ -78,11 +81,28 @@ class Reader:
             num_read = self._sound.buffer_read_into(block, dtype="float32")
         except soundfile.LibsndfileError as error:
             self.damage = _sentence(error)
-            num_read = max(0, self._sound.tell() - self.position)
+            is_mp3 = self._sound.format == "MP3"
+            num_read = self._salvaged(block) if is_mp3 else max(0, self._sound.tell() - self.position)
         self._file.check()
         self.position += num_read
         self.ended = bool(self.damage) or not num_read
         return block[:num_read]
+
+    def _salvaged(self, block: NDArray[np.float32]) -> int:
+        """Read a block of an MP3 again that libsndfile threw away at damage; how many samples are before that."""
+        num_read = 0
+        try:
+            self._sound.seek(self.position)
+            while num_read < len(block):
+                got = self._sound.buffer_read_into(block[num_read : num_read + _SALVAGED], dtype="float32")
+                if not got:
+                    break
+                num_read += got
+        except soundfile.LibsndfileError as error:
+            self.damage = _sentence(error)
+        else:
+            self.damage = ""
+        return num_read
 
     def seek(self, frame: int) -> None:
         """Go to `frame`; beyond the end, or where damage forbids it, the recording has `ended`."""
@@ -113,23 +133,40 @@ class Reader:
     def declared_seconds(self) -> Seconds | None:
         """Length as libsndfile reads it from header and file size; None where only decoding would tell."""
         frames: int = self._sound.frames
+        if self._is_guess():
+            # Made of the size of the whole file: tags, often a picture, are no audio.
+            size, start = self._file.size(), joined.behind_tags(self._file.peek, 0)
+            frames = frames * max(0, size - start) // size
         return frames / self.sample_rate if frames < _UNKNOWN else None
 
     def truncation(self) -> str | None:
         """Once the recording has ended: a sentence about what was promised and did not decode, or None."""
         seconds = self.position / self.sample_rate
-        declared = truncation.declared_frames(self._sound.frames, self._sound.extra_info)
-        slack = constants.SLACK_SECONDS * self.sample_rate if self._sound.format == "MP3" else 0
+        declared = self._promised()
+        slack = constants.SLACK_SECONDS * self.sample_rate if self._is_mpeg() else 0
         reason = f" ({self.damage})" if self.damage else ""
-        if self.position + slack < declared < _UNKNOWN:
+        if declared is not None and self.position + slack < declared:
             return f"truncated: {seconds:.2f} s decode of {declared / self.sample_rate:.2f} s declared{reason}"
-        if self.damage:
-            return f"truncated: {seconds:.2f} s decode, the declared length is unknown{reason}"
-        if self._sound.format == "OGG":
-            return self._ogg_truncation(seconds)
         if self._sound.format == "MP3" and self._goes_on():
-            return _behind(seconds)
-        return None
+            return _behind(seconds, reason)
+        if self.damage and declared is None and self._sound.subtype != "MPEG_LAYER_III":
+            return f"truncated: {seconds:.2f} s decode, the declared length is unknown{reason}"
+        return self._ogg_truncation(seconds) if self._sound.format == "OGG" else None
+
+    def _promised(self) -> int | None:
+        """Samples that the header counts; None where it does not."""
+        if self._is_guess():
+            return None
+        declared = truncation.declared_frames(self._sound.frames, self._sound.extra_info)
+        return declared if declared < _UNKNOWN else None
+
+    def _is_guess(self) -> bool:
+        """Whether the length of an MP3 is libsndfile's guess: the bytes of the file by the bit rate of one frame."""
+        return self._sound.format == "MP3" and not joined.counts_frames(self._file.peek)
+
+    def _is_mpeg(self) -> bool:
+        """MP3 alone or in a WAV: of its first and last frame a part is no audio, and not all who count leave it out."""
+        return bool(self._sound.subtype.startswith("MPEG_"))
 
     def _ogg_truncation(self, seconds: Seconds) -> str | None:
         start = max(0, self._file.size() - truncation.OGG_TAIL)
@@ -143,7 +180,11 @@ class Reader:
         return None
 
     def _goes_on(self) -> bool:
-        found = joined.mp3_goes_on(self._file.peek, self._file.tell())
+        position = self._file.tell()
+        found = joined.mp3_goes_on(self._file.peek, position)
+        if self.damage and not found:
+            # Which may be longer than what is looked through for the next frame.
+            found = joined.mp3_ends_in_frames(self._file.peek, position, self._file.size())
         self._file.check()
         return found
 
@@ -178,8 +219,8 @@ class Reader:
             raise RecordingError("decode", "decode", f"needs {limits}, the header says {self.channels}")
 
 
-def _behind(seconds: Seconds) -> str:
-    return f"truncated: {seconds:.2f} s decode, more audio follows in the file and is not decoded"
+def _behind(seconds: Seconds, reason: str = "") -> str:
+    return f"truncated: {seconds:.2f} s decode, more audio follows in the file and is not decoded{reason}"
 
 
 def _sentence(error: soundfile.SoundFileError) -> str:

@@ -4,7 +4,7 @@ import struct
 
 import pytest
 
-from pipeline.audio.joined import is_chained, mp3_goes_on
+from pipeline.audio.joined import counts_frames, is_chained, mp3_ends_in_frames, mp3_goes_on
 
 FRAME = b"\xff\xfb\x90\0".ljust(417, b"x")
 """Of 128 kbit/s at 44.1 kHz."""
@@ -77,3 +77,26 @@ def test_tags_without_end_are_looked_through_for_a_while_only() -> None:
 
     assert not mp3_goes_on(peek, 0)
     assert sum(asked) < 20_000
+
+
+def test_frames_at_the_end_of_a_file_are_found_behind_long_damage() -> None:
+    data = b"x" * 5000 + bytes(100_000) + FRAME * 20
+    assert not goes_on(data, 5000)
+    assert mp3_ends_in_frames(lambda start, num_bytes: data[start : start + num_bytes], 5000, len(data))
+    assert not mp3_ends_in_frames(lambda start, num_bytes: data[start : start + num_bytes], len(data) - 3000, len(data))
+
+
+@pytest.mark.parametrize(
+    ("header", "tag"),
+    [(b"\xff\xfb\x90\0", 36), (b"\xff\xfb\x90\xc0", 21), (b"\xff\xf3\x90\0", 21), (b"\xff\xe3\x90\xc0", 13)],
+    ids=["stereo", "mono", "MPEG 2 stereo", "MPEG 2.5 mono"],
+)
+def test_a_frame_that_counts_the_others_is_known_by_its_tag(header: bytes, tag: int) -> None:
+    def counts(name: bytes, flags: int, before: bytes = b"") -> bool:
+        data = before + header + bytes(tag - 4) + name + struct.pack(">II", flags, 100) + bytes(300) + FRAME
+        return counts_frames(lambda start, num_bytes: data[start : start + num_bytes])
+
+    assert counts(b"Xing", 15)
+    assert counts(b"Info", 1, ID3V2)
+    assert not counts(b"Info", 14)
+    assert not counts(b"Lame", 15)

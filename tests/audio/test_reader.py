@@ -99,6 +99,70 @@ def test_joined_mp3s_that_are_decoded_whole_are_not_called_truncated(encode: Enc
         assert reader.truncation() is None
 
 
+def constant(samples: np.ndarray) -> bytes:
+    """An MP3 of constant bit rate whose frames nobody has counted."""
+    file = io.BytesIO()
+    soundfile.write(file, samples, 16000, format="MP3", bitrate_mode="CONSTANT", compression_level=0.5)
+    return without_length(file.getvalue())
+
+
+PADDING = {
+    "zeros": bytes(5000),
+    "lyrics": b"LYRICSBEGININD0000200LYR04000" + b"la la la, " * 400 + b"LYRICS200",
+    "text": b"Recorded on a Tuesday. " * 300,
+}
+
+
+@pytest.mark.parametrize("behind", list(PADDING))
+@pytest.mark.parametrize("seconds", [3.0, 30.0])
+def test_all_of_an_mp3_is_kept_whatever_stands_behind_its_last_frame(
+    babble: Babble, seconds: float, behind: str
+) -> None:
+    data = constant(babble(seconds))
+    with Reader(data) as reader:
+        whole = read_all(reader, 1 << 18)
+        assert reader.truncation() is None
+    with Reader(data + PADDING[behind]) as reader:
+        padded = read_all(reader, 1 << 18)
+        assert reader.truncation() is None
+    assert len(whole) - 64 < len(padded) <= len(whole)
+    np.testing.assert_allclose(padded, whole[: len(padded)], atol=1e-6, rtol=0)
+
+
+@pytest.mark.parametrize("length", [2000, 200_000])
+@pytest.mark.parametrize("counted", [True, False])
+def test_an_mp3_with_damage_in_the_middle_keeps_what_is_before_it(
+    encode: Encode, babble: Babble, length: int, counted: bool
+) -> None:
+    data = encode(babble(120.0), codec="mp3") if counted else constant(babble(120.0))
+    middle = len(data) // 2
+    broken = data[: middle - length // 2] + bytes(length) + data[middle + length // 2 :]
+    with Reader(broken) as reader:
+        kept = len(read_all(reader, 1 << 18)) / 16000
+        told = str(reader.truncation())
+    assert 0.1 * 120 < kept < 0.6 * 120
+    assert told.startswith(f"truncated: {kept:.2f} s decode")
+    assert ("of 120.00 s declared" in told) == counted
+    assert ("more audio follows" in told) != counted
+    assert told.endswith("(Unspecified internal error)")
+
+
+PICTURE = b"ID3\3\0\0\0\6\x0c\x10" + bytes(6 << 14 | 12 << 7 | 16)
+LONG_APE = b"APETAGEX" + struct.pack("<IIII8x", 2000, 50_000, 1, 0xA0000000) + bytes(50_000)
+
+
+@pytest.mark.parametrize(("before", "behind"), [(PICTURE, b""), (b"", LONG_APE)], ids=["picture", "APE"])
+def test_tags_of_an_mp3_are_no_audio_that_it_declares(babble: Babble, before: bytes, behind: bytes) -> None:
+    data = constant(babble(10.0))
+    with Reader(data) as reader:
+        declared, whole = reader.declared_seconds(), read_all(reader)
+    with Reader(before + data + behind) as reader:
+        assert len(read_all(reader)) == pytest.approx(len(whole), abs=64)
+        assert reader.truncation() is None
+        if before:
+            assert reader.declared_seconds() == pytest.approx(declared, abs=0.01)
+
+
 @pytest.mark.parametrize("codec", ["wav", "flac", "ogg", "mp3"])
 @pytest.mark.parametrize("frame", [1, 7000, 40000])
 def test_seeking_lands_on_the_sample(encode: Encode, babble: Babble, codec: str, frame: int) -> None:
@@ -177,6 +241,36 @@ def test_a_flac_of_unknown_length_is_whole(encode: Encode, babble: Babble) -> No
         assert reader.declared_seconds() is None
         assert len(read_all(reader)) == 32000
         assert reader.truncation() is None
+
+
+@pytest.mark.parametrize("behind", [ID3V1, bytes(5000), b"", LONG_APE], ids=["ID3v1", "zeros", "nothing", "APE"])
+def test_a_flac_with_all_its_samples_is_whole_whatever_stands_behind(
+    encode: Encode, babble: Babble, behind: bytes
+) -> None:
+    data = encode(babble(3.0), codec="flac") + behind
+    for size in (5000, 1 << 18):
+        with Reader(data) as reader:
+            assert len(read_all(reader, size)) == 48000
+            assert reader.truncation() is None
+
+
+def mp3_in_wav(frames: bytes, num_samples: int) -> bytes:
+    """MP3 as Audacity and broadcasters export it: format 0x55, and a `fact` chunk that counts the samples."""
+    fmt = struct.pack("<HHIIHHHHIHHH", 0x55, 1, 16000, len(frames) // 3, 1, 0, 12, 1, 2, 360, 1, 0)
+    chunks = ((b"fmt ", fmt), (b"fact", struct.pack("<I", num_samples)), (b"data", frames))
+    body = b"WAVE" + b"".join(name + struct.pack("<I", len(each)) + each for name, each in chunks)
+    return b"RIFF" + struct.pack("<I", len(body)) + body
+
+
+@pytest.mark.parametrize(("held", "told"), [(1.0, False), (0.5, True)], ids=["whole", "cut"])
+def test_an_mp3_in_a_wav_need_not_decode_to_the_last_sample_that_libsndfile_expects(
+    babble: Babble, held: float, told: bool
+) -> None:
+    data = mp3_in_wav(constant(babble(3.0)), 48000)
+    with Reader(data[: round(held * len(data))]) as reader:
+        # It takes the header of the WAV for audio, too.
+        assert len(read_all(reader)) < reader._sound.frames
+        assert (reader.truncation() is not None) == told
 
 
 @pytest.mark.parametrize("size", [0xFFFFFFFF, 0x7FFFF000])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import sys
 import tarfile
@@ -56,6 +57,19 @@ def test_long_audio_without_a_length_is_measured_exactly_and_so_are_stretches_of
     assert [(each.seconds, each.seconds_from, each.sample_rate) for each in group] == [
         (3.0, "header", 44100), (2.0, "header", 44100), (2.5, "header", 44100),
     ]  # fmt: skip
+
+
+def test_a_picture_before_an_mp3_that_does_not_count_its_frames_is_no_audio(tmp_path: Path) -> None:
+    file, noise = io.BytesIO(), np.random.default_rng(0).normal(0, 0.1, 16000 * 10)
+    sf.write(file, noise, 16000, format="MP3", bitrate_mode="CONSTANT", compression_level=0.5)
+    # Without its first frame, which holds the count.
+    frames = file.getvalue()[file.getvalue().find(b"\xff\xf3", 4) :]
+    picture = b"ID3\3\0\0\0\6\x0c\x10" + bytes(6 << 14 | 12 << 7 | 16)
+    (tmp_path / "a.mp3").write_bytes(picture + frames)
+    (planned,) = next(iter(entries([str(tmp_path)], corpus="c")))
+    (found,) = measured(tmp_path).values()
+    assert planned.seconds == pytest.approx(10.0, abs=0.2)
+    assert (found.seconds, found.seconds_from) == (pytest.approx(planned.seconds, abs=0.1), "header")
 
 
 def test_no_process_is_started_where_no_file_needs_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
