@@ -9,7 +9,7 @@ import numpy as np
 import soundfile
 from numpy.typing import NDArray
 
-from pipeline.audio import constants, heads, joined, riff, truncation
+from pipeline.audio import constants, flac, heads, joined, riff, truncation
 from pipeline.audio.virtual import Audio, VirtualFile
 from pipeline.corpus import Seconds
 from pipeline.errors import RecordingError
@@ -151,6 +151,8 @@ class Reader:
             return _behind(seconds, reason)
         if self.damage and declared is None and self._sound.subtype != "MPEG_LAYER_III":
             return f"truncated: {seconds:.2f} s decode, the declared length is unknown{reason}"
+        if self._holds_more():
+            return f"truncated: {seconds:.2f} s decode, the header declares less than the file holds"
         return self._ogg_truncation(seconds) if self._sound.format == "OGG" else None
 
     def _promised(self) -> int | None:
@@ -167,6 +169,16 @@ class Reader:
     def _is_mpeg(self) -> bool:
         """MP3 alone or in a WAV: of its first and last frame a part is no audio, and not all who count leave it out."""
         return bool(self._sound.subtype.startswith("MPEG_"))
+
+    def _holds_more(self) -> bool:
+        """Whether samples follow that the header of a WAV or FLAC does not count."""
+        size = self._file.size()
+        found = self._wave is not None and riff.has_surplus(self._wave, self._file.peek, size)
+        if self._sound.format == "FLAC":
+            tail = self._file.peek(max(0, size - flac.TAIL), flac.TAIL)
+            found = flac.has_surplus(self._file.peek(0, flac.STREAMINFO), tail, self.position)
+        self._file.check()
+        return found
 
     def _ogg_truncation(self, seconds: Seconds) -> str | None:
         start = max(0, self._file.size() - truncation.OGG_TAIL)

@@ -254,6 +254,19 @@ def test_a_flac_with_all_its_samples_is_whole_whatever_stands_behind(
             assert reader.truncation() is None
 
 
+@pytest.mark.parametrize("codec", ["wav", "flac"])
+def test_a_header_that_counts_less_than_the_file_holds_is_told(encode: Encode, babble: Babble, codec: str) -> None:
+    data = bytearray(encode(babble(30.0), codec=codec))
+    if codec == "wav":
+        struct.pack_into("<I", data, 40, 320_000)
+    else:
+        counted = int.from_bytes(data[18:26], "big")
+        data[18:26] = (counted >> 36 << 36 | 160_000).to_bytes(8, "big")
+    with Reader(bytes(data)) as reader:
+        assert len(read_all(reader)) == 160_000
+        assert reader.truncation() == "truncated: 10.00 s decode, the header declares less than the file holds"
+
+
 def mp3_in_wav(frames: bytes, num_samples: int) -> bytes:
     """MP3 as Audacity and broadcasters export it: format 0x55, and a `fact` chunk that counts the samples."""
     fmt = struct.pack("<HHIIHHHHIHHH", 0x55, 1, 16000, len(frames) // 3, 1, 0, 12, 1, 2, 360, 1, 0)

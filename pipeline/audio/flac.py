@@ -1,0 +1,75 @@
+"""Whether a FLAC (RFC 9639) holds more frames than its header counts samples for."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+TAIL = 1 << 17
+"""Bytes at the end of a file in which its last frames lie: two take 50 KB at 24 bits and two channels."""
+STREAMINFO = 26
+"""Bytes up to the one that ends the number of samples."""
+
+_ENOUGH_FRAMES = 2
+"""Headers with a checksum that is right: not by chance."""
+_LONGEST_HEADER = 16
+_BYTES_OF_SIZE, _BYTES_OF_RATE = {6: 1, 7: 2}, {12: 1, 13: 2, 14: 2}
+"""Behind the place, where these numbers stand for a block size and a rate that are written out."""
+_UNEVEN = 0x01
+"""Flag of a frame that tells its first sample, not its number."""
+
+
+def has_surplus(streaminfo: bytes, tail: bytes, num_samples: int) -> bool:
+    """Whether frames at the end of a file begin at `num_samples` or later.
+
+    Args:
+        streaminfo: its first `STREAMINFO` bytes.
+        tail: its last `TAIL` bytes.
+        num_samples: per channel, that have been decoded.
+    """
+    if streaminfo[:4] != b"fLaC" or len(streaminfo) < STREAMINFO:
+        return False
+    block_size = int.from_bytes(streaminfo[8:10], "big")
+    return len({first for first in _first_samples(tail, block_size) if first >= num_samples}) >= _ENOUGH_FRAMES
+
+
+def _first_samples(data: bytes, block_size: int) -> Iterator[int]:
+    """Samples at which the frames begin whose headers lie in `data`."""
+    for match in re.finditer(rb"\xff[\xf8\xf9]", data):
+        header = data[match.start() : match.start() + _LONGEST_HEADER]
+        number = _number(header)
+        if number is not None:
+            yield number if header[1] & _UNEVEN else number * block_size
+
+
+def _number(header: bytes) -> int | None:
+    """What a header says of its frame's place; None where it is none."""
+    if len(header) < _LONGEST_HEADER or not _is_possible(header):
+        return None
+    # As in UTF-8: the ones before the first zero count the bytes.
+    length = 8 - (header[4] ^ 0xFF).bit_length()
+    coded = header[4 : 4 + max(1, length)]
+    if length in (1, 8) or any(byte >> 6 != 2 for byte in coded[1:]):
+        return None
+    end = 4 + len(coded) + _BYTES_OF_SIZE.get(header[2] >> 4, 0) + _BYTES_OF_RATE.get(header[2] & 15, 0)
+    if _crc8(header[:end]) != header[end]:
+        return None
+    number = coded[0] & (0x7F >> length)
+    for byte in coded[1:]:
+        number = number << 6 | byte & 0x3F
+    return number
+
+
+def _is_possible(header: bytes) -> bool:
+    """Whether block size, rate and channels are no reserved values."""
+    return header[2] >> 4 > 0 and header[2] & 15 < 15 and header[3] >> 4 < 11 and not header[3] & 1
+
+
+def _crc8(data: bytes) -> int:
+    """Checksum of a header, with the polynomial x^8 + x^2 + x + 1."""
+    remainder = 0
+    for byte in data:
+        remainder ^= byte
+        for _ in range(8):
+            remainder = (remainder << 1 ^ (0x07 if remainder & 0x80 else 0)) & 0xFF
+    return remainder
