@@ -64,6 +64,21 @@ def test_a_wav_beyond_4_gib_is_read_to_its_end(tmp_path: Path, sizes: tuple[int,
             np.testing.assert_array_equal(sound.read(dtype="int16"), tail)
 
 
+@pytest.mark.parametrize("codec", ["wav", "rf64", "w64", "aiff", "au", "flac", "ogg"])
+@pytest.mark.parametrize("length", [100, 100_000])
+def test_a_tag_before_a_container_is_left_out(encode: Encode, babble: Babble, codec: str, length: int) -> None:
+    tag = b"ID3\3\0\0" + bytes(length >> shift & 0x7F for shift in (21, 14, 7, 0)) + bytes(length)
+    data = encode(babble(3.0), codec=codec)
+    decoded, plain = decode(tag + tag + data), decode(data)
+    assert (decoded.duration, decoded.warnings) == (3.0, ())
+    np.testing.assert_array_equal(decoded.samples, plain.samples)
+
+
+def test_a_tag_before_a_wav_that_was_never_closed_is_left_out_too(encode: Encode, babble: Babble) -> None:
+    tag = b"ID3\3\0\0\0\0\1\0" + bytes(128)
+    assert decode(tag + with_sizes(encode(babble(3.0)), 36, 0)).duration == 3.0
+
+
 def test_a_fault_of_storage_waits_as_any() -> None:
     class Broken(io.BytesIO):
         def readinto(self, buffer: object) -> int:
