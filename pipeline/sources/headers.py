@@ -23,6 +23,10 @@ _PCM_TAGS = (0x0001, 0x0003, 0x0006, 0x0007)
 _BLOCK_TAGS = (0x0002, 0x0011, 0x0031)
 """Those of blocks with a fixed number of samples: MS ADPCM, IMA ADPCM, GSM 6.10."""
 _EXTENSIBLE = 0xFFFE
+_AIFC_LINEAR = (b"NONE", b"sowt", b"twos", b"in24", b"in32", b"fl32", b"FL32", b"fl64", b"FL64")
+_AIFC_COMPANDED = (b"ulaw", b"ULAW", b"alaw", b"ALAW")
+_IMA4_SAMPLES, _IMA4_BYTES = 64, 34
+"""Of a packet of one channel."""
 _AU_BITS = {1: 8, 2: 8, 3: 16, 4: 24, 5: 32, 6: 32, 7: 64, 23: 4, 24: 2, 25: 3, 26: 5, 27: 8}
 
 
@@ -107,15 +111,36 @@ def wave64(head: bytes, size: int) -> Measured | None:
 
 
 def aiff(head: bytes, size: int) -> Measured | None:
-    """AIFF and AIFF-C: frames and an 80-bit rate in COMM."""
+    """AIFF and AIFF-C: frames and an 80-bit rate in COMM; 0 frames where nobody could fill them in."""
     for name, start, _ in _chunks(head, ">"):
         if name == b"COMM":
             channels, frames, bits, exponent, mantissa = struct.unpack_from(">HIHHQ", head, start)
             rate = math.ldexp(mantissa, (exponent & 0x7FFF) - 16383 - 63)
-            plain = head[8:12] == b"AIFF" or head[start + 18 : start + 22] in (b"NONE", b"sowt", b"twos")
-            block = channels * -(-bits // 8)
-            return of_frames(min(frames, size // block) if plain and block else frames, rate, size=size)
+            packing = b"NONE" if head[8:12] == b"AIFF" else head[start + 18 : start + 22]
+            is_ima4 = packing == b"ima4"
+            samples, width = (_IMA4_SAMPLES, _IMA4_BYTES) if is_ima4 else (1, _width(packing, bits))
+            block = channels * width
+            # Of `ima4` frames are packets, or half as many where libsndfile wrote two channels: its bytes tell.
+            counted = UNKNOWN if is_ima4 else frames or UNKNOWN
+            packets = min(counted, _sound_bytes(head, size) // block) if block else frames
+            return of_frames(packets * samples, rate, size=size)
     return None
+
+
+def _width(packing: bytes, bits: int) -> int:
+    """Bytes of a sample in AIFF-C; 0 where not all have as many."""
+    if packing in _AIFC_COMPANDED:
+        return 1
+    return -(-bits // 8) if packing in _AIFC_LINEAR else 0
+
+
+def _sound_bytes(head: bytes, size: int) -> int:
+    """Bytes of samples in the SSND chunk, to the end of the file where it does not say; all where `head` lacks it."""
+    for name, start, length in _chunks(head, ">"):
+        if name == b"SSND":
+            left = max(size - start - 8, 0)
+            return min(length - 8, left) if length > 8 else left
+    return size
 
 
 def au(head: bytes, size: int) -> Measured | None:

@@ -16,7 +16,7 @@ CONTAINERS = [
     ("aiff", "AIFF", "PCM_16"), ("aif", "AIFF", "PCM_24"), ("aifc", "AIFF", "ULAW"),
     ("au", "AU", "PCM_16"), ("snd", "AU", "ULAW"), ("caf", "CAF", "PCM_16"), ("flac", "FLAC", "PCM_16"),
     ("sph", "NIST", "PCM_16"), ("wav", "WAV", "IMA_ADPCM"), ("wav", "WAV", "MS_ADPCM"),
-    ("wav", "WAV", "GSM610"),
+    ("wav", "WAV", "GSM610"), ("aifc", "AIFF", "FLOAT"),
 ]  # fmt: skip
 
 
@@ -118,6 +118,21 @@ def test_a_streamed_or_cut_wav_is_as_long_as_its_bytes(declared: int) -> None:
     assert measure(bytes(data[:4096]), len(data), "wav").seconds == SECONDS
     half = at + 4 + 32000
     assert measure(bytes(data[:4096]), half, "wav").seconds == 1.0
+
+
+@pytest.mark.parametrize("subtype", ["PCM_16", "PCM_24", "FLOAT", "DOUBLE", "ULAW", "ALAW", "IMA_ADPCM"])
+@pytest.mark.parametrize("channels", [1, 2])
+def test_an_aiff_that_was_streamed_or_cut_is_as_long_as_its_bytes(subtype: str, channels: int) -> None:
+    data = bytearray(_encode("AIFF", subtype, channels=channels, seconds=4.0))
+    frames, samples = data.index(b"COMM") + 10, data.index(b"SSND") + 4
+    assert measure(bytes(data[:4096]), len(data), "aiff") == (4.0, "header", 16000)
+    data[frames : frames + 4] = bytes(4)
+    assert measure(bytes(data[:4096]), len(data), "aiff") == (4.0, "header", 16000)
+    assert sf.info(io.BytesIO(data)).duration == 4.0
+    data[samples : samples + 4] = bytes(4)
+    assert measure(bytes(data[:4096]), len(data), "aiff") == (4.0, "header", 16000)
+    half = samples + 12 + (len(data) - samples - 12) // 2
+    assert measure(bytes(data[:4096]), half, "aiff").seconds == pytest.approx(2.0, abs=0.01)
 
 
 def test_a_wav_whose_data_lies_behind_other_chunks() -> None:
