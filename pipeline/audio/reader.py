@@ -47,6 +47,11 @@ class Reader:
         self._sound = self._open()
         self.sample_rate: int = self._sound.samplerate
         self.channels: int = self._sound.channels
+        # The start of the file is looked at while it is at hand: a long one is read in stretches, from afar.
+        self._streaminfo = self._file.peek(0, flac.STREAMINFO)
+        self._is_guess = self._sound.format == "MP3" and not joined.counts_frames(self._file.peek)
+        """Whether the length of an MP3 is what libsndfile makes of the size of the file and the bit rate of a frame."""
+        self._file.check()
         # GSM 6.10, G.721 and NMS ADPCM only go forward.
         self._can_seek = soundfile.SoundFile.seekable(self._sound)
         self.position = 0
@@ -133,7 +138,7 @@ class Reader:
     def declared_seconds(self) -> Seconds | None:
         """Length as libsndfile reads it from header and file size; None where only decoding would tell."""
         frames: int = self._sound.frames
-        if self._is_guess():
+        if self._is_guess:
             # Made of the size of the whole file: tags, often a picture, are no audio.
             size, start = self._file.size(), joined.behind_tags(self._file.peek, 0)
             frames = frames * max(0, size - start) // size
@@ -157,14 +162,10 @@ class Reader:
 
     def _promised(self) -> int | None:
         """Samples that the header counts; None where it does not."""
-        if self._is_guess():
+        if self._is_guess:
             return None
         declared = truncation.declared_frames(self._sound.frames, self._sound.extra_info)
         return declared if declared < _UNKNOWN else None
-
-    def _is_guess(self) -> bool:
-        """Whether the length of an MP3 is libsndfile's guess: the bytes of the file by the bit rate of one frame."""
-        return self._sound.format == "MP3" and not joined.counts_frames(self._file.peek)
 
     def _is_mpeg(self) -> bool:
         """MP3 alone or in a WAV: of its first and last frame a part is no audio, and not all who count leave it out."""
@@ -176,7 +177,7 @@ class Reader:
         found = self._wave is not None and riff.has_surplus(self._wave, self._file.peek, size)
         if self._sound.format == "FLAC":
             tail = self._file.peek(max(0, size - flac.TAIL), flac.TAIL)
-            found = flac.has_surplus(self._file.peek(0, flac.STREAMINFO), tail, self.position)
+            found = flac.has_surplus(self._streaminfo, tail, self.position)
         self._file.check()
         return found
 
