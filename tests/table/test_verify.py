@@ -166,7 +166,7 @@ def test_a_file_that_is_not_its_unit(whole: Any, change: Callable[[pa.Table], pa
 
 
 OF_THE_PLAN = {
-    "source": ["file:///c/2.wav", "file:///c/9.wav"], "key": ["2.wav", "9.wav"], "recording": ["c/2.wav", "c/9.wav"],
+    "key": ["2.wav", "9.wav"], "recording": ["c/2.wav", "c/9.wav"],
     "span": [0, 1], "spans": [1, 2], "reference": [None, "words"], "metadata": [None, "{}"],
 }  # fmt: skip
 
