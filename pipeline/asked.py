@@ -58,7 +58,7 @@ class Asked:
 
     def say(self, text: str) -> None:
         """Print a line as it is."""
-        self.console.print(text, markup=False, highlight=False, soft_wrap=True)
+        self.console.print(text, markup=False, emoji=False, highlight=False, soft_wrap=True)
 
     def facts(self) -> dict[str, Any]:
         """What a manifest says of the run whatever became of it."""

@@ -99,13 +99,20 @@ def _kept(stream: TextIO, descriptor: int) -> Generator[TextIO]:
 
 
 def console_on(stream: TextIO) -> Console:
-    """A console that leaves lines whole where the stream is no terminal."""
+    """A console that leaves names as they are, and lines whole where the stream is no terminal."""
     width = None
     if "COLUMNS" not in os.environ:
         width = _columns(stream) if stream.isatty() else PLAIN_WIDTH
-    # In a notebook rich would go past the stream, and redraw with codes that only a terminal obeys.
     return Console(
-        file=forgiving(stream), highlight=False, force_jupyter=False, force_terminal=stream.isatty(), width=width
+        file=forgiving(stream),
+        # Names are shown as they are: `s.tar::key:` holds an emoji of rich, `[bold]` a style of it.
+        emoji=False,
+        markup=False,
+        highlight=False,
+        # In a notebook rich would go past the stream, and redraw with codes that only a terminal obeys.
+        force_jupyter=False,
+        force_terminal=stream.isatty(),
+        width=width,
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -20,6 +21,7 @@ from pipeline.errors import UserError
 from pipeline.hanging import storage_watched
 from pipeline.isolation import Lengths, Limits
 from pipeline.job import Work
+from pipeline.noise import console_on
 from pipeline.outcome import Outcome, outcome, standing
 from pipeline.overlap import leased
 from pipeline.plan import PlanReport, UnitRef
@@ -76,7 +78,7 @@ def run(
         shown=redact(output),
         config=config,
         choices=(),
-        console=console or Console(stderr=True),
+        console=console or console_on(sys.stderr),
         started=started,
         begin=begin,
     )

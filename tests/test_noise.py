@@ -13,6 +13,7 @@ import time
 from pathlib import Path
 
 import pytest
+from rich.table import Table
 
 from pipeline import noise
 from pipeline.noise import console_on, kept_off, removed
@@ -96,6 +97,17 @@ def test_only_a_terminal_is_drawn_on_whatever_the_environment_says(monkeypatch):
     console = console_on(Cell())
     assert (console.is_terminal, console.is_jupyter) == (False, False)
     assert console.width == noise.PLAIN_WIDTH
+
+
+@pytest.mark.parametrize("name", ["file:///s.tar::key:", "spk:fire:1", "[bold]a[/bold].wav"])
+def test_names_are_shown_as_they_are(name):
+    stream = Cell()
+    console = console_on(stream)
+    table = Table(box=None, show_header=False)
+    table.add_row(name)
+    console.print(name)
+    console.print(table)
+    assert [line.strip() for line in stream.getvalue().splitlines()] == [name, name]
 
 
 @contextlib.contextmanager
