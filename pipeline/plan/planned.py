@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
+from pipeline.corpus import Seconds
 from pipeline.plan import generations
 from pipeline.plan.columns import OldRow
 from pipeline.plan.forgotten import forgotten_rows
@@ -44,6 +45,14 @@ class Planned:
         unseen = Counter(unit for unit, _ in self.superseded | self.forgotten)
         return sum(unit.count - unseen[unit.name] for unit in chosen)
 
+    def seconds(self, output: str) -> Seconds:
+        """Planned audio of the recordings; reads the row groups of the plan that have other rows too."""
+        unseen = self.superseded | self.forgotten
+        names = {unit for unit, _ in unseen}
+        mixed = {(unit.generation, unit.row_group) for unit in self.units if unit.name in names}
+        whole = sum(unit.seconds for unit in self.units if (unit.generation, unit.row_group) not in mixed)
+        return whole + sum(generations.of_each(lambda place: _seconds(output, *place, unseen), sorted(mixed)))
+
 
 def read_planned(output: str) -> Planned:
     """Everything planned so far.
@@ -55,3 +64,11 @@ def read_planned(output: str) -> Planned:
     parts = generations.of_row_groups(output, lambda each, group: [(units_of(each, group), changes_of(each, group))])
     units, changes = [unit for some, _ in parts for unit in some], [change for _, some in parts for change in some]
     return Planned(units, changes, frozenset(forgotten_rows(output)))
+
+
+def _seconds(output: str, generation: int, row_group: int, unseen: Collection[OldRow]) -> Seconds:
+    """Planned audio of one row group, without some of its rows."""
+    table = generations.open_generation(output, generation).row_group(row_group, ("unit", "id", "seconds"))
+    units, ids, seconds = (table.column(name).to_pylist() for name in ("unit", "id", "seconds"))
+    shown = (long for unit, id, long in zip(units, ids, seconds, strict=True) if (unit, id) not in unseen)
+    return float(sum(shown))

@@ -89,7 +89,7 @@ class Status:
     forgotten: int
     """Planned rows that nobody may see any more; not among the recordings."""
     seconds: Seconds
-    """Planned audio, superseded rows included."""
+    """Planned audio of the recordings."""
     tasks: tuple[TaskStatus, ...]
     success: Success | None
     last_run: Mapping[str, Any] | None
@@ -169,7 +169,7 @@ def status(output: str) -> Status:
         recordings=planned.recordings,
         superseded=len(planned.superseded),
         forgotten=len(planned.forgotten),
-        seconds=sum(unit.seconds for unit in planned.units),
+        seconds=planned.seconds(output),
         tasks=tuple(found),
         success=_readable(lambda: read_success(output), damaged),
         last_run=_readable(lambda: newest_run(output), damaged),

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from pipeline.plan.forgotten import remember
 from pipeline.table import write_run
 from pipeline.table.__main__ import main
 from pipeline.table.lease import Lease, held
@@ -58,8 +59,11 @@ def test_status_counts_superseded_rows_apart(table: Any, capsys: pytest.CaptureF
     table.commit()
     assert main(["status", table.output]) == 0
     out = capsys.readouterr().out
-    assert "planned 3 units, 3 recordings, 130.0 s (1 row superseded)" in out
+    assert "planned 3 units, 3 recordings, 100.0 s (1 row superseded)" in out
     assert "errors 0 recordings" in out
+    remember(table.output, ["c/b.wav", "c/c.wav"])
+    assert main(["status", table.output]) == 0
+    assert "1 recording, 30.0 s (1 row superseded) (3 rows forgotten)" in capsys.readouterr().out
 
 
 def test_status_before_any_task(made: Any, capsys: pytest.CaptureFixture[str]) -> None:
