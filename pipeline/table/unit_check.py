@@ -47,6 +47,8 @@ class Looked:
     """Planned rows that it lacks since newer ones were there, which are pending by now."""
     unsure: int = 0
     """Rows with an error besides, of which it is not known whether readers see them."""
+    forgotten: int = 0
+    """Rows of forgotten recordings, none of which should be there; by its footer, those that can be no others."""
 
 
 Look: TypeAlias = Callable[[Committed], Looked]
@@ -64,7 +66,8 @@ def whole(each: Committed) -> Looked:
     unseen = each.gone.of_unit(unit.name)
     lost = each.gone.spare(unit.name, rewritten=True) - unseen - set(ids)
     errors = sum(error and id not in unseen for id, error in zip(ids, failed, strict=True))
-    return Looked(table.num_rows, errors, problems, len(lost))
+    barred = sum(id in each.gone.barred(unit.name) for id in ids)
+    return Looked(table.num_rows, errors, problems, len(lost), forgotten=barred)
 
 
 def by_footer(each: Committed) -> Looked:
@@ -87,4 +90,6 @@ def by_footer(each: Committed) -> Looked:
     if least <= rows <= most:
         return Looked(rows, errors - unsure, lost=max(0, shown - rows), unsure=unsure)
     wanted = f"{least}" if least == most else f"{least} to {most}"
-    return Looked(rows, errors - unsure, (f"its footer says {rows} rows, the plan has {wanted} for it",), unsure=unsure)
+    problem = f"its footer says {rows} rows, the plan has {wanted} for it"
+    barred = min(each.unit.count, rows) - most
+    return Looked(rows, errors - unsure, (problem,), unsure=unsure, forgotten=max(0, barred))

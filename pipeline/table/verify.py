@@ -78,6 +78,8 @@ class TaskVerdict:
     """Rows with an error that readers see."""
     unsure: int = 0
     """Rows with an error besides, of files with rows that readers do not see: a footer does not say whose they are."""
+    forgotten: int = 0
+    """Rows of forgotten recordings that are in files still, each file a violation."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +137,7 @@ def format_verdict(output: str, verdict: Verdict) -> str:
     """One line that says whether the promise holds, then each violation with its file."""
     counts = "; ".join(
         f"{task.name}: {task.committed:,} of {task.committed + task.pending:,} units committed, "
-        f"{counted(task.recordings, 'recording')} in {counted(task.rows, 'row')} of files{_older(task)}, "
+        f"{counted(task.recordings, 'recording')} in {counted(task.rows, 'row')} of files{_besides(task)}, "
         f"{counted(task.errors, 'row')} with an error{_unsure(task)}"
         + (f", {task.pending:,} units pending" if task.pending else "")
         for task in verdict.tasks
@@ -156,9 +158,11 @@ def _unsure(task: TaskVerdict) -> str:
     return f" and {task.unsure:,} that may be of older versions" if task.unsure else ""
 
 
-def _older(task: TaskVerdict) -> str:
-    old = task.rows - task.recordings
-    return f" ({old:,} of older versions)" if old > 0 else ""
+def _besides(task: TaskVerdict) -> str:
+    old = task.rows - task.recordings - task.forgotten
+    told = [f"{old:,} of older versions"] if old > 0 else []
+    told += [f"{task.forgotten:,} of forgotten recordings"] if task.forgotten else []
+    return f" ({', '.join(told)})" if told else ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,10 +232,10 @@ def _task(
         found += [Violation(redact(unit_file.file), problem) for problem in each.problems]
     pending = sum(unit.concerns(name) and unit.name not in committed for unit in units)
     shown = sum(each.unit.count - len(gone.of_unit(each.unit.name)) for each in done)
-    rows, errors, unsure, lost = (
-        sum(getattr(each, number) for each in seen) for number in ("rows", "errors", "unsure", "lost")
+    rows, errors, unsure, lost, barred = (
+        sum(getattr(each, number) for each in seen) for number in ("rows", "errors", "unsure", "lost", "forgotten")
     )
-    return TaskVerdict(name, len(done), pending, shown - lost, rows, errors, unsure)
+    return TaskVerdict(name, len(done), pending, shown - lost, rows, errors, unsure, barred)
 
 
 def _gone(

@@ -81,6 +81,15 @@ def test_rows_of_older_versions_are_told_from_recordings(made: Any) -> None:
         assert "older versions" not in format_verdict("out", verify(made.output, look=look))
 
 
+@pytest.mark.parametrize("look", [WHOLE, QUICK])
+def test_rows_that_a_killed_forget_left_are_no_older_versions(made: Any, look: Look) -> None:
+    made.plan("a", "b", "c", seconds=20.0)
+    made.commit()
+    remember(made.output, ["c/b", "c/c"])
+    told = "1 recording in 3 rows of files (2 of forgotten recordings), 0 rows with an error"
+    assert f"{told})" in format_verdict("out", verify(made.output, look=look))
+
+
 def test_a_claim_from_before_the_plan_grew_is_no_violation(whole: Any) -> None:
     mark_success(whole.output, ["transcribe"])
     claim = Path(whole.output, "_SUCCESS")
