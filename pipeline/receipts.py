@@ -70,6 +70,8 @@ class Receipt:
     """`stage.type` -> rows."""
     examples: dict[str, str] = field(default_factory=dict)
     """`stage.type` -> id and message of one such row."""
+    failed: dict[str, list[str]] = field(default_factory=dict)
+    """`stage.type` -> ids of these rows: only who has the plan knows which of them newer ones take the place of."""
     warnings: int = 0
     fed: Fed = Fed()
     """What encoders computed for the unit, 50 frames a second."""
@@ -88,7 +90,7 @@ def receipt_of(unit: str, task: str, rows: pa.Table, outputs: UnitOutputs, *, si
 def receipt_of_rows(unit: str, task: str, rows: pa.Table, *, size: int) -> Receipt:
     """Receipt of a unit that was committed, as far as its rows alone tell."""
     failed = [
-        (f"{error['stage']}.{error['type']}", f"{id}: {error['message']}")
+        (f"{error['stage']}.{error['type']}", id, f"{id}: {error['message']}")
         for id, error in zip(rows.column("id").to_pylist(), rows.column("error").to_pylist(), strict=True)
         if error is not None
     ]
@@ -99,8 +101,9 @@ def receipt_of_rows(unit: str, task: str, rows: pa.Table, *, size: int) -> Recei
         size=size,
         rows=rows.num_rows,
         audio_seconds=sum(seconds or 0.0 for seconds in rows.column("duration").to_pylist()),
-        errors=dict(Counter(reason for reason, _ in failed)),
-        examples=dict(reversed(failed)),
+        errors=dict(Counter(reason for reason, _, _ in failed)),
+        examples={reason: told for reason, _, told in reversed(failed)},
+        failed={reason: [id for other, id, _ in failed if other == reason] for reason, _, _ in failed},
         warnings=sum(bool(each) for each in rows.column("warnings").to_pylist()),
     )
 

@@ -85,6 +85,8 @@ class RunSummary:
     rows: int = 0
     audio_seconds: Seconds = 0.0
     errors: dict[str, int] = field(default_factory=dict)
+    superseded: int = 0
+    """Rows with an error besides, of versions that newer rows take the place of."""
     examples: dict[str, str] = field(default_factory=dict)
     warnings: int = 0
     faults: dict[str, str] = field(default_factory=dict)
@@ -155,8 +157,9 @@ def format_summary(summary: RunSummary) -> str:
 def _outcome(summary: RunSummary) -> list[str]:
     errors = sum(summary.errors.values())
     start = "" if summary.startup_seconds is None else f" (start-up {summary.startup_seconds:.1f} s)"
+    old = f" and {counted(summary.superseded, 'superseded row')}" if summary.superseded else ""
     done = (
-        f"{summary.rows - errors:,} {DONE[summary.task]}, {counted(errors, 'error')}  ·  "
+        f"{summary.rows - errors - summary.superseded:,} {DONE[summary.task]}, {counted(errors, 'error')}{old}  ·  "
         f"{show_seconds(summary.audio_seconds)} audio  ·  {summary.work_seconds:.1f} s{start}  ·  "
         f"{summary.speed:,.0f}x real time"
     )
@@ -183,7 +186,7 @@ def _outcome(summary: RunSummary) -> list[str]:
 
 def _errors(summary: RunSummary) -> list[str]:
     rows = [
-        f"errors  {reason}: {count:,}, such as {summary.examples.get(reason, '')}"
+        f"errors  {reason}: {count:,}" + (f", such as {summary.examples[reason]}" if reason in summary.examples else "")
         for reason, count in sorted(summary.errors.items(), key=lambda item: -item[1])
     ]
     if summary.taken:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter, defaultdict, deque
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -30,6 +30,7 @@ class Tally:
         clock: Callable[[], float] = time.monotonic,
         run_began: float | None = None,
         passing: Mapping[str, int] | None = None,
+        old: Mapping[str, Mapping[str, Collection[str]]] | None = None,
     ) -> None:
         """Start counting.
 
@@ -40,12 +41,14 @@ class Tally:
             clock: monotonic seconds.
             run_began: when the run began, by that clock, for start-up; default now.
             passing: unit -> rows of it that newer ones take the place of; they are done and not among `recordings`.
+            old: task -> unit -> ids of those that the task has newer ones of; their errors are no errors of the run.
         """
         self.recordings = recordings
         self.audio_seconds = audio_seconds
         self._clock = clock
         self._workers = workers
         self._passing = passing or {}
+        self._old = old or {}
         self.started = clock()
         self._run_began = self.started if run_began is None else run_began
         self.first_commit: Seconds | None = None
@@ -63,6 +66,8 @@ class Tally:
         self.committed: defaultdict[str, dict[str, Count]] = defaultdict(dict)
         """Task -> unit that this run has committed -> what it came to then."""
         self.errors: Counter[str] = Counter()
+        self.superseded = 0
+        """Rows with an error besides, see `old`."""
         self.examples: dict[str, str] = {}
         self.faults: dict[str, str] = {}
         self.traces: dict[str, str] = {}
@@ -105,21 +110,31 @@ class Tally:
         self.taken += receipt.first and receipt.outcome == "taken"
         self.done += receipt.rows - self._passing.get(receipt.unit, 0) if receipt.first else 0
         self.rows_of[receipt.task] += receipt.rows
-        self.errors_of[receipt.task] += sum(receipt.errors.values())
         if receipt.outcome == "committed":
             count = Count(receipt.size, 0, receipt.rows, sum(receipt.errors.values()))
             self.committed[receipt.task][receipt.unit] = count
         self.done_seconds += receipt.audio_seconds
         self.fed = self.fed.plus(receipt.fed)
         self.warnings += receipt.warnings
-        self.errors.update(receipt.errors)
-        for reason, example in receipt.examples.items():
-            self.examples.setdefault(reason, example)
+        self._count_errors(receipt)
         self.stage_seconds.update(receipt.timings.seconds)
         for stage, size in receipt.timings.peak_bytes.items():
             self.peak_bytes[stage] = max(size, self.peak_bytes.get(stage, 0))
         if (most := max(receipt.timings.attempts.values(), default=1)) > 1:
             self.attempts[receipt.unit] = most
+
+    def _count_errors(self, receipt: Receipt) -> None:
+        old = self._old.get(receipt.task, {}).get(receipt.unit, ())
+        for reason, count in receipt.errors.items():
+            passing = [id for id in receipt.failed.get(reason, ()) if id in old]
+            self.superseded += len(passing)
+            self.errors_of[receipt.task] += count - len(passing)
+            if count == len(passing):
+                continue
+            self.errors[reason] += count - len(passing)
+            example = receipt.examples.get(reason, "")
+            if example and not example.startswith(tuple(f"{id}: " for id in passing)):
+                self.examples.setdefault(reason, example)
 
     def stop(self) -> None:
         """The work is over: time stands still from here on."""
@@ -179,6 +194,7 @@ class Tally:
             "rows": sum(self.rows_of.values()),
             "audio_seconds": self.done_seconds,
             "errors": dict(self.errors),
+            "superseded": self.superseded,
             "examples": self.examples,
             "warnings": self.warnings,
             "faults": self.faults,

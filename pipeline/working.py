@@ -66,6 +66,7 @@ def do(asked: Asked, planned: Planned, lacking: Sequence[Work]) -> Done:
             workers=workers,
             run_began=asked.begin,
             passing=planned.passing,
+            old={choice.name: planned.old(choice.name) for choice in asked.wanted},
         )
         counting = Counting(asked.output, tally)
         try:

@@ -71,6 +71,7 @@ def test_errors_are_counted_by_reason_with_the_first_of_each_as_the_example() ->
     found = receipt_of("u", "t", rows, outputs(None, None, 1.0, None), size=700, timings=Timings())
     assert found.errors == {"decode.decode": 2, "read.missing": 1}
     assert found.examples == {"decode.decode": "c/0: one", "read.missing": "c/1: two"}
+    assert found.failed == {"decode.decode": ["c/0", "c/3"], "read.missing": ["c/1"]}
 
 
 def test_who_came_second_says_so_and_counts_the_rows_all_the_same() -> None:

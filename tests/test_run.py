@@ -347,6 +347,7 @@ def test_rows_that_newer_ones_replace_are_no_errors_of_another_name(one):
     assert transcribed([folder], output).table_rows == 1
     beside = transcribed([folder], output, name="transcribe-v2")
     assert (beside.exit_code, beside.table_rows, beside.table_errors) == (0, 1, 0)
+    assert (beside.rows, beside.errors, beside.superseded) == (2, {}, 1)
     assert read_table(str(output), task="transcribe-v2").to_pandas().text.tolist() == [clips()[2].text]
 
 

@@ -132,6 +132,12 @@ def test_one_error_is_singular() -> None:
     assert format_summary(summary(errors={"decode.decode": 1})).startswith("1,199 transcribed, 1 error  ·")
 
 
+def test_errors_of_superseded_rows_stand_beside() -> None:
+    found = format_summary(summary(errors={"read.changed": 2}, superseded=20))
+    assert found.startswith("1,178 transcribed, 2 errors and 20 superseded rows  ·")
+    assert "errors  read.changed: 2\n" in found  # its only example was of a superseded row
+
+
 def test_a_partial_run_says_what_is_left_why_and_that_the_same_command_goes_on() -> None:
     found = lines(exit_code=PARTIAL, pending_units=2, units=10, faults={"3f9a" * 8: "read: 503", "aaaa" * 8: "x"})
     assert found["plan"].endswith("1,200 new in this run, 2 units pending")

@@ -111,6 +111,18 @@ def test_errors_are_counted_by_reason_with_one_example(tally):
     assert tally.error_share == pytest.approx(0.25)
 
 
+def test_errors_of_rows_that_newer_ones_take_the_place_of_are_counted_apart(clock):
+    tally = Tally(recordings=4, audio_seconds=1.0, workers={}, clock=clock, old={"words": {"a": {"c/old"}}})
+    errors = {"errors": {"read.changed": 2}, "failed": {"read.changed": ["c/old", "c/new"]}}
+    tally.record(receipt("a", task="words", rows=4, **errors, examples={"read.changed": "c/old: changed"}))
+    assert (tally.errors, tally.superseded, tally.examples) == ({"read.changed": 1}, 1, {})
+    tally.record(receipt("a", task="labels", rows=4, **errors, examples={"read.changed": "c/new: changed"}))
+    assert (tally.errors, tally.superseded) == ({"read.changed": 3}, 1)
+    assert tally.examples == {"read.changed": "c/new: changed"}
+    assert tally.errors_of == {"words": 1, "labels": 2}
+    assert tally.committed["words"]["a"].errors == 2  # what the file has
+
+
 def test_another_thread_may_look_on_while_receipts_come() -> None:
     ticks = itertools.count()
     tally = Tally(recordings=1, audio_seconds=1.0, workers={}, clock=lambda: next(ticks) / 10)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -12,7 +12,7 @@ from pipeline.plan.columns import OldRow
 from pipeline.plan.forgotten import forgotten_rows
 from pipeline.plan.generations import UnitRef
 from pipeline.plan.store import units_of
-from pipeline.plan.superseded import Superseded, changes_of
+from pipeline.plan.superseded import Superseded, changes_of, hidden
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +39,13 @@ class Planned:
     def passing(self) -> Mapping[str, int]:
         """Unit -> rows of it that are done and not shown, for newer ones take their place."""
         return Counter(unit for unit, _ in self.superseded - self.forgotten)
+
+    def old(self, task: str) -> Mapping[str, Collection[str]]:
+        """Unit -> ids of its rows that newer ones take the place of which the task has to do too."""
+        found: defaultdict[str, set[str]] = defaultdict(set)
+        for unit, id in hidden(self.changes, {each.name for each in self.units if each.concerns(task)}):
+            found[unit].add(id)
+        return found
 
     def shown(self, chosen: Sequence[UnitRef]) -> int:
         """Rows that the table will have of some units."""
