@@ -19,7 +19,8 @@ def twice(id: str, one: str, other: str) -> UserError:
         )
     return UserError(
         f"two recordings have the id {redact(id)}: {redact(one)} and {redact(other)}. "
-        "Plan them in runs of their own, each with its own --corpus NAME."
+        "Plan them in runs of their own, each with its own --corpus NAME; "
+        "where a line of a manifest gives the id, give the line another one."
     )
 
 
@@ -27,8 +28,9 @@ def moved(id: str, now: str, before: str) -> UserError:
     """Error for an id whose content differs from the planned one and lies at another place."""
     return UserError(
         f"the id {redact(id)} was planned from {redact(before)} "
-        f"and now stands for other content at {redact(now)}. Give the new source its own --corpus NAME; "
-        "if the corpus has moved, keep sizes and times of its files."
+        f"and now stands for other content at {redact(now)}. Give the new source its own --corpus NAME, or, where a "
+        "line of a manifest gives the id, the line another one; if the corpus has moved, keep sizes and times of its "
+        "files."
     )
 
 
