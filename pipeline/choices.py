@@ -8,7 +8,7 @@ from typing import Final
 
 from pipeline import checkpoint, options
 from pipeline.checkpoint import Checkpoint
-from pipeline.config import RunConfig, plain_name
+from pipeline.config import PLAIN_NAME, RunConfig, plain_name
 from pipeline.corpus import FRAMES_PER_SECOND
 from pipeline.errors import UserError
 from pipeline.job import TaskJob, groups_of
@@ -89,7 +89,7 @@ def _parse(given: Sequence[str]) -> list[tuple[str, str, str]]:
         if not equals or not model or kind not in TASKS or (colon and not plain_name(name)):
             raise UserError(
                 f"--task {text}: write it as KIND=MODEL or KIND:NAME=MODEL; the kinds are {', '.join(TASKS)}, and "
-                "NAME is a plain folder name of letters, digits, _ . and -"
+                f"NAME is {PLAIN_NAME}"
             )
         found.append((kind, name or kind, model))
     return found

@@ -247,7 +247,7 @@ def _contradictions(config: RunConfig) -> list[str]:
         if wrong := reading.no_share(name, getattr(config, name)):
             found.append(wrong)
     if config.name is not None and not plain_name(config.name):
-        found.append(f"--name must be a plain folder name of letters, digits, _ . and -, got {config.name!r}")
+        found.append(f"--name must be {PLAIN_NAME}, got {config.name!r}")
     if config.compile != "never" and config.dtype == "int8":
         found.append(f"--compile {config.compile} and --dtype int8 do not go together; leave one of them out")
     if config.gpus is not None and config.device == "cpu":
@@ -265,6 +265,10 @@ def _contradictions(config: RunConfig) -> list[str]:
         if getattr(config, name) not in choices:
             found.append(f"{flag(name)} must be one of {', '.join(choices)}, got {getattr(config, name)!r}")
     return found
+
+
+PLAIN_NAME = "a plain folder name: a letter from A to Z or a digit first, then letters, digits, _ . and -"
+"""What `plain_name` holds of, in words; folders that begin with `_` are the table's own."""
 
 
 def plain_name(name: str) -> bool:

@@ -30,7 +30,7 @@ def test_a_misspelt_option_is_answered_with_the_nearest():
     [
         ({"window": "2s", "context": "1s"}, "--context must be below half of --window"),
         ({"max_errors": 2.0}, "--max-errors must be between 0 and 1"),
-        ({"name": "_plan"}, "--name must be a plain folder name"),
+        ({"name": "_plan"}, "--name must be a plain folder name: a letter from A to Z or a digit first, then"),
         ({"name": "a/b"}, "--name must be a plain folder name"),
         ({"device": "tpu"}, "--device must be one of auto, cuda, cpu"),
         ({"model_actors": "0"}, "--model-actors must be above 0"),
