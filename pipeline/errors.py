@@ -15,6 +15,18 @@ from typing import Literal
 
 Stage = Literal["read", "decode", "features", "model"]
 
+REASONS = frozenset(
+    f"{stage}.{type}"
+    for stage, types in {
+        "read": ("missing", "unreadable", "changed", "truncated", "too_large"),
+        "decode": ("decode", "empty", "too_long", "crashed", "timeout", "memory"),
+        "features": ("internal",),
+        "model": ("not_finite", "crashed", "timeout", "memory"),
+    }.items()
+    for type in types
+)
+"""Every `stage.type` that a row's error can have."""
+
 
 class VoxmillError(Exception):
     """Root of every exception that this package raises on purpose."""

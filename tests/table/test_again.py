@@ -124,14 +124,24 @@ def test_a_listing_finds_nothing_new_and_a_change_takes_the_place_for_all(made: 
 
 
 def test_only_of_a_reason_and_dry(table: Any, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["errors", table.output, "--again", "--reason", "typo.x"]) == 0
+    assert main(["errors", table.output, "--again", "--reason", "read.missing"]) == 0
     # A command of every night names what may not be there on all of them.
-    assert capsys.readouterr().out == "no row has the error typo.x; there are decode.decode\nnothing has been planned\n"
+    told = "no row has the error read.missing; there are decode.decode\nnothing has been planned\n"
+    assert capsys.readouterr().out == told
     both = ["--reason", "read.missing", "--reason", "decode.decode"]
     assert main(["errors", table.output, "--again", "--dry-run", *both]) == 0
     assert "no row has the error read.missing; there are decode.decode\n" in capsys.readouterr().out
     assert main(["errors", table.output, "--again", "--dry-run", "--reason", "decode.decode"]) == 0
     assert capsys.readouterr().out.splitlines()[-2:] == ["transcribe: decode.decode  2", "nothing has been planned"]
+    assert len(units(table.output)) == 2
+
+
+@pytest.mark.parametrize("more", [[], ["--reason", "decode.decode"], ["--dry-run"]])
+def test_a_reason_that_is_misspelt_is_refused(table: Any, more: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["errors", table.output, "--again", "--reason", "decode.emtpy", *more]) == 2
+    said = capsys.readouterr()
+    told = "nothing was planned, for no row has the error decode.emtpy, nor can one have it; there are decode.decode."
+    assert (said.out, said.err) == ("", f"{table.output}: {told}\n")
     assert len(units(table.output)) == 2
 
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from pipeline.config import RunConfig
-from pipeline.errors import RecordingError, UserError
+from pipeline.errors import REASONS, RecordingError, UserError
 from pipeline.quantities import counted
 from pipeline.storage.paths import redact
 from pipeline.table.again import failed, try_again
@@ -89,12 +89,12 @@ def _errors(given: argparse.Namespace) -> int:
 
 def _again(given: argparse.Namespace, names: Sequence[str]) -> int:
     found = failed(given.output, names, reasons=set(given.reason), ids=set(given.ids))
+    unseen = _unseen(given, found.seen)
     for task, reasons in found.reasons.items():
         for reason, count in reasons.items():
             print(f"{task}: {reason}  {count:,}")
-    if unseen := sorted(set(given.reason) - found.seen):
-        there = f"; there are {', '.join(sorted(found.seen))}" if found.seen else ""
-        print(f"no row has the error {', '.join(unseen)}{there}")
+    for line in unseen:
+        print(line)
     if given.dry_run or not any(found.rows.values()):
         print("nothing has been planned")
         return HOLDS
@@ -106,6 +106,22 @@ def _again(given: argparse.Namespace, names: Sequence[str]) -> int:
     units = counted(written.units, "unit")
     print(f"planned {counted(written.rows, 'recording')} again, in {units}{more}. The next run does them.")
     return HOLDS
+
+
+def _unseen(given: argparse.Namespace, seen: Collection[str]) -> list[str]:
+    """Line about the reasons asked for that no row has: a command of every night names what may not be there.
+
+    Raises:
+        UserError: of one no row can ever be, so it is misspelt.
+    """
+    unseen = sorted(set(given.reason).difference(seen))
+    there = f"; there are {', '.join(sorted(seen))}" if seen else ""
+    if wrong := [reason for reason in unseen if reason not in REASONS]:
+        raise UserError(
+            f"{redact(given.output)}: nothing was planned, for no row has the error {', '.join(wrong)}, nor can one "
+            f"have it{there}."
+        )
+    return [f"no row has the error {', '.join(unseen)}{there}"] if unseen else []
 
 
 def _explain_options(parser: argparse.ArgumentParser) -> None:
