@@ -121,7 +121,9 @@ def _local_path(path: str, uri: str) -> str:
         raise UserError(f"a path cannot hold a NUL character, as {uri!r} does")
     if _SCHEME.match(uri) and not path.startswith("/"):
         raise UserError(f"{redact(uri)}: a file URI is absolute: file:///folder/name")
-    return os.path.abspath(os.path.expanduser(path) if path == uri else path)
+    found = os.path.abspath(os.path.expanduser(path) if path == uri else path)
+    # POSIX lets a system give two slashes at the start, and no other number, a meaning of its own; none here does.
+    return found[1:] if found.startswith("//") else found
 
 
 def _protocols(fs: AbstractFileSystem) -> tuple[str, ...]:

@@ -31,6 +31,8 @@ def test_local_paths_become_absolute(monkeypatch: pytest.MonkeyPatch, tmp_path: 
     assert paths.canonical("recordings/") == f"file://{tmp_path}/recordings"
     assert paths.canonical("./a/../b") == f"file://{tmp_path}/b"
     assert paths.canonical("~/audio") == f"file://{tmp_path}/home/audio"
+    for slashes in ("/", "//", "///", "file:////"):
+        assert paths.canonical(f"{slashes}tmp//a") == "file:///tmp/a"
     assert paths.canonical("s3a://bucket/a/") == "s3://bucket/a"
 
 
