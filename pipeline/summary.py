@@ -82,6 +82,8 @@ class RunSummary:
     units: int = 0
     """Ended by this run; `taken` of these were committed by somebody else meanwhile."""
     taken: int = 0
+    late: int = 0
+    """Of these, committed as the run ended: their rows and audio count, their time and frames nobody told."""
     rows: int = 0
     audio_seconds: Seconds = 0.0
     errors: dict[str, int] = field(default_factory=dict)
@@ -223,10 +225,12 @@ def _where_time_went(summary: RunSummary) -> list[str]:
         f"frames  {summary.frames_computed:,} computed, of these {summary.context_share:.1%} context of windows, "
         f"{summary.padding_share:.1%} padding"
     )
+    late = f"late    {counted(summary.late, 'unit')} committed as the run ended, their time and frames not counted"
     return [
         f"time    {stages}{slowest}  ·  the model waited {wait:.1f} s for input",
         *([computed] if summary.frames_computed else []),
         f"memory  {memory} at the peak",
+        *([late] if summary.late else []),
     ]
 
 

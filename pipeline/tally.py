@@ -59,6 +59,8 @@ class Tally:
         self._heard: set[tuple[str, str]] = set()
         """Unit and task of every receipt of rows."""
         self.taken = 0
+        self.late = 0
+        """Units of which only their files tell, see `record_late`."""
         self.fed = Fed()
         self.warnings = 0
         self.rows_of: Counter[str] = Counter()
@@ -98,6 +100,8 @@ class Tally:
         if receipt.unit in self._units:
             # Another task of it was heard of; its audio counts once.
             receipt = replace(receipt, first=False, audio_seconds=0.0)
+        else:
+            self.late += 1
         self._count(receipt)
 
     def unheard(self, task: str, units: Iterable[str]) -> list[str]:
@@ -191,6 +195,7 @@ class Tally:
         return {
             "units": self.units,
             "taken": self.taken,
+            "late": self.late,
             "rows": sum(self.rows_of.values()),
             "audio_seconds": self.done_seconds,
             "errors": dict(self.errors),

@@ -149,6 +149,12 @@ def test_a_partial_run_says_what_is_left_why_and_that_the_same_command_goes_on()
 def test_a_run_that_was_stopped_says_by_what_and_blames_no_worker() -> None:
     found = lines(exit_code=PARTIAL, pending_units=5, stopped="by SIGTERM")
     assert found["stopped"] == "stopped by SIGTERM"
+    assert "late" not in found
+
+
+def test_units_of_which_only_their_files_tell_have_no_time_and_no_frames() -> None:
+    found = lines(exit_code=PARTIAL, stopped="by SIGTERM", late=3)
+    assert found["late"] == "late    3 units committed as the run ended, their time and frames not counted"
 
 
 def test_what_planning_could_not_read_is_listed_up_to_five() -> None:

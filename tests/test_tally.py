@@ -151,6 +151,6 @@ def test_what_is_heard_of_late_counts_once_and_moves_no_clock(tally, clock):
     tally.record_late(receipt("a", task="classify"))
     tally.record_late(receipt("b", task="classify", seconds=50.0))
     found = tally.totals()
-    assert (found["rows"], found["units"], found["audio_seconds"]) == (3, 2, 150.0)
+    assert (found["rows"], found["units"], found["late"], found["audio_seconds"]) == (3, 2, 1, 150.0)
     assert (found["startup_seconds"], found["first_audio_seconds"]) == (0.0, 100.0)
     assert tally.unheard("classify", ["a", "b"]) == []
