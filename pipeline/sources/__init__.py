@@ -179,9 +179,14 @@ def _jobs(found: Found, *, corpus: str | None, known: RowsPlanned, progress: _Pr
     place = Place.of(found.root, corpus)
     yield from _planned(_named(found), place, known, named=True)
     for each in found.folders:
-        listed = listing.walk(each, on_progress=progress.alive)
-        apart = functools.partial(folder.with_sidecars, apart=lambda entry: _format(entry.uri, named=False) is not None)
+        listed = listing.walk(each, on_progress=progress.alive, special=True)
+        apart = functools.partial(folder.with_sidecars, apart=_is_apart)
         yield from _planned(apart(listed), place, known, named=False)
+
+
+def _is_apart(entry: Entry) -> bool:
+    """Whether something in a folder is not one of the audio files and their sidecars."""
+    return entry.special or _format(entry.uri, named=False) is not None
 
 
 def _named(found: Found) -> Iterator[Entry | Files]:
@@ -206,10 +211,23 @@ def _planned(found: Iterable[Entry | Files], place: Place, known: RowsPlanned, *
         if bundle and (len(bundle) == most or isinstance(each, Entry)):
             yield functools.partial(folder.plan, bundle, place, known)
             bundle = []
-        if isinstance(each, Entry) and (format := _format(each.uri, named=named)) is not None:
-            yield functools.partial(_opened, format, each, place, known)
+        if isinstance(each, Entry) and (job := _job(each, place, known, named=named)) is not None:
+            yield job
     if bundle:
         yield functools.partial(folder.plan, bundle, place, known)
+
+
+def _job(entry: Entry, place: Place, known: RowsPlanned, *, named: bool) -> _Job | None:
+    """Look into a shard or manifest, or tell what cannot be looked into; None where it is of no format."""
+    format = _format(entry.uri, named=named)
+    if entry.special:
+        worth = format is not None or extension(entry.uri) in AUDIO or unread(entry.uri)
+        return functools.partial(_unfollowed, entry) if worth else None
+    return None if format is None else functools.partial(_opened, format, entry, place, known)
+
+
+def _unfollowed(entry: Entry) -> Iterator[_Item]:
+    yield Problem(shown(entry.uri), "neither a file nor a folder, and never followed")
 
 
 def _opened(format: Format, entry: Entry, place: Place, known: RowsPlanned) -> Iterator[_Item]:

@@ -11,6 +11,8 @@ from fsspec import AbstractFileSystem
 
 from pipeline.storage.paths import uri_of
 
+SPECIAL = "0-special"
+"""Version of what is neither file nor folder."""
 _VERSION_FIELDS = ("ETag", "etag", "md5Hash", "generation", "mtime", "LastModified", "last_modified", "created")
 
 
@@ -22,6 +24,11 @@ class Entry:
     size: int
     version: str
     """Tells content from other content: `123-"etag"` from a store, `123-mtime_ns` on a local disk."""
+
+    @property
+    def special(self) -> bool:
+        """Whether it is neither file nor folder, but a pipe, a socket or a device, and never to be opened."""
+        return self.version == SPECIAL
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,16 +19,16 @@ from pipeline.storage.retry import attempt, denied
 __all__ = ["Entry", "children", "holds_anything", "list_names", "list_sizes", "modified", "stat", "walk"]
 
 
-def walk(uri: str, *, on_progress: Callable[[int], None] | None = None) -> Iterator[Entry]:
+def walk(uri: str, *, on_progress: Callable[[int], None] | None = None, special: bool = False) -> Iterator[Entry]:
     """List every file below a folder, or the file itself, sorted by full path.
 
-    Hidden files and folders (a leading dot) and what is neither file nor folder are left out; links are
-    followed, loops are not. A local link to nothing is listed with size 0, so that it can end as a missing
-    recording.
+    Hidden files and folders (a leading dot) are left out; links are followed, loops are not. A local link to
+    nothing is listed with size 0, so that it can end as a missing recording.
 
     Args:
         uri: a folder, or one file.
         on_progress: called a few times a second with the number of entries so far.
+        special: list what is neither file nor folder too, see `Entry.special`; not to be opened.
 
     Raises:
         UserError: nothing is there, or access is denied to any part of it.
@@ -36,6 +36,8 @@ def walk(uri: str, *, on_progress: Callable[[int], None] | None = None) -> Itera
     """
     count, spoke = 0, time.monotonic()
     for entry in _listing(uri):
+        if entry.special and not special:
+            continue
         count += 1
         if on_progress and count % 64 == 0 and time.monotonic() - spoke > 0.2:
             on_progress(count)
@@ -141,7 +143,7 @@ def children(uri: str) -> tuple[list[str], list[Entry]]:
     except NotADirectoryError:
         items = []
     folders = [uri_of(fs, item.path) for item in items if isinstance(item, Folder)]
-    return folders, [item for item in items if isinstance(item, Entry)]
+    return folders, [item for item in items if isinstance(item, Entry) and not item.special]
 
 
 def _listing(uri: str) -> Iterator[Entry]:

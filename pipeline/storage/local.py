@@ -8,13 +8,13 @@ import stat as modes
 
 from pipeline.errors import UserError
 from pipeline.overdue import moved
-from pipeline.storage.entry import Entry, Folder, of_status
+from pipeline.storage.entry import SPECIAL, Entry, Folder, of_status
 
 _NOWHERE = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP)
 
 
 def list_folder(folder: Folder) -> list[Entry | Folder]:
-    """List what is in a folder, in the order of full paths; leaves out what `listing.walk` leaves out."""
+    """List what is in a folder, in the order of full paths, without hidden names and loops."""
     here = os.stat(folder.path)
     above = (*folder.above, (here.st_dev, here.st_ino))
     found: list[tuple[str, Entry | Folder]] = []
@@ -30,6 +30,8 @@ def list_folder(folder: Folder) -> list[Entry | Folder]:
                 found.append((name.name, of_status(name.path, kind)))
             elif modes.S_ISDIR(kind.st_mode) and (kind.st_dev, kind.st_ino) not in above:
                 found.append((name.name + "/", Folder(name.path, above)))
+            elif not modes.S_ISDIR(kind.st_mode):
+                found.append((name.name, Entry("file://" + name.path, 0, SPECIAL)))
     found.sort(key=lambda item: item[0])
     return [item for _, item in found]
 

@@ -1,3 +1,4 @@
+import os
 import socket
 from collections.abc import Callable
 from pathlib import Path
@@ -30,6 +31,24 @@ def test_a_folder_may_hold_audio_and_tars(folder: str, fill: Fill, audio: Audio,
         f"{folder}/z/b.tar.gz::k.wav",
         f"{folder}/z/b.tar.gz::l.wav",
     ]
+
+
+def test_a_pipe_or_a_socket_in_a_folder_is_told_and_not_opened(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, audio: Audio
+) -> None:
+    monkeypatch.chdir(tmp_path)  # an address of a socket is short
+    for name in ("b.wav", "c.tar", "notes"):
+        os.mkfifo(tmp_path / name)
+    (tmp_path / "a.wav").write_bytes(audio())
+    (tmp_path / "d.wav").write_bytes(audio())
+    with socket.socket(socket.AF_UNIX) as opened:
+        opened.bind("e.flac")
+        probe([str(tmp_path)])
+        found = list(entries([str(tmp_path)]))
+    assert _ids(found) == [f"file://{tmp_path}/a.wav", f"file://{tmp_path}/d.wav"]
+    told = [(item.uri, item.message) for item in found if isinstance(item, Problem)]
+    says = "neither a file nor a folder, and never followed"
+    assert told == [(f"file://{tmp_path}/{name}", says) for name in ("b.wav", "c.tar", "e.flac")]
 
 
 def test_several_sources_in_the_order_given(folder: str, fill: Fill, audio: Audio, make_tar: MakeTar) -> None:

@@ -109,6 +109,9 @@ def test_links_are_followed_and_loops_are_not(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe.wav")
     listed = {entry.uri.removeprefix(f"file://{tmp_path}/"): entry.size for entry in listing.walk(str(tmp_path))}
     assert listed == {"a/x.wav": 1, "a/self": 0, "gone.wav": 0, "linked/x.wav": 1, "linked/self": 0}
+    odd = [entry.uri for entry in listing.walk(str(tmp_path), special=True) if entry.special]
+    assert odd == [f"file://{tmp_path}/pipe.wav"]
+    assert [entry.uri for entry in listing.children(str(tmp_path))[1]] == [f"file://{tmp_path}/gone.wav"]
 
 
 def test_names_that_are_no_utf8_are_listed(tmp_path: Path) -> None:
