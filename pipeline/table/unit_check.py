@@ -9,8 +9,9 @@ from typing import TypeAlias
 from pipeline.errors import UserError
 from pipeline.plan.generations import UnitRef
 from pipeline.plan.store import planned_unit
+from pipeline.quantities import counted
 from pipeline.table import layout
-from pipeline.table.check import contradictions
+from pipeline.table.check import UNTOLD, contradictions
 from pipeline.table.footers import counts_in, is_rewritten, said_of
 from pipeline.table.holding import Gone
 from pipeline.table.task import TaskRecord
@@ -85,11 +86,14 @@ def by_footer(each: Committed) -> Looked:
     rows, errors = told
     most = each.unit.count - len(each.gone.barred(each.unit.name))
     shown = each.unit.count - len(each.gone.of_unit(each.unit.name))
-    least = each.unit.count - len(each.gone.spare(each.unit.name, rewritten=is_rewritten(footer)))
+    rewritten = is_rewritten(footer)
+    least = each.unit.count - len(each.gone.spare(each.unit.name, rewritten=rewritten))
     unsure = max(0, min(errors, rows - shown))
     if least <= rows <= most:
         return Looked(rows, errors - unsure, lost=max(0, shown - rows), unsure=unsure)
     wanted = f"{least}" if least == most else f"{least} to {most}"
     problem = f"its footer says {rows} rows, the plan has {wanted} for it"
+    if rewritten and rows < least:
+        problem = f"lacks {counted(least - rows, 'row')} {UNTOLD}"
     barred = min(each.unit.count, rows) - most
     return Looked(rows, errors - unsure, (problem,), unsure=unsure, forgotten=max(0, barred))

@@ -109,7 +109,7 @@ def test_a_row_that_is_missing_for_another_reason_is_a_violation(made: Any) -> N
     change(made)
     rewrite.rewrite(made.output, str(made.file(0)), {"c/a"})
     (violation,) = verify(made.output).violations
-    assert violation.message.startswith("1 rows for 2 planned recordings. Delete it")
+    assert violation.message.startswith("lacks 1 row taken out of it, of which nothing tells any more. Restore")
 
 
 def test_a_vacuumed_row_whose_newer_unit_went_away_is_pending_not_lost(made: Any) -> None:

@@ -90,6 +90,20 @@ def test_rows_that_a_killed_forget_left_are_no_older_versions(made: Any, look: L
     assert f"{told})" in format_verdict("out", verify(made.output, look=look))
 
 
+@pytest.mark.parametrize("look", [WHOLE, QUICK])
+def test_that_it_is_lost_what_is_forgotten_is_told_and_no_unit_is_to_be_done_again(whole: Any, look: Look) -> None:
+    assert main(["forget", whole.output, "c/2.wav", "c/3.wav", "c/4.wav", "--yes"]) == 0
+    assert main(["publish", whole.output]) == 0
+    assert verify(whole.output, look=look).holds
+    shutil.rmtree(Path(whole.output, "_forgotten"))
+    told = [each.message for each in verify(whole.output, look=look).violations]
+    assert len(told) == (4 if look is WHOLE else 2)  # what is published is counted by reading it
+    for message, count in zip(told, ("2 rows", "1 row", "2 rows", "1 row"), strict=False):
+        assert message.startswith(f"lacks {count} ")
+        assert "Restore _forgotten/ from a backup" in message
+        assert message.endswith("Delete it, to have it made anew, only if nothing was ever forgotten")
+
+
 def test_a_claim_from_before_the_plan_grew_is_no_violation(whole: Any) -> None:
     mark_success(whole.output, ["transcribe"])
     claim = Path(whole.output, "_SUCCESS")

@@ -26,7 +26,7 @@ from pipeline.storage import statistics
 from pipeline.storage.hashed import HashedFile
 from pipeline.storage.paths import join, redact
 from pipeline.storage.read import RangeFile
-from pipeline.table.check import REMEDY
+from pipeline.table.check import REMEDY, UNTOLD
 from pipeline.table.drafts import age
 from pipeline.table.footers import read_footer
 from pipeline.table.holding import by_unit
@@ -167,8 +167,12 @@ def _miscounted(found: Manifest, planned: _Planned, counts: Mapping[str, int]) -
         if least <= rows <= most or place in told:
             continue
         told.add(place)
-        wanted = f"{most:,}" if least >= most else f"{least:,} to {most:,}"
         path = places.MANIFESTS_FOLDER if place is None else found.files[place].path
+        if least > most:
+            # What was hidden when it was published is hidden no more.
+            yield path, f"lacks {counted(least - most, 'row')} of the unit {unit} {UNTOLD}"
+            continue
+        wanted = f"{most:,}" if least == most else f"{least:,} to {most:,}"
         yield path, f"{counted(rows, 'row')} of the unit {unit}, for which the plan has {wanted}. {_DELETE}"
 
 
