@@ -95,7 +95,7 @@ def run(
     with leased(asked, conditional=conditional), _written_down(asked):
         with storage_watched(asked, "planning"):
             report, plan_seconds = _plan(asked)
-        for line in (*plan.format_absent(report), *plan.format_moves(report)):
+        for line in plan.format_absent(report):
             asked.say(line)
         asked = replace(asked, moves=report.moves)
         summary = _label(asked, report, plan_seconds)
@@ -145,6 +145,8 @@ def _label(asked: Asked, report: PlanReport, plan_seconds: float) -> RunSummary:
         planned = plan.read_planned(asked.output)
         before = standing(asked.output, [each.name for each in asked.wanted], planned.units)
     lacking = _lacking(planned.units, before)
+    for line in plan.format_moves(report) if lacking else ():
+        asked.say(line)
     done = do(asked, planned, lacking) if lacking else no_work()
     with storage_watched(asked, "counting what is committed"):
         after = outcome(asked.output, asked.name, planned, before, done.tally if lacking else None)

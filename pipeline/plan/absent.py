@@ -34,7 +34,7 @@ def vanished(
     """
     missing = np.array([row.missing for row in rows], dtype=bool) & remembered
     whole = missing & (places >= 0)
-    whole[whole] = ~np.isin(known.versions[places[whole]], list(MISSING))
+    whole[whole] = ~np.isin(known.contents[places[whole]], list(MISSING))
     cut = [row for row in np.flatnonzero(missing).tolist() if rows[row].id in known.spans]
     spans = known.find(digests([span for row in cut for span in known.spans[rows[row].id]]))
     found = whole.copy()

@@ -91,6 +91,10 @@ def _none_of(indexed: np.ndarray) -> np.ndarray:
     return np.zeros(len(indexed), dtype=bool)
 
 
+def _content(row: Recording) -> int:
+    return content_hash(row.id, row.version, row.start, row.end, row.span, row.spans)
+
+
 @dataclass(slots=True)
 class _Drafter:
     known: Known
@@ -152,14 +156,16 @@ class _Drafter:
             id, source = self.known.row(int(np.flatnonzero(self.known.file_numbers == number)[0]))
             raise twice(id, source, file.uri)
         self.unopened[number] = True
-        if int(self.known.files.versions[number]) not in MISSING:
+        if int(self.known.files.contents[number]) not in MISSING:
             self.reached.add(folder_of(file.uri))
             if (planned := int(self.known.files.sources[number])) != hash(file.uri):
                 self.moving.see(planned, file.uri, lambda: self._planned(number))
 
     def _planned(self, number: int) -> tuple[str, str]:
-        """Id and source of one of the newest rows of a known file."""
-        return self.known.row(int(np.flatnonzero(self.known.file_numbers == number)[-1]))
+        """Id and source of one of the newest rows of a known file, of those at the place where it was seen last."""
+        known = self.known
+        there = (known.file_numbers == number) & (known.sources == known.files.sources[number])
+        return known.row(int(np.flatnonzero(there)[0]))
 
     def flush(self) -> None:
         """Look up, count and write the rows gathered so far."""
@@ -205,8 +211,8 @@ class _Drafter:
         if len(hits) == 0:
             return keep
         at = places[hits]
-        contents = np.fromiter((content_hash(self.rows[row]) for row in hits), dtype=np.int64)
-        keep[hits] = contents != self.known.versions[at]
+        contents = np.fromiter((_content(self.rows[row]) for row in hits), dtype=np.int64)
+        keep[hits] = contents != self.known.contents[at]
         elsewhere = text_hashes(self.rows[row].source for row in hits) != self.known.sources[at]
         for row in hits[elsewhere].tolist():
             self._meet(row, int(places[row]), changed=bool(keep[row]))
@@ -215,11 +221,13 @@ class _Drafter:
     def _meet(self, row: int, place: int, *, changed: bool) -> None:
         """What lies elsewhere by now is the same or, where others of it have moved so too, a changed one."""
         listed, planned = self.rows[row], int(self.known.sources[place])
+        if int(self.known.contents[place]) in MISSING:
+            return
         if changed:
             self.strangers.append((listed.id, listed.source, place))
             if len(self.strangers) > MOST_STRANGERS:
                 self._refuse_strangers()
-        elif not listed.missing:
+        else:
             self.moving.see(planned, listed.source, lambda: self.known.row(place))
 
     def _refuse_strangers(self) -> None:

@@ -17,7 +17,7 @@ class FileIndex:
 
     names: np.ndarray
     """(F,) int64 hashes of `name_of`, sorted, no two equal."""
-    versions: np.ndarray
+    contents: np.ndarray
     """(F,) int64 hashes, see `known.content_hashes`."""
     sources: np.ndarray
     """(F,) int64 hashes."""
@@ -33,7 +33,7 @@ class FileIndex:
     def rows_of(self, name: str, content: Content) -> int:
         """Rows of a name that is planned whole with this content, else 0; see `sources.RowsPlanned`."""
         place = self.find(name)
-        return int(self.rows[place]) if place >= 0 and int(self.versions[place]) == hash(content) else 0
+        return int(self.rows[place]) if place >= 0 and int(self.contents[place]) == hash(content) else 0
 
 
 def name_of(id: str, member: str | None, spans: int) -> str:
@@ -59,7 +59,7 @@ def last_rows(names: np.ndarray, doubted: np.ndarray) -> np.ndarray:
 
 
 def index_files(
-    names: np.ndarray, versions: np.ndarray, sources: np.ndarray, closing: np.ndarray, newest: np.ndarray
+    names: np.ndarray, contents: np.ndarray, sources: np.ndarray, closing: np.ndarray, newest: np.ndarray
 ) -> tuple[FileIndex, np.ndarray]:
     """Index of all rows of a plan, in its order, and the place of each newest row's name in it.
 
@@ -68,7 +68,7 @@ def index_files(
 
     Args:
         names: (N,) int64 hashes.
-        versions: (N,) int64 hashes.
+        contents: (N,) int64 hashes.
         sources: (N,) int64 hashes.
         closing: (N,) bool, rows that were the last of a whole look.
         newest: (K,) row numbers that nothing superseded.
@@ -76,7 +76,7 @@ def index_files(
     unique, backwards, places = np.unique(names[::-1], return_index=True, return_inverse=True)
     last = len(names) - 1 - backwards
     places = places[::-1].astype(np.int32)[newest]
-    current = versions[last]
-    same = places[versions[newest] == current[places]]
+    current = contents[last]
+    same = places[contents[newest] == current[places]]
     rows = np.bincount(same, minlength=len(unique)).astype(np.int32)
     return FileIndex(unique, current, sources[last], np.where(closing[last], rows, 0).astype(np.int32)), places

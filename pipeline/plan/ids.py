@@ -19,6 +19,11 @@ def span_id(whole: str, start: Seconds, end: Seconds) -> str:
     return f"{whole}@{math.floor(start)}-{math.ceil(end)}"
 
 
+def span_offset(id: str) -> Seconds:
+    """Where a span begins, from the start of what it was cut from, by its id."""
+    return float(id.rpartition("@")[2].partition("-")[0])
+
+
 def unit_name(recordings: Iterable[Recording]) -> str:
     """Name of a unit: 32 hex digits that depend on the ids and versions of its recordings, in order."""
     return unit_name_of((each.id, each.version) for each in recordings)

@@ -1,4 +1,4 @@
-"""What the plan has already: one index over all generations, 49 bytes a recording and 28 a file."""
+"""What the plan has already: one index over all generations, 49 bytes a recording and 33 a file."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from dataclasses import dataclass, field
 import numpy as np
 import pyarrow as pa
 
-from pipeline.corpus import Recording
+from pipeline.corpus import Seconds
 from pipeline.plan import generations
 from pipeline.plan.columns import CLOSING
 from pipeline.plan.files import FileIndex, index_files, name_hashes
 from pipeline.plan.forgotten import Forgotten, forgotten
 from pipeline.plan.generations import Generation, Scope, UnitRef
-from pipeline.plan.ids import digests
+from pipeline.plan.ids import digests, span_offset
 from pipeline.plan.spans import whole_id
 from pipeline.sources import content_of
 
@@ -33,7 +33,7 @@ class Known:
     output: str
     digests: np.ndarray
     """(N,) S16, sorted, no two equal."""
-    versions: np.ndarray
+    contents: np.ndarray
     """(N,) int64, see `content_hashes`."""
     sources: np.ndarray
     """(N,) int64, see `text_hashes`."""
@@ -83,7 +83,7 @@ class Known:
     def of_files(self, chosen: np.ndarray, places: np.ndarray | slice = slice(None)) -> np.ndarray:
         """Which of the rows at these places are what a look into the chosen files, (F,) bool, would give."""
         files = self.file_numbers[places]
-        found: np.ndarray = chosen[files] & (self.versions[places] == self.files.versions[files])
+        found: np.ndarray = chosen[files] & (self.contents[places] == self.files.contents[files])
         return found
 
     def vanished(self, seen: np.ndarray, absent: np.ndarray, scope: Scope) -> int:
@@ -99,19 +99,25 @@ def text_hashes(texts: Iterable[str]) -> np.ndarray:
 
 
 def content_hashes(rows: pa.Table) -> np.ndarray:
-    """(N,) int64 hashes of the contents of planned rows, see `sources.content_of`; ids of spans tell their stretch."""
+    """(N,) int64 hashes of the contents of planned rows, see `content_hash`."""
     versions = rows.column("version").to_pylist()
     found = text_hashes(versions)
     start, end = rows.column("start").to_numpy(), rows.column("end")
-    part = ((start != 0.0) | end.is_valid().to_numpy()) & (rows.column("spans").to_numpy() <= 1)
-    for row in np.flatnonzero(part).tolist():
-        found[row] = hash(content_of(versions[row], float(start[row]), end[row].as_py()))
+    for row in np.flatnonzero((start != 0.0) | end.is_valid().to_numpy()).tolist():
+        id, span, spans = (rows.column(name)[row].as_py() for name in ("id", "span", "spans"))
+        found[row] = content_hash(id, versions[row], float(start[row]), end[row].as_py(), span, spans)
     return found
 
 
-def content_hash(row: Recording) -> int:
-    """Hash of the content of a listed row, as `content_hashes`."""
-    return hash(row.version if row.spans > 1 else content_of(row.version, row.start, row.end))
+def content_hash(id: str, version: str, start: Seconds, end: Seconds | None, span: int, spans: int) -> int:
+    """Hash of what a row is made of, see `sources.content_of`: of a span, what it was cut from.
+
+    Ids of spans count from where that begins. Where it ends its last one knows.
+    """
+    if spans > 1:
+        # In whole microseconds: to add seconds and to take them away again may leave a rest.
+        start, end = round(start - span_offset(id), 6), end if span == spans - 1 else None
+    return hash(content_of(version, start, end))
 
 
 def read_known(output: str) -> Known:
@@ -147,7 +153,7 @@ def _together(found: Iterable[Generation]) -> Iterator[list[Generation]]:
 @dataclass(slots=True)
 class _Builder:
     digests: list[np.ndarray] = field(default_factory=list)
-    versions: list[np.ndarray] = field(default_factory=list)
+    contents: list[np.ndarray] = field(default_factory=list)
     sources: list[np.ndarray] = field(default_factory=list)
     names: list[np.ndarray] = field(default_factory=list)
     closing: list[np.ndarray] = field(default_factory=list)
@@ -169,7 +175,7 @@ class _Builder:
         """Take in the rows of one row group."""
         ids = table.column("id").to_pylist()
         self.digests.append(digests(ids))
-        self.versions.append(content_hashes(table))
+        self.contents.append(content_hashes(table))
         self.sources.append(text_hashes(table.column("source").to_pylist()))
         spans = table.column("spans").to_numpy()
         self.names.append(name_hashes(ids, table.column("member").to_pylist(), spans.tolist()))
@@ -202,13 +208,13 @@ class _Builder:
         newest = np.ones(len(order), dtype=bool)
         newest[:-1] = ordered[1:] != ordered[:-1]
         order = order[newest & ~self._gone(ordered, order)]
-        versions, sources = _join(self.versions, np.int64), _join(self.sources, np.int64)
+        contents, sources = _join(self.contents, np.int64), _join(self.sources, np.int64)
         names, closing = _join(self.names, np.int64), _join(self.closing, bool)
-        files, file_numbers = index_files(names, versions, sources, closing, order)
+        files, file_numbers = index_files(names, contents, sources, closing, order)
         return Known(
             output=output,
             digests=every[order],
-            versions=versions[order],
+            contents=contents[order],
             sources=sources[order],
             seconds=_join(self.seconds, np.float64)[order],
             parts=_join(self.parts, np.int8)[order],

@@ -1,11 +1,14 @@
-"""Where a corpus lies by now that was planned at another place: its ids and versions are those of the plan."""
+"""Where audio of the plan may lie by now that was planned at another place: ids and versions are the same."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
 from pipeline.corpus import Recording
+from pipeline.errors import UserError
+from pipeline.plan import generations
+from pipeline.storage.listing import stat
 
 MOST = 100
 """Moves that one listing is believed to show; a corpus that moves is one, or one for each of its sources."""
@@ -13,31 +16,47 @@ MOST = 100
 
 @dataclass(frozen=True, slots=True)
 class Moves:
-    """How URIs of the plan begin, and how those of the same audio begin now."""
+    """How URIs of the plan begin, and how those of the same audio begin now.
+
+    Not all that lies at an old place need have moved, so each recording is looked for before it is believed.
+    """
 
     pairs: tuple[tuple[str, str], ...] = ()
 
     def __bool__(self) -> bool:
         return bool(self.pairs)
 
-    def now(self, source: str) -> str:
-        """Give the URI by which what was planned at `source` is read."""
-        return next((new + source[len(old) :] for old, new in self.pairs if _lies_at(source, old, new)), source)
+    def applied(self, recordings: Sequence[Recording]) -> tuple[Recording, ...]:
+        """Give recordings with the URIs by which they are read: a new place where it has the planned version.
 
-    def of(self, recording: Recording) -> Recording:
-        """Give a recording with the URI by which it is read."""
-        return replace(recording, source=self.now(recording.source))
+        Raises:
+            StorageFault: it cannot be told whether it has.
+        """
+        asked = sorted({(each.source, each.version) for each in recordings})
+        now = dict(zip(asked, generations.of_each(lambda pair: self._now(*pair), asked), strict=True))
+        return tuple(replace(each, source=now[each.source, each.version]) for each in recordings)
+
+    def _now(self, source: str, version: str) -> str:
+        return next((place for place in self.candidates(source) if _version(place) == version), source)
+
+    def candidates(self, source: str) -> list[str]:
+        """Places where audio may lie that was planned at `source`, the most likely one first."""
+        return [new + source[len(old) :] for old, new in self.pairs if _began(source, old)]
 
 
 NOWHERE = Moves()
 """Nothing has moved."""
 
 
-def _lies_at(source: str, old: str, new: str) -> bool:
-    """Whether a URI is one of the old place: the new one may be a folder of it, or the old one of the new."""
-    if not old.endswith("/"):
-        return source == old
-    return source.startswith(old) and not (new.startswith(old) and source.startswith(new))
+def _began(uri: str, beginning: str) -> bool:
+    return uri.startswith(beginning) if beginning.endswith("/") else uri == beginning
+
+
+def _version(uri: str) -> str | None:
+    try:
+        return stat(uri).version
+    except (OSError, UserError):
+        return None
 
 
 @dataclass(slots=True)
@@ -63,9 +82,7 @@ class Moving:
 
 
 def _back(now: str, old: str, new: str, planned: int) -> bool:
-    if not new.endswith("/"):
-        return now == new and hash(old) == planned
-    return now.startswith(new) and hash(old + now[len(new) :]) == planned
+    return _began(now, new) and hash(old + now[len(new) :]) == planned
 
 
 def _beginnings(id: str, planned: str, now: str) -> tuple[str, str]:

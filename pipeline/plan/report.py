@@ -213,8 +213,8 @@ def format_absent(report: PlanReport) -> list[str]:
 def format_moves(report: PlanReport) -> list[str]:
     """Say which places of the plan lie elsewhere by now, and are read there."""
     pairs = report.moves.pairs
-    told = [f"moved: {redact(old)} lies at {redact(new)} now, and is read there" for old, new in pairs[:SHOWN_MOVES]]
-    return told + ([f"moved: {len(pairs) - SHOWN_MOVES} other places"] if len(pairs) > SHOWN_MOVES else [])
+    told = [f"moved: audio of {redact(old)} is read at {redact(new)} where it lies there now" for old, new in pairs]
+    return told if len(told) <= SHOWN_MOVES else [*told[:SHOWN_MOVES], f"moved: {len(told) - SHOWN_MOVES} other places"]
 
 
 def _unopened(report: PlanReport) -> list[str]:

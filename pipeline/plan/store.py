@@ -140,9 +140,8 @@ def load_unit(output: str, ref: UnitRef, moves: Moves = NOWHERE) -> Unit:
         StorageFault: the plan cannot be read.
     """
     unit, gone = planned_unit(output, ref), forgotten(output)
-    if not gone and not moves:
-        return unit
-    return Unit(unit.name, tuple(moves.of(each) for each in unit.recordings if not gone.covers(each)))
+    recordings = tuple(each for each in unit.recordings if not gone.covers(each)) if gone else unit.recordings
+    return Unit(unit.name, moves.applied(recordings) if moves else recordings)
 
 
 def held(output: str, ref: UnitRef) -> int:

@@ -231,7 +231,7 @@ def _unfollowed(entry: Entry) -> Iterator[_Item]:
 
 
 def _opened(format: Format, entry: Entry, place: Place, known: RowsPlanned) -> Iterator[_Item]:
-    if reason := refusal(entry.uri):
+    if reason := refusal(entry.uri.partition("://")[2]):
         yield Problem(shown(entry.uri), f"the file's name {reason}")
         return
     again = (place.members(entry.uri),)

@@ -84,7 +84,7 @@ def _unchanged(files: Files, place: Place, known: RowsPlanned) -> dict[str, Unch
     """Give those audio files that need not be opened, by URI."""
     found: dict[str, Unchanged] = {}
     for entry in files.audio:
-        if refusal(entry.uri) or unread(entry.uri):
+        if refusal(_path(entry)) or unread(entry.uri):
             continue
         name = place.id(place.below(entry.uri))
         if rows := known(name, entry.version):
@@ -104,7 +104,7 @@ def _plan(files: Files, place: Place, unchanged: Mapping[str, Unchanged]) -> lis
         again = tuple(place.id(place.below(entry.uri)) for entry in audio)
         found.append(Problem(shown(files.stem), str(error), again))
     for entry in audio:
-        if reason := refusal(entry.uri):
+        if reason := refusal(_path(entry)):
             found.append(Problem(shown(entry.uri), f"the file's name {reason}"))
         elif reason := unread(entry.uri):
             found.append(Problem(entry.uri, reason))
@@ -122,6 +122,10 @@ def _sidecar(files: Files, uri: str | None) -> bytes | None:
         # Beside lower-case audio a store is not asked for what is hardly ever there.
         content = _content(files.stem + uri.removeprefix(files.stem).upper())
     return content
+
+
+def _path(entry: Entry) -> str:
+    return entry.uri.partition("://")[2]
 
 
 def _content(uri: str) -> bytes | None:

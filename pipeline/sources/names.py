@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 from pipeline.documents import is_text
@@ -92,15 +93,22 @@ def tar_key(member: str) -> tuple[str, str]:
     return folder + slash + key, rest.lower()
 
 
+_SUSPECT = re.compile(r"(?i)[?&;#]|%3|x-amz-|awsaccesskeyid|://")
+"""What stands in front of, or in, what is masked in a path."""
+
+
 def refusal(name: str) -> str | None:
     """Say why nothing with a name is planned, since ids and plans keep names as they are; None where it may be.
+
+    Args:
+        name: of a member, or a path without its scheme.
 
     Names on local disks and in tars may be any bytes; what was fetched by a signed URL is often named for all of it.
     """
     if not is_text(name):
         return "is not UTF-8; rename it"
-    # Masking takes some 5 us, and what it masks in a path is given after an equals sign.
-    if ("=" in name or "%3" in name) and redact(name) != name:
+    # Masking takes some 5 us, and folders of tables have names with an equals sign.
+    if _SUSPECT.search(name) and redact(name) != name:
         return "holds credentials, which would stay in its id; rename it"
     return None
 

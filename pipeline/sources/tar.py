@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import BinaryIO
 
 from pipeline.corpus import Recording
+from pipeline.documents import is_text
 from pipeline.errors import UserError
 from pipeline.sources.compression import decompressed
 from pipeline.sources.durations import measure
@@ -141,7 +142,8 @@ class _Scan:
         name, uri = normal_name(member.name), f"{self.entry.uri}::{shown(member.name)}"
         if member.kind in ("link", "special"):
             return Problem(uri, "a link or special member is never followed")
-        if reason := refusal(name):
+        # Others than audio have no id, but a path of bytes would be none in any message.
+        if (not is_text(name) or extension(name) in AUDIO) and (reason := refusal(name)):
             return Problem(uri, f"the member's name {reason}")
         if name.startswith("/") or ".." in name.split("/"):
             return Problem(uri, "a member's name must not be absolute or climb with '..'")
