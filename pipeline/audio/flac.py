@@ -1,4 +1,4 @@
-"""Whether a FLAC (RFC 9639) holds more frames than its header counts samples for."""
+"""Whether a FLAC (RFC 9639) holds more frames than its header counts samples for, or another stream behind them."""
 
 from __future__ import annotations
 
@@ -9,6 +9,11 @@ TAIL = 1 << 17
 """Bytes at the end of a file in which its last frames lie: two take 50 KB at 24 bits and two channels."""
 STREAMINFO = 26
 """Bytes up to the one that ends the number of samples."""
+NEAR = 1 << 17
+"""Bytes on either side of the place up to which a decoder has read at the end of a stream, some KB behind that."""
+
+_START = b"fLaC\0\0\0\x22"
+"""The mark of a stream, and the head of the block that is always its first."""
 
 _ENOUGH_FRAMES = 2
 """Headers with a checksum that is right: not by chance."""
@@ -17,6 +22,11 @@ _BYTES_OF_SIZE, _BYTES_OF_RATE = {6: 1, 7: 2}, {12: 1, 13: 2, 14: 2}
 """Behind the place, where these numbers stand for a block size and a rate that are written out."""
 _UNEVEN = 0x01
 """Flag of a frame that tells its first sample, not its number."""
+
+
+def has_start(data: bytes) -> bool:
+    """Whether a stream begins in `data`."""
+    return _START in data
 
 
 def has_surplus(streaminfo: bytes, tail: bytes, num_samples: int) -> bool:

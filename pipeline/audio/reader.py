@@ -152,7 +152,7 @@ class Reader:
         reason = f" ({self.damage})" if self.damage else ""
         if declared is not None and self.position + slack < declared:
             return f"truncated: {seconds:.2f} s decode of {declared / self.sample_rate:.2f} s declared{reason}"
-        if self._sound.format == "MP3" and self._goes_on():
+        if self._goes_on():
             return _behind(seconds, reason)
         if self.damage and declared is None and self._sound.subtype != "MPEG_LAYER_III":
             return f"truncated: {seconds:.2f} s decode, the declared length is unknown{reason}"
@@ -193,11 +193,17 @@ class Reader:
         return None
 
     def _goes_on(self) -> bool:
-        position = self._file.tell()
-        found = joined.mp3_goes_on(self._file.peek, position)
-        if self.damage and not found:
-            # Which may be longer than what is looked through for the next frame.
-            found = joined.mp3_ends_in_frames(self._file.peek, position, self._file.size())
+        """Whether another stream follows, of FLAC, or frames of MP3."""
+        position, found = self._file.tell(), False
+        if self._sound.format == "MP3":
+            found = joined.mp3_goes_on(self._file.peek, position)
+            if self.damage and not found:
+                # Which may be longer than what is looked through for the next frame.
+                found = joined.mp3_ends_in_frames(self._file.peek, position, self._file.size())
+        elif self._sound.format == "FLAC":
+            # The first begins with the file.
+            start = max(1, position - flac.NEAR)
+            found = flac.has_start(self._file.peek(start, position + flac.NEAR - start))
         self._file.check()
         return found
 

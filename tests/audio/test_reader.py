@@ -63,6 +63,19 @@ def test_a_second_stream_behind_the_first_is_told(encode: Encode, babble: Babble
         assert reader.truncation() == expected
 
 
+@pytest.mark.parametrize("seconds", [(60.0, 30.0), (61.3, 30.0), (2.0, 0.05)])
+@pytest.mark.parametrize("size", [5000, 1 << 18])
+@pytest.mark.parametrize("between", [b"", b"ID3\4\0\0\0\0\1\x48" + bytes(200)], ids=["nothing", "a tag"])
+def test_a_second_flac_behind_the_first_is_told(
+    encode: Encode, babble: Babble, seconds: tuple[float, float], size: int, between: bytes
+) -> None:
+    first, second = (encode(babble(each), codec="flac") for each in seconds)
+    with Reader(first + between + second) as reader:
+        assert len(read_all(reader, size)) == round(seconds[0] * 16000)
+        expected = f"truncated: {seconds[0]:.2f} s decode, more audio follows in the file and is not decoded"
+        assert str(reader.truncation()).startswith(expected)
+
+
 ID3V1 = b"TAG" + b"title".ljust(125, b"\0")
 ID3V2 = b"ID3\4\0\0\0\0\1\x48" + b"\xff\xfb\x90" + bytes(197)
 APE = b"APETAGEX" + struct.pack("<IIII8x", 2000, 5000, 1, 0xA0000000) + b"\xff" * 5000
