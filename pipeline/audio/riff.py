@@ -6,6 +6,8 @@ import struct
 from collections.abc import Callable
 from typing import NamedTuple
 
+from pipeline.audio import joined
+
 OPEN = 0xFFFFFFFF
 """A length of 32 bits that says nothing: the true one is in `ds64`, or was unknown when the header was written."""
 _MOST_CHUNKS = 100
@@ -17,7 +19,14 @@ _RF64_TAGS = (0x0001, 0x0003, 0x0006, 0x0007, 0xFFFE)
 _SURPLUS_SECONDS = 0.25
 """Of samples behind the data chunk that are worth a word."""
 _LOOKED_AT = 1 << 16
-"""Bytes behind the data chunk that are padding where all of them are 0."""
+"""Bytes behind the data chunk that are padding where all of them are the same, and text where all are printable."""
+_TEXT = bytes([*b"\t\n\r", *range(0x20, 0x7F)])
+_COMMON = (
+    *(b"LIST", b"list", b"id3 ", b"ID3 ", b"id3\0", b"ID3\0", b"bext", b"iXML", b"axml", b"chna", b"cart", b"_PMX"),
+    *(b"JUNK", b"junk", b"FLLR", b"PAD ", b"fact", b"PEAK", b"cue ", b"plst", b"smpl", b"inst", b"acid", b"strc"),
+    *(b"labl", b"note", b"ltxt", b"DISP", b"afsp", b"levl", b"umid", b"minf", b"elm1", b"regn", b"MD5 ", b"ResU"),
+)
+"""Names of chunks that programs write, some of them with a length that is wrong."""
 
 Peek = Callable[[int, int], bytes]
 """Bytes of a file from a place on, as many as asked for or up to the end."""
@@ -88,7 +97,7 @@ def closing_head(wave: Wave, peek: Peek, size: int) -> bytes | None:
     if held <= 0:
         return None
     if wave.declared == 0:
-        if _begins_chunk(peek(wave.start, 8), wave.order, held):
+        if not _may_be_audio(wave, peek, wave.start, size):
             return None
     elif wave.declared != OPEN or held < OPEN:
         return None
@@ -105,16 +114,32 @@ def has_surplus(wave: Wave, peek: Peek, size: int) -> bool:
         size: its bytes.
     """
     end = wave.start + wave.declared
-    if wave.declared in (0, OPEN) or size - end <= _SURPLUS_SECONDS * wave.byte_rate:
+    least = int(_SURPLUS_SECONDS * wave.byte_rate)
+    if wave.declared in (0, OPEN) or size - end <= least:
         return False
     # Some programs leave out the byte that makes an odd length even.
     ends = {end, end + (wave.declared & 1)}
-    return not any(_begins_chunk(peek(at, 8), wave.order, size - at) for at in ends) and any(peek(end, _LOOKED_AT))
+    return all(_may_be_audio(wave, peek, at, size, least) for at in ends) and not _is_padding(peek(end, _LOOKED_AT))
+
+
+def _may_be_audio(wave: Wave, peek: Peek, start: int, size: int, least: int = 0) -> bool:
+    """Whether more than `least` bytes follow here, behind tags, that are neither another chunk nor text."""
+    start = joined.behind_tags(peek, start)
+    if size - start <= least or _begins_chunk(peek(start, 8), wave.order, size - start):
+        return False
+    data = peek(start, _LOOKED_AT).rstrip(b"\0")
+    return not data or bool(data.translate(None, _TEXT))
+
+
+def _is_padding(data: bytes) -> bool:
+    return data.count(data[:1]) == len(data)
 
 
 def _begins_chunk(data: bytes, order: str, held: int) -> bool:
-    """Whether a chunk begins here: a name of four letters, and a length that the `held` bytes have room for."""
-    if len(data) < 8 or not all(0x20 <= byte < 0x7F for byte in data[:4]):
+    """Whether a chunk begins here: a name in use, or one of four letters and a length that `held` has room for."""
+    if data[:4] in _COMMON:
+        return True
+    if len(data) < 8 or not all(0x20 <= byte < 0x7F for byte in data[:3]) or data[3] and not 0x20 <= data[3] < 0x7F:
         return False
     return int(struct.unpack_from(order + "I", data, 4)[0]) <= held - 8
 

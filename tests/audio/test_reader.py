@@ -280,6 +280,13 @@ def test_a_header_that_counts_less_than_the_file_holds_is_told(encode: Encode, b
         assert reader.truncation() == "truncated: 10.00 s decode, the header declares less than the file holds"
 
 
+@pytest.mark.parametrize("tag", [ID3V2 + ID3V1, APE], ids=["ID3", "APE"])
+def test_tags_behind_a_wav_are_no_audio(encode: Encode, babble: Babble, tag: bytes) -> None:
+    for seconds in (0.0, 3.0):
+        with Reader(encode(babble(seconds)) + tag * 7) as reader:
+            assert (len(read_all(reader)), reader.truncation()) == (seconds * 16000, None)
+
+
 def mp3_in_wav(frames: bytes, num_samples: int) -> bytes:
     """MP3 as Audacity and broadcasters export it: format 0x55, and a `fact` chunk that counts the samples."""
     fmt = struct.pack("<HHIIHHHHIHHH", 0x55, 1, 16000, len(frames) // 3, 1, 0, 12, 1, 2, 360, 1, 0)

@@ -10,7 +10,11 @@ import soundfile
 from pipeline.audio.riff import OPEN, Wave, closing_head, has_surplus
 
 FMT = struct.pack("<HHIIHH", 1, 2, 48000, 192000, 4, 16)
-LIST = b"LIST" + struct.pack("<I", 60000) + b"x" * 60000
+NOISE = np.random.default_rng(0).bytes(100_000)
+LIST = b"LIST" + struct.pack("<I", 60000) + NOISE[:60000]
+TEXT = b"Recorded on a Tuesday.\r\n" * 4000
+ID3V2 = b"ID3\4\0\0\0\4\0\0" + NOISE[:65536]
+APE = b"APETAGEX" + struct.pack("<IIII8x", 2000, 60_000, 1, 0xA0000000) + NOISE[:60_000]
 
 
 def wav(declared: int, samples: bytes, *, order: str = "<", before: bytes = b"", fmt: bytes = FMT) -> bytes:
@@ -66,7 +70,21 @@ def test_a_header_in_order_is_left_alone() -> None:
     assert closed(wav(400, b"\1" * 4000)) is None
     assert closed(wav(OPEN, b"\1" * 400)) is None
     assert closed(wav(0, b"")) is None
-    assert closed(wav(0, LIST)) is None
+
+
+@pytest.mark.parametrize(
+    "behind",
+    [LIST, LIST[:5000], b"id3\0" + LIST[4:], ID3V2, ID3V2[:5000], APE, ID3V2 + APE + LIST, TEXT],
+    ids=["a chunk", "a cut one", "a tag's", "ID3v2", "a cut ID3v2", "APE", "three", "text"],
+)
+def test_what_is_no_audio_is_not_taken_for_samples_that_nobody_counted(behind: bytes) -> None:
+    assert closed(wav(0, behind)) is None
+    assert closed(wav(0, bytes(100) + behind)) is not None
+
+
+def test_silence_that_nobody_counted_is_audio() -> None:
+    assert closed(wav(0, bytes(100_000))) is not None
+    assert closed(wav(0, bytes(100_000) + NOISE)) is not None
 
 
 @pytest.mark.parametrize("order", ["<", ">"])
@@ -119,16 +137,32 @@ def test_an_rf64_that_was_never_closed_becomes_a_wav() -> None:
     ("declared", "behind", "more"),
     [
         (400, b"", False),
-        (400, b"\1" * 48000, False),
-        (400, b"\1" * 48004, True),
+        (400, NOISE[:48000], False),
+        (400, NOISE[:48004], True),
         (400, LIST, False),
         (399, LIST, False),
         (400, bytes(100_000), False),
-        (0, b"\1" * 100_000, False),
-        (OPEN, b"\1" * 100_000, False),
+        (400, b"\xff" * 100_000, False),
+        (400, TEXT, False),
+        (399, b"\0" + TEXT + b"\0", False),
+        (400, ID3V2, False),
+        (399, b"\0" + ID3V2, False),
+        (400, APE + ID3V2, False),
+        (400, ID3V2 + NOISE, True),
+        (400, LIST[:50_000], False),
+        (400, b"LIST" + struct.pack("<I", 10**9) + LIST[8:], False),
+        (400, b"id3\0" + LIST[4:], False),
+        (400, b"abc\0" + LIST[4:], False),
+        (400, b"abcd" + struct.pack("<I", 10**9) + NOISE, True),
+        (0, NOISE, False),
+        (OPEN, NOISE, False),
         (10**6, b"", False),
     ],
-    ids=["nothing", "0.25 s", "more", "a chunk", "unpadded", "zeros", "open", "streamed", "cut"],
+    ids=[
+        *("nothing", "0.25 s", "more", "a chunk", "unpadded", "zeros", "ones", "text", "padded text", "ID3v2"),
+        *("padded ID3v2", "APE, ID3v2", "more behind a tag", "a cut chunk", "a chunk of a wrong length"),
+        *("a tag's chunk", "a name that ends in 0", "an unknown name", "open", "streamed", "cut"),
+    ],
 )
 def test_samples_that_the_header_does_not_count(declared: int, behind: bytes, more: bool) -> None:
     data = wav(declared, b"\1" * min(declared, 400) + behind)
