@@ -58,6 +58,8 @@ class Reader:
         self.ended = False
         self.damage = ""
         """What libsndfile says about why it ended early."""
+        self._found: tuple[str | None] | None = None
+        """What `truncation` gave at this end of the recording: each crop asks."""
         self._check_limits()
         self._buffer = np.empty((max(1, constants.BLOCK_VALUES // self.channels), self.channels), dtype=np.float32)
 
@@ -122,7 +124,7 @@ class Reader:
             self.damage = self.damage or _sentence(error)
             self.ended = True
         else:
-            self.position, self.ended, self.damage = frame, False, ""
+            self._begin_at(frame)
         self._file.check()
 
     def _decode_up_to(self, frame: int) -> None:
@@ -131,9 +133,12 @@ class Reader:
             self._sound.close()
             self._file.seek(0)
             self._sound = self._open()
-            self.position, self.ended, self.damage = 0, False, ""
+            self._begin_at(0)
         while not self.ended and self.position < frame:
             self.read(frame - self.position)
+
+    def _begin_at(self, frame: int) -> None:
+        self.position, self.ended, self.damage, self._found = frame, False, "", None
 
     def declared_seconds(self) -> Seconds | None:
         """Length as libsndfile reads it from header and file size; None where only decoding would tell."""
@@ -146,6 +151,11 @@ class Reader:
 
     def truncation(self) -> str | None:
         """Once the recording has ended: a sentence about what was promised and did not decode, or None."""
+        if self._found is None:
+            self._found = (self._truncation(),)
+        return self._found[0]
+
+    def _truncation(self) -> str | None:
         seconds = self.position / self.sample_rate
         declared = self._promised()
         slack = constants.SLACK_SECONDS * self.sample_rate if self._is_mpeg() else 0

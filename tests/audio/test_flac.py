@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+import time
 from collections.abc import Callable
 
 import numpy as np
@@ -40,6 +41,48 @@ def test_noise_is_no_frame() -> None:
     random = np.random.default_rng(0)
     streaminfo = encoded(np.zeros(16000, dtype=np.float32), 16000, "PCM_16")[:STREAMINFO]
     assert not any(has_surplus(streaminfo, random.bytes(TAIL), 16000) for _ in range(100))
+
+
+POSSIBLE = b"\xff\xf8\x69\x08\xfe" + b"\xbf" * 6 + b"\0" * 4
+"""What only the checksum tells from the header of a frame."""
+
+
+def test_what_looks_like_frames_costs_little(babble: Babble) -> None:
+    data = encoded(babble(5.0), 16000, "PCM_16")
+    before = time.process_time()
+    for _ in range(20):
+        assert not more(data + POSSIBLE * 9000, 80000)
+    assert time.process_time() - before < 20 * 0.04
+
+
+def test_silence_beyond_the_count_is_found() -> None:
+    data = encoded(np.zeros(16000 * 900, dtype=np.float32), 16000, "PCM_16")
+    assert not more(data, 16000 * 900)
+    assert more(data, 16000 * 10)
+
+
+def test_frames_of_changing_length_are_known_by_their_first_sample_alone() -> None:
+    def frame(flags: int, number: int) -> bytes:
+        header = bytes([0xFF, 0xF8 | flags, 0xC9, 0x08, number])
+        return header + bytes([checksum(header)]) + bytes(40)
+
+    def found(flags: int, smallest: int, num_samples: int) -> bool:
+        streaminfo = b"fLaC\0\0\0\x22" + smallest.to_bytes(2, "big") + b"\x10\0" + bytes(14)
+        return has_surplus(streaminfo, frame(flags, 100) + frame(flags, 101), num_samples)
+
+    assert found(0, 4096, 100 * 4096)
+    assert not found(0, 4096, 101 * 4096)
+    assert not found(0, 16, 0)
+    for smallest in (16, 4096):
+        assert found(1, smallest, 100)
+        assert not found(1, smallest, 101)
+
+
+def checksum(data: bytes) -> int:
+    remainder = int.from_bytes(data + b"\0", "big")
+    for bit in reversed(range(8, 8 * len(data) + 8)):
+        remainder ^= 0x107 << bit - 8 if remainder >> bit & 1 else 0
+    return remainder
 
 
 def test_headers_without_a_stream_are_none(babble: Babble) -> None:

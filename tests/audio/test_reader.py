@@ -358,6 +358,15 @@ def test_a_seek_to_nowhere_ends_the_recording(encode: Encode, babble: Babble) ->
         assert (reader.ended, len(read_all(reader))) == (False, 16000)
 
 
+@pytest.mark.parametrize("codec", ["wav", "flac", "ogg"])
+def test_what_was_missing_is_not_said_of_another_end(encode: Encode, babble: Babble, codec: str) -> None:
+    with Reader(encode(babble(1.0), codec=codec)) as reader:
+        reader.seek(10**9)
+        assert str(reader.truncation()).startswith("truncated: 0.00 s")
+        reader.seek(0)
+        assert (len(read_all(reader)), reader.truncation()) == (16000, None)
+
+
 @pytest.mark.parametrize("codec", ["wav", "flac"])
 @pytest.mark.parametrize("error", [StorageFault("503 for an hour"), KeyboardInterrupt("enough")])
 def test_a_fault_of_the_storage_is_not_a_truncated_recording(

@@ -79,6 +79,15 @@ def test_one_file_is_read_once_for_many_crops(ramp_wav: bytes) -> None:
     assert file.num_bytes < 1.1 * len(ramp_wav)
 
 
+def test_the_end_is_looked_at_once_for_many_crops(encode: Encode, babble: Babble) -> None:
+    data = encode(babble(5.0), codec="flac")
+    few, many = Counting(data), Counting(data)
+    for file, number in ((few, 1), (many, 100)):
+        with Reader(file) as reader:
+            sweep(reader, [crop(0, 90_000)] * number, Collected)
+    assert many.num_bytes == few.num_bytes
+
+
 def test_a_long_gap_is_skipped(encode: Encode) -> None:
     data = encode(np.zeros(16000 * 600, dtype=np.float32))
     file = Counting(data)
