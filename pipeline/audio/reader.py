@@ -43,12 +43,10 @@ class Reader:
 
     def __init__(self, audio: Audio) -> None:
         self._file = VirtualFile(audio)
-        self._wave = self._prepare()
+        self._wave, self._head = self._prepare()
         self._sound = self._open()
         self.sample_rate: int = self._sound.samplerate
         self.channels: int = self._sound.channels
-        # The start of the file is looked at while it is at hand: a long one is read in stretches, from afar.
-        self._streaminfo = self._file.peek(0, flac.STREAMINFO)
         self._is_guess = self._sound.format == "MP3" and not joined.counts_frames(self._file.peek)
         """Whether the length of an MP3 is what libsndfile makes of the size of the file and the bit rate of a frame."""
         self._file.check()
@@ -187,16 +185,15 @@ class Reader:
         found = self._wave is not None and riff.has_surplus(self._wave, self._file.peek, size)
         if self._sound.format == "FLAC":
             tail = self._file.peek(max(0, size - flac.TAIL), flac.TAIL)
-            found = flac.has_surplus(self._streaminfo, tail, self.position)
+            found = flac.has_surplus(self._head[: flac.STREAMINFO], tail, self.position)
         self._file.check()
         return found
 
     def _ogg_truncation(self, seconds: Seconds) -> str | None:
         start = max(0, self._file.size() - truncation.OGG_TAIL)
         tail = self._file.peek(start, truncation.OGG_TAIL)
-        head = self._file.peek(0, joined.OGG_HEAD)
         self._file.check()
-        if joined.is_chained(head, tail):
+        if joined.is_chained(self._head, tail):
             return _behind(seconds)
         if truncation.lacks_end_mark(tail):
             return f"truncated: {seconds:.2f} s decode, the declared length is unknown (no end mark)"
@@ -217,14 +214,19 @@ class Reader:
         self._file.check()
         return found
 
-    def _prepare(self) -> riff.Wave | None:
+    def _prepare(self) -> tuple[riff.Wave | None, bytes]:
+        """Show libsndfile what it can read; what a WAV's header said, and the first bytes of a FLAC or Ogg."""
         size = self._file.size()
         self._file.check()
         if not size:
             raise RecordingError("decode", "empty", "the file has no bytes")
         wave = heads.show_readable(self._file)
+        # Looked at while it is at hand: a long file is read in stretches, from afar, and an Ogg is opened at its end.
+        head = self._file.peek(0, flac.STREAMINFO)
+        if head.startswith(b"OggS"):
+            head = self._file.peek(0, joined.OGG_HEAD)
         self._file.check()
-        return wave
+        return wave, head
 
     def _open(self) -> soundfile.SoundFile:
         header = self._file.peek(0, 12)

@@ -11,6 +11,7 @@ import soundfile
 
 from pipeline.audio.reader import Reader
 from pipeline.errors import RecordingError, StorageFault
+from pipeline.storage import rangefile
 
 Encode = Callable[..., bytes]
 Babble = Callable[..., np.ndarray]
@@ -265,6 +266,31 @@ def test_a_flac_with_all_its_samples_is_whole_whatever_stands_behind(
         with Reader(data) as reader:
             assert len(read_all(reader, size)) == 48000
             assert reader.truncation() is None
+
+
+@pytest.mark.parametrize(
+    ("format", "subtype", "most"),
+    [("WAV", "PCM_16", 2), ("FLAC", "PCM_16", 2), ("AIFF", "PCM_16", 2), ("OGG", "VORBIS", 4)],
+)
+def test_a_long_recording_afar_is_read_in_few_requests(
+    babble: Babble, monkeypatch: pytest.MonkeyPatch, format: str, subtype: str, most: int
+) -> None:
+    second, buffer, requests = babble(1.0), io.BytesIO(), []
+    with soundfile.SoundFile(buffer, "w", 16000, 1, format=format, subtype=subtype) as sound:
+        while buffer.tell() < 1_300_000:
+            sound.write(second)
+    data = buffer.getvalue()
+
+    def fetch(uri: str, offset: int, size: int) -> bytes:
+        requests.append(offset)
+        return data[offset : offset + size]
+
+    monkeypatch.setattr(rangefile, "read_range", fetch)
+    with Reader(rangefile.RangeFile("s3://a/b", 0, len(data))) as reader:
+        while len(reader.read(1 << 18)):
+            pass
+        assert reader.truncation() is None
+    assert len(requests) <= most
 
 
 @pytest.mark.parametrize("codec", ["wav", "flac"])
