@@ -136,14 +136,19 @@ def main() -> int:
     parser.add_argument("--minutes", type=float, default=1, help="for each door")
     parser.add_argument("--folder", type=Path, help="where inputs that something is wrong with are kept")
     given, options = parser.parse_known_args()
+    # What is none it takes for a folder of inputs.
+    if unknown := [option for option in options if not re.fullmatch(r"-\w+=.*", option)]:
+        parser.error(f"neither an option of ours nor one of libFuzzer, as -seed=3: {' '.join(unknown)}")
     if importlib.util.find_spec("atheris") is None:
         print("atheris is not installed: python -m pip install atheris; tests/fuzz/run.py needs none", file=sys.stderr)
         return 2
     folder = given.folder or Path(tempfile.mkdtemp(prefix="fuzz-found-"))
     folder.mkdir(parents=True, exist_ok=True)
     failed = False
+    # To libFuzzer 0 seconds are no limit.
+    limit = f"-max_total_time={max(1, round(60 * given.minutes))}"
     for door in watched(tuple(filter(None, given.doors.split(",")))):
-        found = guided(door, folder, [f"-max_total_time={60 * given.minutes:.0f}", *options])
+        found = guided(door, folder, [limit, *options])
         print(f"{door.name:17} {found.runs:>9,} runs, coverage {found.coverage:>5,}, {bool(found.finding):d} findings")
         if found.finding:
             failed = True

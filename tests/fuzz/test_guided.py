@@ -123,6 +123,31 @@ def test_the_command_fails_where_something_is_wrong(
     ]  # fmt: skip
 
 
+@pytest.mark.parametrize(("minutes", "limit"), [("0.005", 1), ("0", 1), ("0.02", 1), ("0.5", 30), ("2", 120)])
+def test_a_limit_of_less_than_a_second_is_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, minutes: str, limit: int
+) -> None:
+    given: list[list[str]] = []
+    monkeypatch.setattr(importlib.util, "find_spec", bool)
+    monkeypatch.setattr(guided, "watched", lambda names: [made(bool)])
+    monkeypatch.setattr(guided, "guided", lambda door, folder, options: given.append(options) or guided.Told(1, 1, ""))
+    monkeypatch.setattr(sys, "argv", ["guided.py", "--minutes", minutes, "--folder", str(tmp_path), "-seed=3"])
+    assert guided.main() == 0
+    assert given == [[f"-max_total_time={limit}", "-seed=3"]]
+
+
+@pytest.mark.parametrize("options", [["--door", "tar"], ["tar"], ["-seed", "3"], ["-seed=3", "--seed=3"]])
+def test_what_is_no_option_is_refused(
+    options: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(guided, "watched", None)
+    monkeypatch.setattr(sys, "argv", ["guided.py", *options])
+    with pytest.raises(SystemExit) as ended:
+        guided.main()
+    assert ended.value.code == 2
+    assert options[-1] in capsys.readouterr().err
+
+
 def script(*command: str) -> str:
     root = Path(__file__).resolve().parents[2]
     return subprocess.run(
