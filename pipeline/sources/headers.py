@@ -23,7 +23,7 @@ _PCM_TAGS = (0x0001, 0x0003, 0x0006, 0x0007)
 _BLOCK_TAGS = (0x0002, 0x0011, 0x0031)
 """Those of blocks with a fixed number of samples: MS ADPCM, IMA ADPCM, GSM 6.10."""
 _EXTENSIBLE = 0xFFFE
-_AIFC_LINEAR = (b"NONE", b"sowt", b"twos", b"in24", b"in32", b"fl32", b"FL32", b"fl64", b"FL64")
+_AIFC_LINEAR = (b"NONE", b"raw ", b"sowt", b"twos", b"in24", b"in32", b"fl32", b"FL32", b"fl64", b"FL64")
 _AIFC_COMPANDED = (b"ulaw", b"ULAW", b"alaw", b"ALAW")
 _IMA4_SAMPLES, _IMA4_BYTES = 64, 34
 """Of a packet of one channel."""

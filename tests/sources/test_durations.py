@@ -120,7 +120,22 @@ def test_a_streamed_or_cut_wav_is_as_long_as_its_bytes(declared: int) -> None:
     assert measure(bytes(data[:4096]), half, "wav").seconds == 1.0
 
 
-@pytest.mark.parametrize("subtype", ["PCM_16", "PCM_24", "FLOAT", "DOUBLE", "ULAW", "ALAW", "IMA_ADPCM"])
+AIFF = ["PCM_S8", "PCM_U8", "PCM_16", "PCM_24", "FLOAT", "DOUBLE", "ULAW", "ALAW", "IMA_ADPCM"]
+
+
+@pytest.mark.parametrize("subtype", AIFF)
+@pytest.mark.parametrize("channels", [1, 2])
+def test_a_chunk_behind_the_samples_of_an_aiff_is_no_audio(subtype: str, channels: int) -> None:
+    data = bytearray(_encode("AIFF", subtype, channels=channels, seconds=4.0))
+    frames = data.index(b"COMM") + 10
+    data[frames : frames + 4] = bytes(4)
+    data += b"APPL" + struct.pack(">I", 20_000) + b"stoc" * 5000
+    struct.pack_into(">I", data, 4, len(data) - 8)
+    assert measure(bytes(data[:4096]), len(data), "aiff") == (4.0, "header", 16000)
+    assert sf.info(io.BytesIO(data)).duration == 4.0
+
+
+@pytest.mark.parametrize("subtype", AIFF)
 @pytest.mark.parametrize("channels", [1, 2])
 def test_an_aiff_that_was_streamed_or_cut_is_as_long_as_its_bytes(subtype: str, channels: int) -> None:
     data = bytearray(_encode("AIFF", subtype, channels=channels, seconds=4.0))
