@@ -144,7 +144,7 @@ class Reader:
         if self._is_guess:
             # Made of the size of the whole file: tags, often a picture, are no audio.
             size, start = self._file.size(), joined.behind_tags(self._file.peek, 0)
-            frames = frames * max(0, size - start) // size
+            frames = frames * max(0, size - start) // max(1, size)
         return frames / self.sample_rate if frames < _UNKNOWN else None
 
     def truncation(self) -> str | None:

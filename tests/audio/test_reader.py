@@ -161,6 +161,26 @@ def test_an_mp3_with_damage_in_the_middle_keeps_what_is_before_it(
     assert told.endswith("(Unspecified internal error)")
 
 
+@pytest.mark.parametrize("failing", [0, 3])
+def test_an_mp3_that_decodes_when_it_is_read_again_is_whole(
+    encode: Encode, babble: Babble, monkeypatch: pytest.MonkeyPatch, failing: int
+) -> None:
+    data, read, calls = encode(babble(3.0), codec="mp3"), soundfile.SoundFile.buffer_read_into, []
+    whole = read_all(Reader(data))
+
+    def fails_once(sound: soundfile.SoundFile, *args: Any, **options: Any) -> int:
+        calls.append(sound)
+        if len(calls) == failing + 1:
+            raise soundfile.LibsndfileError(1)
+        return read(sound, *args, **options)
+
+    monkeypatch.setattr(soundfile.SoundFile, "buffer_read_into", fails_once)
+    with Reader(data) as reader:
+        np.testing.assert_allclose(read_all(reader), whole, atol=1e-6, rtol=0)
+        assert (reader.damage, reader.truncation()) == ("", None)
+    assert len(calls) > 5000 // 64
+
+
 PICTURE = b"ID3\3\0\0\0\6\x0c\x10" + bytes(6 << 14 | 12 << 7 | 16)
 LONG_APE = b"APETAGEX" + struct.pack("<IIII8x", 2000, 50_000, 1, 0xA0000000) + bytes(50_000)
 
@@ -175,6 +195,13 @@ def test_tags_of_an_mp3_are_no_audio_that_it_declares(babble: Babble, before: by
         assert reader.truncation() is None
         if before:
             assert reader.declared_seconds() == pytest.approx(declared, abs=0.01)
+
+
+def test_an_mp3_that_is_emptied_while_it_is_open_has_no_length(babble: Babble) -> None:
+    file = io.BytesIO(constant(babble(10.0)))
+    with Reader(file) as reader:
+        file.truncate(0)
+        assert reader.declared_seconds() == 0
 
 
 @pytest.mark.parametrize("codec", ["wav", "flac", "ogg", "mp3"])
