@@ -10,7 +10,7 @@ import pytest
 from pipeline import config
 from pipeline.flow import Settings
 from pipeline.job import TaskJob, Work
-from pipeline.plan import UnitRef
+from pipeline.plan import NOWHERE, UnitRef
 from pipeline.run import _exit_code, _lacking
 from pipeline.summary import TaskTotals
 from pipeline.table import Standing
@@ -72,7 +72,7 @@ def test_no_task_hides_the_errors_of_another():
 def test_frames_are_carried_as_precisely_as_the_model_takes_them(asked, device, dtype, frames):
     settings = config.make({"model": "m", "dtype": asked, "window": "6s", "context": "0.5s", "features": "float32"})
     task = TaskJob(kind="transcribe", name="transcribe", model_name="m", model_hash="h", encoder="e")
-    asked_for: Any = SimpleNamespace(name="r", output="file:///out", config=settings)
+    asked_for: Any = SimpleNamespace(name="r", output="file:///out", config=settings, moves=NOWHERE)
     needed: Any = (SimpleNamespace(job=task),)
     job = job_of(asked_for, needed, device)
     assert (job.device, job.dtype) == (device, dtype)

@@ -24,7 +24,7 @@ from pipeline.flow import Settings, UnitFeatures, UnitOutputs, UnitSamples
 from pipeline.isolation import Limits
 from pipeline.job import Work
 from pipeline.models import checkpoint, device
-from pipeline.plan import UnitRef
+from pipeline.plan import NOWHERE, UnitRef
 from pipeline.receipts import Receipt, Timings
 from pipeline.sources import Encoded
 from pipeline.stitching import Kept
@@ -125,7 +125,7 @@ def test_a_later_attempt_says_so_where_it_fails_and_in_its_timings(monkeypatch: 
     begun = ledger.Entry("read", "u7", "here:1", 0.0, died_on=("n1", "n2"))
     monkeypatch.setattr(ledger, "at_work", lambda *_: contextlib.nullcontext(ledger.AtWork("key", begun)))
     monkeypatch.setattr(stages, "load_unit", lambda output, unit: unit)
-    job: Any = SimpleNamespace(run="run", output="out")
+    job: Any = SimpleNamespace(run="run", output="out", moves=NOWHERE)
     monkeypatch.setattr(stages.flow, "read", lambda unit, beat: Encoded((), b"", (), {}))
     assert rows.timings_of(rows.open_row(stages.Read(job)(WORK))[1]).attempts == {"read": 3}
     told = {ZeroDivisionError("made up"): "ZeroDivisionError: made up", StorageFault("503"): "503"}
@@ -140,7 +140,7 @@ def test_a_read_that_gets_answers_is_a_sign_of_life(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(ledger, "at_work", lambda *_: contextlib.nullcontext(at_work))
     monkeypatch.setattr(stages, "load_unit", lambda output, unit: unit)
     monkeypatch.setattr(stages.flow, "read", lambda unit, beat: beat() or Encoded((), b"", (), {}))
-    job: Any = SimpleNamespace(run="run", output="out")
+    job: Any = SimpleNamespace(run="run", output="out", moves=NOWHERE)
     assert rows.fault_of("u7", rows.open_row(stages.Read(job)(WORK))[1]) is None
     assert beats == [1]
 
