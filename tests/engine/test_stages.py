@@ -124,7 +124,7 @@ def test_a_failure_is_a_row_that_names_unit_stage_and_cause(error: Exception, to
 def test_a_later_attempt_says_so_where_it_fails_and_in_its_timings(monkeypatch: pytest.MonkeyPatch) -> None:
     begun = ledger.Entry("read", "u7", "here:1", 0.0, died_on=("n1", "n2"))
     monkeypatch.setattr(ledger, "at_work", lambda *_: contextlib.nullcontext(ledger.AtWork("key", begun)))
-    monkeypatch.setattr(stages, "load_unit", lambda output, unit: unit)
+    monkeypatch.setattr(stages, "load_unit", lambda output, unit, moves: unit)
     job: Any = SimpleNamespace(run="run", output="out", moves=NOWHERE)
     monkeypatch.setattr(stages.flow, "read", lambda unit, beat: Encoded((), b"", (), {}))
     assert rows.timings_of(rows.open_row(stages.Read(job)(WORK))[1]).attempts == {"read": 3}
@@ -138,7 +138,7 @@ def test_a_read_that_gets_answers_is_a_sign_of_life(monkeypatch: pytest.MonkeyPa
     beats: list[int] = []
     at_work = SimpleNamespace(beat=lambda: beats.append(1), attempt=1)
     monkeypatch.setattr(ledger, "at_work", lambda *_: contextlib.nullcontext(at_work))
-    monkeypatch.setattr(stages, "load_unit", lambda output, unit: unit)
+    monkeypatch.setattr(stages, "load_unit", lambda output, unit, moves: unit)
     monkeypatch.setattr(stages.flow, "read", lambda unit, beat: beat() or Encoded((), b"", (), {}))
     job: Any = SimpleNamespace(run="run", output="out", moves=NOWHERE)
     assert rows.fault_of("u7", rows.open_row(stages.Read(job)(WORK))[1]) is None

@@ -51,7 +51,7 @@ def test_plan_commit_read_verify(remote: Any, capsys: pytest.CaptureFixture[str]
     assert main(["status", remote.output]) == 0
     assert main(["errors", remote.output]) == 0
     out = capsys.readouterr().out
-    assert "planned 3 units, 3 recordings, 70.0 s (1 row superseded)" in out
+    assert "planned 3 units, 3 recordings, 100.0 s (1 row superseded)" in out
     assert "decode.decode  1" in out
 
 
