@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from pipeline.asked import Asked
 from pipeline.overdue import unmoved
@@ -25,7 +25,9 @@ def storage_watched(asked: Asked, doing: str) -> Iterator[None]:
         yield
 
 
-def leave(asked: Asked, held: str, *, goes_on: str = "", pools: str = "") -> None:
+def leave(
+    asked: Asked, held: str, *, goes_on: str = "", pools: str = "", last: Callable[[], object] = lambda: None
+) -> None:
     """End this process, for nothing else ends what hangs in it.
 
     Args:
@@ -33,6 +35,7 @@ def leave(asked: Asked, held: str, *, goes_on: str = "", pools: str = "") -> Non
         held: what holds it, for its record too.
         goes_on: how the same command goes on.
         pools: what did the work, for its record.
+        last: is done last, to leave nothing behind; must not hang.
     """
     try:
         asked.console.show_cursor()
@@ -42,4 +45,7 @@ def leave(asked: Asked, held: str, *, goes_on: str = "", pools: str = "") -> Non
             asked.write_end(PARTIAL, stopped=held, pools=pools)
             lease.release(asked.output, asked.name)
     finally:
-        os._exit(PARTIAL)
+        try:
+            last()
+        finally:
+            os._exit(PARTIAL)

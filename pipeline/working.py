@@ -125,6 +125,7 @@ def _workers(
             joined = session.opened(
                 config, sizes=sizes, units=lacking, held=partial(held, asked.output), say=asked.say,
                 watch=partial(storage_watched, asked),
+                hung=lambda held, last: leave(asked, held, last=last),
             )  # fmt: skip
             opened = stack.enter_context(joined)
         asked.say(f"{opened.describe()}  ·  model {models}")

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from pipeline import alone, choices, config, hanging, overlap, run, table, working
@@ -30,7 +31,7 @@ config.BACK_AGAIN, overlap.BEAT = 0.0, float(beat)
 once = fetch._read_file
 def hung(path, *given, **more):
     thread = threading.current_thread().name
-    if path.endswith(".flac") and thread.startswith({"planning": "in-order", "reading": "read"}[where]):
+    if path.endswith(".flac") and thread.startswith({"planning": "in-order", "reading": "read"}.get(where, "-")):
         pathlib.Path(sign).touch()
         time.sleep(300)
     return once(path, *given, **more)
@@ -43,9 +44,18 @@ if where == "checkpoint":
         pathlib.Path(sign).touch()
         time.sleep(300)
     checkpoint.checkpoint.fingerprint = dead
+if where == "starting":
+    import subprocess
+    from pipeline.engine import cluster, local
+    def asleep(own, num_cpus):
+        # As what Ray starts, it has the folder among its words, and children of other names.
+        once = subprocess.Popen(["sh", "-c", "sleep 1234 & wait", str(own.folder)])
+        pathlib.Path(sign).write_text(str(once.pid))
+        time.sleep(300)
+    local.start, cluster.START = asleep, 3.0
 leave(cli.run_job("transcribe", words, prog="transcribe"))
 """
-"""A transcription that hangs at the first file that a thread reads, to plan it or for the model, or at the model."""
+"""A transcription that hangs at the first file that a thread reads, to plan it or for the model, or in Ray."""
 
 
 @contextlib.contextmanager
@@ -94,6 +104,20 @@ def test_a_run_whose_storage_is_silent_ends_by_itself(tmp_path: Path, where: str
     assert "The same command goes on" in said
     assert told in newest_run(tmp_path / "out")["stopped"]
     assert list((tmp_path / "out/_leases").iterdir()) == []
+
+
+def test_a_run_whose_ray_hangs_as_it_starts_ends_by_itself_and_leaves_nothing(tmp_path: Path) -> None:
+    told = "held by Ray, which neither started nor failed to within 3.0 s"
+    with held_up(tmp_path, "starting", "--num-cpus", "1") as process:
+        assert until(lambda: (tmp_path / "hangs").read_text().isdigit(), seconds=5)
+        started = psutil.Process(int((tmp_path / "hangs").read_text()))
+        of_ray = [started, *started.children(recursive=True)]
+        said = process.communicate(timeout=60)[0]
+    assert process.returncode == 4, said
+    assert f"stopped: {told}. The same command goes on" in said
+    assert newest_run(tmp_path / "out")["stopped"] == told
+    assert list((tmp_path / "out/_leases").iterdir()) == []
+    assert psutil.wait_procs(of_ray, timeout=5)[1] == []
 
 
 @pytest.mark.parametrize(

@@ -21,16 +21,22 @@ from pipeline.engine.pulse import last_words
 from pipeline.engine.resources import Cluster
 from pipeline.engine.scratch import Scratch, scratch
 from pipeline.errors import StorageFault, UserError
-from pipeline.overdue import within
+from pipeline.overdue import watched, within
 from pipeline.placement import LOCAL, ray_address
+from pipeline.quantities import show_seconds
 from pipeline.stopping import Stopped
 from pipeline.storage.secrets import redact
+from pipeline.summary import PARTIAL
 
 CONNECT = 15.0
 """Seconds that a cluster's head may take to accept a connection."""
 
 STARTS = 2
 """Tries to start a local Ray."""
+
+START = 120.0
+"""Seconds in which Ray must have started, or answered, and taken this process in. What is its own to wait for takes up
+to 45 s; a node that slept meanwhile never takes anyone in."""
 
 LEAVE = 30.0
 """Seconds that leaving a cluster may take; a local one ends its processes in less than 10."""
@@ -51,17 +57,28 @@ WAIT_FOR_GPUS = 3600.0
 """Seconds that a run waits for an autoscaler before it gives up."""
 
 
+Hung = Callable[[str, Callable[[], None]], None]
+"""Ends this process: what holds it, and what is done last."""
+
+
 def _aside(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
 
 
+def end(held: str, last: Callable[[], None]) -> None:
+    """End it as a run ends that is interrupted."""
+    _aside(f"stopped: {held}. The same command goes on")
+    last()
+    os._exit(PARTIAL)
+
+
 @contextmanager
 def joined(
-    address: str | None, *, num_cpus: int | None = None, say: Callable[[str], object] = _aside
+    address: str | None, *, num_cpus: int | None = None, say: Callable[[str], object] = _aside, hung: Hung = end
 ) -> Iterator[Scratch]:
     """Have a Ray cluster: the named one, RAY_ADDRESS, or a local one that ends with the block; and its folder.
 
-    Where the cluster is gone and Ray hangs, `say` has the last words.
+    Where the cluster is gone and Ray hangs, `say` has the last words; where it hangs as it starts, `hung` has.
 
     Raises:
         UserError: the cluster does not answer.
@@ -79,13 +96,13 @@ def joined(
     elif where == LOCAL:
         with scratch() as own:
             with _stoppable_start():
-                _start(own, num_cpus)
+                _start(own, num_cpus, hung)
             with _left(local.started_agents(), say):
                 yield own
     else:
         _check_answers(where)
         try:
-            with _stoppable_start():
+            with _stoppable_start(), _bounded_start(Scratch(), hung):
                 ray.init(address=where, **local.SILENT)
         except (ConnectionError, TimeoutError, ValueError, RuntimeError) as error:
             raise UserError(_no_cluster(where, str(error).partition("\n")[0])) from error
@@ -93,7 +110,7 @@ def joined(
             yield Scratch()
 
 
-def _start(own: Scratch, num_cpus: int | None) -> None:
+def _start(own: Scratch, num_cpus: int | None, hung: Hung) -> None:
     """Start a local Ray.
 
     Raises:
@@ -101,7 +118,8 @@ def _start(own: Scratch, num_cpus: int | None) -> None:
     """
     for left in reversed(range(STARTS)):
         try:
-            local.start(own, num_cpus)
+            with _bounded_start(own, hung):
+                local.start(own, num_cpus)
         # On a machine that is too busy Ray says so with an exception of no class: its agents must be up in 15 s.
         except Exception as error:  # noqa: BLE001
             _leave()
@@ -142,6 +160,17 @@ def _leave() -> None:
         # Ray would try again when the interpreter ends, and hang again.
         atexit.unregister(ray.shutdown)
         within(LEAVE, local.kill_node)
+
+
+@contextmanager
+def _bounded_start(own: Scratch, hung: Hung) -> Iterator[None]:
+    """Nothing but the end of this process ends what hangs in Ray's own code.
+
+    Where that lets no thread of Python run, `watched` ends it a minute later, with code 1 and without these words.
+    """
+    held = f"held by Ray, which neither started nor failed to within {show_seconds(START)}"
+    with watched(START, lambda: hung(held, lambda: local.end_started(own))):
+        yield
 
 
 @contextmanager

@@ -62,10 +62,16 @@ def end_agents(agents: Sequence[psutil.Process], *, grace: float) -> None:
 
 def end_started(own: Scratch) -> None:
     """Kill what a start that failed has left: Ray itself does so when this process ends."""
+    found: list[psutil.Process] = []
     for each in psutil.Process().children(recursive=True) if own.folder else ():
         with contextlib.suppress(psutil.Error):
             if str(own.folder) in " ".join(each.cmdline()):
-                each.kill()
+                # Its agents have other names.
+                found += [each, *each.children(recursive=True)]
+    # Found first: without its raylet Ray ends this process about now, with a code of its own.
+    for each in found:
+        with contextlib.suppress(psutil.Error):
+            each.kill()
 
 
 def kill_node() -> None:

@@ -198,6 +198,7 @@ def opened(
     held: Callable[[UnitRef], int],
     say: Callable[[str], None],
     watch: Watch = nullcontext,
+    hung: cluster.Hung = cluster.end,
 ) -> Generator[Session]:
     """Join or start the cluster, wait for its GPUs, check its versions and share it out.
 
@@ -208,12 +209,13 @@ def opened(
         held: encoded bytes that the read of a unit holds.
         say: shows a line.
         watch: watches over what this process waits for of storage.
+        hung: ends this process where Ray hangs as it starts.
 
     Raises:
         UserError: no cluster, no GPU where one is meant, different versions, or too small for the stages.
         StorageFault: the cluster failed, or did not answer in time.
     """
-    with cluster.joined(config.address, num_cpus=config.num_cpus, say=say) as own, ExitStack() as ending:
+    with cluster.joined(config.address, num_cpus=config.num_cpus, say=say, hung=hung) as own, ExitStack() as ending:
         with faults.of_cluster(lambda: _keep_logs(own, say)):
             if config.gpus:
                 ending.enter_context(cluster.gpus(config.gpus, say=say))

@@ -156,7 +156,9 @@ exec("def bug():\n    raise RuntimeError('dictionary changed size during iterati
     ],
 )
 def test_a_cluster_that_fails_before_the_work_is_a_fault_and_a_bug_is_none(monkeypatch, asked, raised, told):
-    monkeypatch.setattr(sessions.cluster, "joined", lambda address, num_cpus, say: contextlib.nullcontext(Scratch()))
+    monkeypatch.setattr(
+        sessions.cluster, "joined", lambda address, num_cpus, say, hung: contextlib.nullcontext(Scratch())
+    )
     monkeypatch.setattr(sessions.cluster, "measure", lambda: Cluster(cpus=4))
     monkeypatch.setattr(sessions.cluster, "num_nodes", lambda: 2)
     monkeypatch.setattr(sessions.cluster, "check_versions", asked)
