@@ -36,7 +36,7 @@ STARTS = 2
 
 START = 120.0
 """Seconds in which Ray must have started, or answered, and taken this process in. What is its own to wait for takes up
-to 45 s; a node that slept meanwhile never takes anyone in."""
+to 45 s; a cluster of which a worker did not come up in time may never take anyone in."""
 
 LEAVE = 30.0
 """Seconds that leaving a cluster may take; a local one ends its processes in less than 10."""

@@ -30,6 +30,9 @@ def prepare() -> None:
     # not set: a Ray that is imported has read it already, and chooses tokens where nothing is said.
     if not any(f"RAY_AUTH_{name}" in os.environ for name in ("MODE", "TOKEN", "TOKEN_PATH")):
         os.environ["RAY_AUTH_TOKEN"] = secrets.token_hex(32)
+    # It would take no driver in before as many workers as it has CPUs have registered, and where one of them has not
+    # within a minute, on a machine that is busy or slept, it never would.
+    os.environ.setdefault("RAY_prestart_worker_first_driver", "0")
     _make_importable()
 
 

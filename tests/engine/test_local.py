@@ -47,6 +47,23 @@ def test_nothing_is_left_of_a_local_ray_even_where_its_head_was_killed(tmp_path,
     assert until(lambda: not any(map(psutil.pid_exists, agents)), seconds=15)
 
 
+WITHOUT_WORKERS = """
+from pipeline.engine import cluster
+cluster.START = 20.0
+with cluster.joined(None, num_cpus=1):
+    print("taken in")
+"""
+
+
+def test_a_ray_whose_workers_come_too_late_takes_its_driver_in_all_the_same(tmp_path):
+    variables = environment(tmp_path, RAY_worker_register_timeout_seconds="0")
+    done = subprocess.run(
+        [sys.executable, "-c", WITHOUT_WORKERS], env=variables, cwd=ROOT, capture_output=True, text=True, check=False,
+        timeout=120,
+    )  # fmt: skip
+    assert done.stdout == "taken in\n", done.stderr[-2000:]
+
+
 DYING = """
 import pathlib, sys, threading, time
 import psutil

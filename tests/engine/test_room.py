@@ -67,7 +67,7 @@ def ran(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ran:
         )
 
     monkeypatch.setattr(dataset, "receipts", here)
-    monkeypatch.setattr(cluster, "joined", lambda address, num_cpus, say: contextlib.nullcontext(Scratch()))
+    monkeypatch.setattr(cluster, "joined", lambda address, **_: contextlib.nullcontext(Scratch()))
     monkeypatch.setattr(cluster, "num_nodes", lambda: 1)
     source = tmp_path / "in"
     source.mkdir()
