@@ -19,6 +19,7 @@ from pipeline.sources import durations
 from pipeline.sources.planned import HEAD
 from tests.fuzz import mutate
 from tests.fuzz.door import Check, Door, Opened, Wrong
+from tests.fuzz.doors import unclosed
 from tests.fuzz.doors.pages import paged, summed
 from tests.fuzz.doors.sounds import sounds, spoken
 
@@ -132,8 +133,12 @@ _TAGS += b"ID3\4\0\0\0\0\1\0" + bytes(128)
 def _open(name: str, check: Check, _: Path) -> Opened:
     made = sounds()
     seeds = [made[kind] for kind in CONTAINERS[name] if kind in made]
+    if name == "wav":
+        seeds += unclosed.waves()
+    if name == "aiff":
+        seeds.append(unclosed.TAG + made["aiff"])
     if name == "flac":
-        seeds.append(spoken()[:6000])
+        seeds += [spoken()[:6000], *unclosed.flacs()]
     if name == "ogg":
         seeds.append(made["ogg"] + made["opus"])
     if name == "mp3":
