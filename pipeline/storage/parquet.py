@@ -14,6 +14,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from pipeline.storage.pages import SummedPages
+
 MOST = 2 * 2**30
 """Bytes of rows that are read at once; those of a unit, or of a row group of a plan, take a few megabytes."""
 _WIDTH = 8
@@ -29,7 +31,7 @@ def read(
     columns: Sequence[str] | None = None,
     footer: pq.FileMetaData | None = None,
 ) -> pa.Table:
-    """Read rows, with the checksums of their pages.
+    """Read rows, with the checksums of their pages; a page without one is damage.
 
     Numbers in lists are counted only once those of a row group are read: it is refused then, but was held.
 
@@ -46,12 +48,17 @@ def read(
     schema, footer = reader.schema_arrow, reader.metadata
     leaves = [leaf for leaf in map(footer.schema.column, range(len(footer.schema))) if _chosen(leaf.path, columns)]
     chosen = range(footer.num_row_groups) if groups is None else groups
-    _refuse(sum(footer.row_group(group).num_rows for group in chosen) * sum(map(_width, leaves)))
+    num_rows = {group: footer.row_group(group).num_rows for group in chosen}
+    _refuse(sum(num_rows.values()) * sum(map(_width, leaves)))
     text = [leaf.path for leaf in leaves if leaf.physical_type == "BYTE_ARRAY"]
-    reader = pq.ParquetFile(file, metadata=footer, page_checksum_verification=True, read_dictionary=text)
+    # By default Arrow reads a column of a row group at once.
+    reader = pq.ParquetFile(
+        SummedPages(file), metadata=footer, page_checksum_verification=True, read_dictionary=text, pre_buffer=False
+    )
     parts, size = [], 0
     # One at a time: Arrow does not read text in lists as it is written out of several row groups at once.
-    for some in [[group] for group in chosen] or [[]]:
+    # Of one without rows Arrow reads what is no page.
+    for some in [[group] for group in chosen if num_rows[group]] or [[]]:
         part = reader.read_row_groups(some, columns=columns, use_threads=False)
         size += sum(map(_written_out, part.columns))
         _refuse(size)

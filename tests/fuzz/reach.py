@@ -32,6 +32,7 @@ OURS = {
     "pipeline.options": ("options",),
     "pipeline.quantities": ("options",),
     "pipeline.storage.lines": ("trials", "references"),
+    "pipeline.storage.pages": ("unit", "plan"),
     "pipeline.storage.parquet": ("unit", "plan", "totals", "published"),
     "pipeline.storage.statistics": ("unit", "published"),
     "pipeline.sources.tarformat": ("tar", "compressed-tar"),

@@ -209,7 +209,9 @@ def test_rows_that_stand_for_terabytes_are_told_by_their_file(tmp_path: Path, mo
     table = made(tmp_path)
     publish(table.output, table.task)
     ids = pa.DictionaryArray.from_arrays(pa.array(np.zeros(1_000_000, np.int32)), pa.array(["x" * 2**20]))
-    pq.write_table(pa.table({"id": ids}), table.file(0), compression="zstd", store_schema=False)
+    pq.write_table(
+        pa.table({"id": ids}), table.file(0), compression="zstd", store_schema=False, write_page_checksum=True
+    )
     assert table.file(0).stat().st_size < 3_000
     with pytest.raises(UserError) as unit:
         read_unit(str(table.file(0)))

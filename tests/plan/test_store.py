@@ -340,7 +340,7 @@ def test_a_generation_for_tasks_that_are_none_is_an_error(plan: Any, make: Make,
     file = Path(plan.output, "_plan/000001.parquet")
     rows = pq.read_table(file)
     told = {key: value for key, value in rows.schema.metadata.items() if key != b"ARROW:schema"}
-    pq.write_table(rows.replace_schema_metadata({**told, b"voxmill.tasks": tasks}), file)
+    pq.write_table(rows.replace_schema_metadata({**told, b"voxmill.tasks": tasks}), file, write_page_checksum=True)
     with pytest.raises(UserError, match=r"000001\.parquet: the plan file is damaged"):
         units(plan.output)
 
@@ -348,7 +348,7 @@ def test_a_generation_for_tasks_that_are_none_is_an_error(plan: Any, make: Make,
 def test_parquet_that_is_no_plan_is_an_error(plan: Any) -> None:
     file = Path(plan.output, "_plan/000001.parquet")
     file.parent.mkdir(parents=True)
-    pq.write_table(pa.table({"a": [1]}), file)
+    pq.write_table(pa.table({"a": [1]}), file, write_page_checksum=True)
     with pytest.raises(UserError, match=r"000001\.parquet: is Parquet, but no plan; this release reads plan version 1"):
         units(plan.output)
 

@@ -111,7 +111,7 @@ def test_one_that_a_process_may_be_writing_stays_and_is_named(table: Any, capsys
 def test_one_with_other_columns_or_values_may_hold_one(table: Any, rows: Any) -> None:
     assert main(["forget", table.output, "c/a", "--yes"]) == 0
     file = table.file(0).with_name("other.parquet")
-    pq.write_table(pa.table(rows), file)
+    pq.write_table(pa.table(rows), file, write_page_checksum=True)
     left = draft(file)
     file.unlink()
     assert violations(table) == {left.name: f"a draft that may hold forgotten recordings{REMEDY}"}

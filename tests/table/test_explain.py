@@ -129,7 +129,7 @@ def test_timings_name_worker_and_attempt_of_each_stage(
 def test_a_footer_that_is_no_text_is_told_as_far_as_it_is(table: Any, capsys: Any) -> None:
     rows = pq.read_table(table.file(0))
     told = {**rows.schema.metadata, b"voxmill.device": b"c\xffu", b"\xff": b"\xff"}
-    pq.write_table(rows.replace_schema_metadata(told), table.file(0))
+    pq.write_table(rows.replace_schema_metadata(told), table.file(0), write_page_checksum=True)
     assert main(["explain", table.output, "c/a.wav"]) == 0
     assert "of run c\ufffdu\n" in capsys.readouterr().out
 

@@ -60,7 +60,9 @@ def test_rows_come_in_plan_order(made: Any) -> None:
 def test_pending_units_and_strange_files_are_left_out(made: Any) -> None:
     made.plan("a.wav", "b.wav")
     made.commit(0)
-    pq.write_table(pq.read_table(made.file(0)), Path(made.output, "transcribe", "0" * 32 + ".parquet"))
+    pq.write_table(
+        pq.read_table(made.file(0)), Path(made.output, "transcribe", "0" * 32 + ".parquet"), write_page_checksum=True
+    )
     Path(made.output, "transcribe", ".x.parquet.tmp").write_bytes(b"half a file")
     assert shown(made) == {"c/a.wav": "1-1"}
 

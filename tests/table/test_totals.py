@@ -84,7 +84,7 @@ def test_a_file_of_another_size_is_counted_again_and_what_is_gone_is_not_counted
     known = counted(table).units
     whole = pq.read_table(table.file(0))
     fewer = whole.slice(0, 1).replace_schema_metadata({**whole.schema.metadata, b"voxmill.rows": b"1"})
-    pq.write_table(fewer, table.file(0))
+    pq.write_table(fewer, table.file(0), write_page_checksum=True)
     reads.clear()
     assert (counted(table, known=known).rows, [name for name, _ in reads]) == (3, [table.file(0).name])
     table.file(1).unlink()
@@ -109,7 +109,9 @@ def test_a_damaged_cache_is_no_cache(table: Any, damage: bytes | None) -> None:
     file = Path(layout.totals_file(table.output, TASK))
     assert read_known(table.output, TASK) == units
     if damage is None:
-        pq.write_table(pq.read_table(file).replace_schema_metadata({"voxmill.totals": "0"}), file)
+        pq.write_table(
+            pq.read_table(file).replace_schema_metadata({"voxmill.totals": "0"}), file, write_page_checksum=True
+        )
     else:
         file.write_bytes(damage)
     assert read_known(table.output, TASK) == {}

@@ -210,7 +210,7 @@ def test_so_is_who_reads_of_a_store_what_is_rewritten_after_a_look_at_its_size(
 
     def put_anew(padding: int) -> None:
         sink, told = pa.BufferOutputStream(), {**whole.schema.metadata, b"padding": b"-" * padding}
-        pq.write_table(whole.replace_schema_metadata(told), sink)
+        pq.write_table(whole.replace_schema_metadata(told), sink, write_page_checksum=True)
         put(file, sink.getvalue().to_pybytes())
 
     def stat_then_put_anew(uri: str) -> Any:

@@ -220,7 +220,7 @@ def test_a_row_of_another_model(whole: Any, hash: str | None) -> None:
 def test_a_footer_of_another_model(whole: Any) -> None:
     table = pq.read_table(whole.file(1))
     told = {**table.schema.metadata, b"voxmill.model_hash": b"81aa"}
-    pq.write_table(table.replace_schema_metadata(told), whole.file(1))
+    pq.write_table(table.replace_schema_metadata(told), whole.file(1), write_page_checksum=True)
     (message,) = messages(whole)
     assert "its labels are of another model (81aa…, the record says 2f9c…)" in message
 
@@ -233,7 +233,7 @@ def test_where_audio_starts_is_for_decoding_to_say(whole: Any) -> None:
 def test_a_footer_that_tells_something_else(whole: Any) -> None:
     table = pq.read_table(whole.file(1))
     told = {**table.schema.metadata, b"voxmill.rows": b"3"}
-    pq.write_table(table.replace_schema_metadata(told), whole.file(1))
+    pq.write_table(table.replace_schema_metadata(told), whole.file(1), write_page_checksum=True)
     assert messages(whole) == [f"{whole.file(1).name}: its footer says rows=3, it has 2. {AGAIN}"]
 
 
@@ -263,7 +263,9 @@ def test_units_without_the_record_of_their_task(whole: Any) -> None:
 
 def test_a_file_that_the_plan_does_not_know(whole: Any) -> None:
     for name in ("0" * 32, "notes"):
-        pq.write_table(pq.read_table(whole.file(1)), Path(whole.output, "transcribe", f"{name}.parquet"))
+        pq.write_table(
+            pq.read_table(whole.file(1)), Path(whole.output, "transcribe", f"{name}.parquet"), write_page_checksum=True
+        )
     assert [each.partition(": ")[2] for each in messages(whole)] == [
         "no unit of the plan has this name; move the file away"
     ] * 2

@@ -40,7 +40,7 @@ def test_rows_that_are_no_units_are_refused_by_whoever_reads_them(
 ) -> None:
     made.plan("a.wav", "b.wav", seconds=30.0)
     made.commit()
-    pq.write_table(change(pq.read_table(made.file(0))), made.file(0))
+    pq.write_table(change(pq.read_table(made.file(0))), made.file(0), write_page_checksum=True)
     line = f"{made.file(0)}: is no unit's file ({told}). Delete it; the next run does that unit again."
     for words in (["explain", made.output, "c/a.wav"], ["publish", made.output], ["forget", made.output, "c/a.wav"]):
         assert main(words) == 2
@@ -52,7 +52,7 @@ def test_rows_that_are_no_units_are_refused_by_whoever_reads_them(
 def test_a_transcript_without_texts_is_told(made: Any, capsys: pytest.CaptureFixture[str]) -> None:
     made.plan("a.wav", "b.wav", seconds=30.0)
     made.commit()
-    pq.write_table(without("text")(pq.read_table(made.file(0))), made.file(0))
+    pq.write_table(without("text")(pq.read_table(made.file(0))), made.file(0), write_page_checksum=True)
     assert main(["publish", made.output]) == 2
     assert capsys.readouterr().err.startswith(f"{made.file(0)}: column text is missing. verify names every file")
     assert main(["verify", made.output]) == 1
@@ -74,7 +74,7 @@ def test_an_error_without_a_stage_is_counted_all_the_same(made: Any, capsys: pyt
     rows = pq.read_table(made.file(0))
     errors = pa.array([{"stage": None, "type": "x", "message": "y"}, {"stage": "decode"}], ERROR)
     place = rows.schema.get_field_index("error")
-    pq.write_table(rows.set_column(place, rows.schema.field("error"), errors), made.file(0))
+    pq.write_table(rows.set_column(place, rows.schema.field("error"), errors), made.file(0), write_page_checksum=True)
     assert main(["status", made.output]) == 0
     assert "errors 2 recordings: decode.unknown 1, unknown.x 1" in capsys.readouterr().out
     assert main(["errors", made.output]) == 0

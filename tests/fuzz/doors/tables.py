@@ -8,6 +8,7 @@ from __future__ import annotations
 import itertools
 import json
 import os
+import re
 import zlib
 from collections.abc import Sequence
 from pathlib import Path
@@ -53,6 +54,10 @@ def made(folder: Path) -> Made:
     return found
 
 
+_SUMMED = re.compile(rb"((?:\x15[\x80-\xff]*[\0-\x7f]){3})\x15")
+"""Header of a page up to the type of its checksum; a reader takes one of another type for no checksum."""
+
+
 def parquet(dice: Random, seeds: Sequence[bytes]) -> bytes:
     """A Parquet file with damage in its pages, in its footer, or with a footer of another."""
     data = bytearray(dice.choice(seeds))
@@ -61,6 +66,8 @@ def parquet(dice: Random, seeds: Sequence[bytes]) -> bytes:
     what = dice.randrange(10)
     if what < 4:
         body = bytearray(data[4:start])
+        if dice.random() < 0.2:
+            body = bytearray(_SUMMED.sub(b"\\g<1>\x14", body))
         for _ in range(dice.choice((1, 1, 3))):
             dice.choice((mutate.flip, mutate.put, mutate.number, mutate.step))(dice, body)
         data[4:start] = body

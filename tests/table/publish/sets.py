@@ -48,4 +48,4 @@ def as_the_release_before(file: Path) -> None:
     rows = pq.read_table(file).select(["unit", "size", "hidden", "files"])
     told = json.loads(rows.schema.metadata[manifest._KEY])
     del told["digests"]
-    pq.write_table(rows.replace_schema_metadata({manifest._KEY: json.dumps(told)}), file)
+    pq.write_table(rows.replace_schema_metadata({manifest._KEY: json.dumps(told)}), file, write_page_checksum=True)

@@ -74,7 +74,7 @@ def test_a_unit_file_that_was_rewritten_is_published_as_it_is_now(made: Made) ->
     made.commit()
     holds(made)
     whole = pq.read_table(made.file(0))
-    pq.write_table(whole.slice(1, 1), made.file(0))
+    pq.write_table(whole.slice(1, 1), made.file(0), write_page_checksum=True)
     assert publish(made.output, TASK).replaced_files == 1
     assert set(shown(made.output)) == {"c/b", "c/c", "c/d"}
     *_, violation = verify(made.output).violations
@@ -89,7 +89,7 @@ def test_a_file_of_another_unit_s_rows_is_told_and_never_published(made: Made, t
     holds(made)
     made.commit(1)
     wrong = pq.read_table(made.file(1)).take([0, 0]) if twice else pq.read_table(made.file(0))
-    pq.write_table(wrong, made.file(1))
+    pq.write_table(wrong, made.file(1), write_page_checksum=True)
     before = data_files(made.output, TASK)
     told = "1 row more than recordings" if twice else f"rows name another unit, '{made.units[0].name}'"
     for _ in range(2):

@@ -63,7 +63,7 @@ def test_a_file_without_ids_is_told_by_who_looks_for_rows_in_it(made: Made) -> N
     made.commit()
     publish(made.output, TASK)
     (file,) = folder(made).rglob("*.parquet")
-    pq.write_table(pq.read_table(file).drop_columns(["id"]), file)
+    pq.write_table(pq.read_table(file).drop_columns(["id"]), file, write_page_checksum=True)
     with pytest.raises(UserError, match=r"cannot be read as Parquet \(it has no column id\), so nobody knows"):
         withdraw(made.output, ["c/a"])
 
@@ -73,7 +73,7 @@ def test_a_withdrawal_stays_when_the_unit_file_was_rewritten_before(made: Made) 
     made.commit()
     publish(made.output, TASK)
     rest = pq.read_table(made.file(0)).slice(1, 1)
-    pq.write_table(rest, made.file(0))
+    pq.write_table(rest, made.file(0), write_page_checksum=True)
     withdraw(made.output, ["c/a"])
     publish(made.output, TASK)
     assert set(shown(made.output)) == {"c/b"}
@@ -86,7 +86,7 @@ def test_rows_forgotten_while_they_are_copied_do_not_stay(made: Made, monkeypatc
     put = manifest.put
 
     def forgotten(*given: Any) -> bool:
-        pq.write_table(rest, made.file(0))
+        pq.write_table(rest, made.file(0), write_page_checksum=True)
         withdraw(made.output, ["c/a"])
         return put(*given)
 
