@@ -23,6 +23,8 @@ def running() -> Iterator[str]:
     from moto.s3.responses import S3Response
     from moto.server import ThreadedMotoServer
 
+    # It would log each request, to whatever was standard error when the first of them came.
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)
     lock, put = threading.Lock(), S3Response.put_object
 
     def alone(response: S3Response) -> Any:
@@ -39,7 +41,6 @@ def running() -> Iterator[str]:
 
 
 if __name__ == "__main__":
-    logging.getLogger("werkzeug").setLevel(logging.ERROR)
     with running() as address:
         print(address, flush=True)
         sys.stdin.read()

@@ -1,4 +1,4 @@
-"""Whether every page of a Parquet column has a checksum: a reader believes one of which a flipped bit hides it."""
+"""Whether the pages of a Parquet file are all there and have checksums: a flipped bit hides a checksum, or a row."""
 
 from __future__ import annotations
 
@@ -10,8 +10,11 @@ import pyarrow as pa
 _INT32, _INT64, _BINARY, _STRUCT = 5, 6, 8, 12
 _BOOLS = (1, 2)
 """Types of fields in Thrift's compact protocol that headers of pages have; a bool has no bytes of its own."""
-_SIZE, _CHECKSUM = 3, 4
-"""Fields of `PageHeader` (parquet.thrift): bytes of the page behind the header, and their checksum."""
+_SIZE, _CHECKSUM, _DATA, _DATA_2 = 3, 4, 5, 8
+"""Fields of `PageHeader` (parquet.thrift): bytes of the page behind the header, their checksum, and the headers of the
+two kinds of pages with values."""
+_COUNT = 1
+"""Field of both of these: how many values."""
 _WIDEST = 63
 """Bits of a number before its last seven."""
 _DEEPEST = 3
@@ -19,7 +22,7 @@ _DEEPEST = 3
 
 
 class SummedPages(io.RawIOBase):
-    """A file of whose columns Arrow reads each piece at once, and only where all of its pages have checksums.
+    """A file of whose columns Arrow reads each piece at once, whose pages are looked at then.
 
     Args:
         file: read by seeking.
@@ -28,6 +31,8 @@ class SummedPages(io.RawIOBase):
     def __init__(self, file: BinaryIO | pa.NativeFile) -> None:
         super().__init__()
         self._file = file
+        self.counts: list[int] = []
+        """Values of each piece that has been read."""
 
     def readable(self) -> bool:
         """It is."""
@@ -52,13 +57,17 @@ class SummedPages(io.RawIOBase):
             pa.ArrowInvalid: they are not, or a page lacks its checksum.
         """
         data: bytes = self._file.read(size)
-        look_at_pages(data)
+        self.counts.append(count_values(data))
         return data
 
 
-def look_at_pages(data: bytes) -> None:
-    """Raise pa.ArrowInvalid unless `data` is whole pages that all have checksums."""
-    at = 0
+def count_values(data: bytes) -> int:
+    """Values of the pages of a column in a row group: one for each of its rows, of lists one or more.
+
+    Raises:
+        pa.ArrowInvalid: they are not whole pages that all have checksums.
+    """
+    at = count = 0
     while at < len(data):
         try:
             fields, at = _struct(data, at)
@@ -67,12 +76,14 @@ def look_at_pages(data: bytes) -> None:
         if _CHECKSUM not in fields:
             raise pa.ArrowInvalid("a page has no checksum")
         at += max(0, fields.get(_SIZE, 0))
+        count += fields.get(_DATA, 0) + fields.get(_DATA_2, 0)
     if at > len(data):
         raise pa.ArrowInvalid("a page is longer than its column")
+    return count
 
 
 def _struct(data: bytes, at: int, depth: int = 1) -> tuple[dict[int, int], int]:
-    """The 32-bit numbers of a struct by their fields, and where it ends."""
+    """The 32-bit numbers of a struct by their fields, and where it ends; of a struct in it the one of `_COUNT`."""
     numbers: dict[int, int] = {}
     field = 0
     while head := data[at]:
@@ -86,7 +97,8 @@ def _struct(data: bytes, at: int, depth: int = 1) -> tuple[dict[int, int], int]:
             elif kind == _BINARY:
                 at += value
         elif kind == _STRUCT and depth < _DEEPEST:
-            _, at = _struct(data, at, depth + 1)
+            inner, at = _struct(data, at, depth + 1)
+            numbers[field] = inner.get(_COUNT, 0)
         elif kind not in _BOOLS:
             step = 0
         # 0 would stand for the number of a field that is written out, which all of these are too small for.

@@ -31,7 +31,7 @@ def read(
     columns: Sequence[str] | None = None,
     footer: pq.FileMetaData | None = None,
 ) -> pa.Table:
-    """Read rows, with the checksums of their pages; a page without one is damage.
+    """Read rows, with the checksums of their pages; a page without one, or rows that a footer leaves out, is damage.
 
     Numbers in lists are counted only once those of a row group are read: it is refused then, but was held.
 
@@ -48,30 +48,45 @@ def read(
     schema, footer = reader.schema_arrow, reader.metadata
     leaves = [leaf for leaf in map(footer.schema.column, range(len(footer.schema))) if _chosen(leaf.path, columns)]
     chosen = range(footer.num_row_groups) if groups is None else groups
+    if groups is None:
+        look_at_counts(footer)
     num_rows = {group: footer.row_group(group).num_rows for group in chosen}
     _refuse(sum(num_rows.values()) * sum(map(_width, leaves)))
     text = [leaf.path for leaf in leaves if leaf.physical_type == "BYTE_ARRAY"]
     # By default Arrow reads a column of a row group at once.
+    pages = SummedPages(file)
     reader = pq.ParquetFile(
-        SummedPages(file), metadata=footer, page_checksum_verification=True, read_dictionary=text, pre_buffer=False
+        pages, metadata=footer, page_checksum_verification=True, read_dictionary=text, pre_buffer=False
     )
+    has_flat = any(leaf.max_repetition_level == 0 for leaf in leaves)
     parts, size = [], 0
     # One at a time: Arrow does not read text in lists as it is written out of several row groups at once.
     # Of one without rows Arrow reads what is no page.
     for some in [[group] for group in chosen if num_rows[group]] or [[]]:
+        pages.counts.clear()
         part = reader.read_row_groups(some, columns=columns, use_threads=False)
+        if some and has_flat and min(pages.counts) != part.num_rows:
+            raise pa.ArrowInvalid(f"{min(pages.counts)} values of a column for {part.num_rows} rows")
         size += sum(map(_written_out, part.columns))
         _refuse(size)
         parts.append(part.cast(_of(schema, part.column_names).with_metadata(part.schema.metadata)))
     return pa.concat_tables(parts)
 
 
+def look_at_counts(footer: pq.FileMetaData) -> None:
+    """Raise pa.ArrowInvalid unless the row groups of a file have as many rows as it: it says so in both places."""
+    counted = sum(footer.row_group(group).num_rows for group in range(footer.num_row_groups))
+    if counted != footer.num_rows:
+        raise pa.ArrowInvalid(f"its footer counts {footer.num_rows} rows, and {counted} in row groups")
+
+
 def told(footer: pq.FileMetaData) -> dict[bytes, bytes]:
     """What a footer tells beside where its rows are. It has no checksum, but Arrow writes all of this down twice.
 
     Raises:
-        pa.ArrowInvalid: one differs from the other.
+        pa.ArrowInvalid: one differs from the other, or it counts its rows so, see `look_at_counts`.
     """
+    look_at_counts(footer)
     metadata = dict(footer.metadata or {})
     packed = metadata.pop(b"ARROW:schema", None)
     if packed is not None:

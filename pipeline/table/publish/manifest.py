@@ -215,13 +215,14 @@ def decode(data: bytes, number: int) -> Manifest:
     if _HIDDEN_IDS not in rows.column_names:
         # A manifest of an older release.
         rows = rows.append_column(_HIDDEN_IDS, pa.array([b""] * rows.num_rows, pa.binary()))
+    rows = rows.select(_UNITS.names)
+    if not rows.schema.equals(_UNITS):
+        raise ValueError("columns of its units of another type")
     columns = [rows.column(name).to_pylist() for name in _UNITS.names]
     held = {
         unit.hex(): Held(size, hidden, tuple(files), ids)
         for unit, size, hidden, files, ids in zip(*columns, strict=True)
     }
-    if not all(isinstance(each.hidden_ids, bytes) for each in held.values()):
-        raise ValueError("hidden ids of another type")
     found = decode_files(data, number)
     if not all(0 <= place < len(found.files) for each in held.values() for place in each.files):
         raise ValueError("units in files that it does not name")

@@ -117,6 +117,7 @@ def groups(uri: str, size: int, *, columns: Sequence[str] | None = None) -> Iter
 def groups_of(source: BinaryIO, *, columns: Sequence[str] | None = None) -> Iterator[pa.Table]:
     """Rows of an open file, as `groups`."""
     footer = pq.ParquetFile(source).metadata
+    parquet.look_at_counts(footer)
     for group in range(footer.num_row_groups):
         yield parquet.read(source, groups=[group], columns=columns, footer=footer)
 
